@@ -1,0 +1,16 @@
+//! What wit-bindgen makes of `wit/`, and nothing else.
+
+wit_bindgen::generate!({
+    path: "../../wit",
+    inline: "
+        package session3:demo;
+
+        world demo {
+            include session3:sessions/application@0.1.0;
+            import wasi:http/types@0.2.6;
+            export wasi:http/incoming-handler@0.2.6;
+        }
+    ",
+    world: "session3:demo/demo",
+    generate_all,
+});

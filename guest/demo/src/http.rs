@@ -1,0 +1,77 @@
+//! Requests and responses as the pages want them, over wasi:http.
+
+use crate::bindings::session3::sessions::manager::Header;
+use crate::bindings::wasi::http::types::{
+    Fields, IncomingRequest, Method, OutgoingBody, OutgoingResponse, ResponseOutparam, Scheme,
+};
+
+/// What one `blocking-write-and-flush` takes at most, by its contract.
+const CHUNK: usize = 4096;
+
+/// A request, without its body.
+pub struct Request {
+    /// GET, HEAD or something else.
+    pub method: Method,
+    /// The path, without the query.
+    pub path: String,
+    /// Whether the browser came over TLS.
+    pub is_secure: bool,
+    /// The values of its Cookie headers.
+    pub cookies: Vec<Vec<u8>>,
+    /// Who the browser says it is.
+    pub user_agent: Option<String>,
+}
+
+/// A response, whole.
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// In the order to send them.
+    pub headers: Vec<Header>,
+    /// An HTML page, or nothing.
+    pub body: String,
+}
+
+/// What the pages want to know of a request.
+pub fn read(request: &IncomingRequest) -> Request {
+    let headers = request.headers();
+    let target = request.path_with_query().unwrap_or_default();
+    let path = target.split('?').next().unwrap_or_default();
+    Request {
+        method: request.method(),
+        path: path.to_owned(),
+        is_secure: matches!(request.scheme(), Some(Scheme::Https)),
+        cookies: headers.get("cookie"),
+        user_agent: headers
+            .get("user-agent")
+            .into_iter()
+            .next()
+            .and_then(|value| String::from_utf8(value).ok()),
+    }
+}
+
+/// Sends a response. When the client is gone, there is nobody to tell.
+pub fn send(out: ResponseOutparam, response: Response) {
+    let fields = Fields::new();
+    for Header { name, value } in &response.headers {
+        // Refused only for a header that no program may set.
+        let _ = fields.append(name, value.as_bytes());
+    }
+    let outgoing = OutgoingResponse::new(fields);
+    let _ = outgoing.set_status_code(response.status);
+    let body = outgoing.body();
+    ResponseOutparam::set(out, Ok(outgoing));
+    if let Ok(body) = body {
+        write(&body, response.body.as_bytes());
+        let _ = OutgoingBody::finish(body, None);
+    }
+}
+
+fn write(body: &OutgoingBody, bytes: &[u8]) {
+    let Ok(stream) = body.write() else { return };
+    for chunk in bytes.chunks(CHUNK) {
+        if stream.blocking_write_and_flush(chunk).is_err() {
+            return;
+        }
+    }
+}

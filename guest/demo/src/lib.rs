@@ -1,0 +1,24 @@
+//! The interactive web test application, the counterpart of Session3's, page
+//! for page: `pages` decides, `http` speaks wasi:http.
+
+mod bindings;
+mod http;
+mod pages;
+
+use bindings::exports::wasi::http::incoming_handler::Guest;
+use bindings::wasi::http::types::{IncomingRequest, ResponseOutparam};
+
+struct Component;
+
+#[expect(unsafe_code, reason = "generated: the functions that the host calls")]
+mod exports {
+    use super::{Component, bindings};
+
+    bindings::export!(Component with_types_in bindings);
+}
+
+impl Guest for Component {
+    fn handle(request: IncomingRequest, out: ResponseOutparam) {
+        http::send(out, pages::answer(&http::read(&request)));
+    }
+}

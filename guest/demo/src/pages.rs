@@ -1,0 +1,160 @@
+//! The pages: what each of them does to the session.
+
+use crate::bindings::session3::sessions::manager::{
+    self, Config, Header, Mode, Session, SessionError, SessionManager,
+};
+use crate::bindings::session3::sessions::types::Value;
+use crate::bindings::wasi::http::types::Method;
+use crate::http::{Request, Response};
+
+const LAYOUT: &str = include_str!("layout.html");
+const SESSION: &str = include_str!("session.html");
+
+/// The page that a request asks for.
+pub fn answer(request: &Request) -> Response {
+    let mut response = match request.method {
+        Method::Get | Method::Head => page(request).unwrap_or_else(|error| failed(&error)),
+        _ => not_allowed(),
+    };
+    if matches!(request.method, Method::Head) {
+        response.body.clear();
+    }
+    response
+}
+
+fn page(request: &Request) -> Result<Response, SessionError> {
+    match request.path.as_str() {
+        "/" => show(&open(request)?),
+        "/keep" => keep(&open(request)?),
+        "/increment" => increment(&open(request)?),
+        "/incrementfail" => increment_and_fail(&open(request)?),
+        "/logout" => log_out(&open(request)?),
+        "/logoutfail" => log_out_and_fail(&open(request)?),
+        _ => Ok(message(404, "Not found", "There is no such page.")),
+    }
+}
+
+fn open(request: &Request) -> Result<Session, SessionError> {
+    let request_info = manager::Request {
+        cookies: request.cookies.clone(),
+        remote_address: None,
+        user_agent: request.user_agent.clone(),
+    };
+    SessionManager::open(&config(request.is_secure))?.get_session(&request_info, Mode::Merge)
+}
+
+/// The safe defaults; over plain HTTP, where browsers refuse those, a cookie
+/// that works there.
+fn config(is_secure: bool) -> Config {
+    let mut config = manager::default_config();
+    if !is_secure {
+        config.cookie.name = "session3".into();
+        config.cookie.secure = false;
+    }
+    config
+}
+
+fn show(session: &Session) -> Result<Response, SessionError> {
+    let headers = session.commit()?;
+    let counter = match session.get("counter") {
+        Some(Value::Integer(counter)) => counter,
+        _ => 0,
+    };
+    let body = SESSION
+        .replace("{id}", session.id().as_deref().unwrap_or("None"))
+        .replace("{counter}", &counter.to_string());
+    Ok(html(200, "Session3", &body, headers))
+}
+
+fn keep(session: &Session) -> Result<Response, SessionError> {
+    session.set("keep", &Value::Boolean(true))?;
+    Ok(to_start(session.commit()?))
+}
+
+/// A session that nobody wants to keep is not stored, so there is nothing to
+/// count in.
+fn increment(session: &Session) -> Result<Response, SessionError> {
+    if session.id().is_some() {
+        session.add("counter", 1)?;
+    }
+    Ok(to_start(session.commit()?))
+}
+
+fn increment_and_fail(session: &Session) -> Result<Response, SessionError> {
+    session.add("counter", 1)?;
+    Ok(on_purpose())
+}
+
+fn log_out(session: &Session) -> Result<Response, SessionError> {
+    session.expire()?;
+    Ok(to_start(session.commit()?))
+}
+
+fn log_out_and_fail(session: &Session) -> Result<Response, SessionError> {
+    session.expire()?;
+    Ok(on_purpose())
+}
+
+/// A failed request does not commit, and so leaves the session as it was.
+fn on_purpose() -> Response {
+    message(
+        500,
+        "Failed on purpose",
+        "This request changed the session and then failed, so nothing was saved.",
+    )
+}
+
+fn failed(error: &SessionError) -> Response {
+    let (status, text) = match error {
+        SessionError::Ended => (
+            409,
+            "Your session ended while this request was under way. Nothing was saved.",
+        ),
+        SessionError::Conflict | SessionError::Busy => (
+            503,
+            "Too many requests for your session at once. Nothing was saved; try again.",
+        ),
+        SessionError::Invalid(_) | SessionError::ReadOnly => (
+            500,
+            "The session cannot take this change. Nothing was saved.",
+        ),
+        SessionError::Store(_) => (503, "The sessions cannot be reached. Try again in a while."),
+    };
+    message(status, "That did not work", text)
+}
+
+fn not_allowed() -> Response {
+    let mut response = message(405, "Not allowed", "These pages answer GET and HEAD.");
+    response.headers.push(header("Allow", "GET, HEAD"));
+    response
+}
+
+fn to_start(mut headers: Vec<Header>) -> Response {
+    headers.push(header("Location", "/"));
+    Response {
+        status: 302,
+        headers,
+        body: String::new(),
+    }
+}
+
+fn message(status: u16, title: &str, text: &str) -> Response {
+    let body = format!("<h1>{title}</h1>\n<p>{text}</p>\n<p><a href=\"./\">Back</a></p>");
+    html(status, title, &body, Vec::new())
+}
+
+fn html(status: u16, title: &str, body: &str, mut headers: Vec<Header>) -> Response {
+    headers.push(header("Content-Type", "text/html; charset=utf-8"));
+    Response {
+        status,
+        headers,
+        body: LAYOUT.replace("{title}", title).replace("{body}", body),
+    }
+}
+
+fn header(name: &str, value: &str) -> Header {
+    Header {
+        name: name.into(),
+        value: value.into(),
+    }
+}

@@ -1,0 +1,263 @@
+//! The configuration: the defaults, and what contradicts itself.
+
+use crate::bindings::exports::session3::sessions::manager::{
+    Config, CookieConfig, Policy, SameSite, SessionError,
+};
+use crate::token::TOKEN_LENGTH;
+
+/// Name and value together (RFC 6265bis §5.6).
+const MAX_NAME_AND_VALUE: usize = 4096;
+/// One attribute's value (RFC 6265bis §5.6).
+const MAX_ATTRIBUTE_VALUE: usize = 1024;
+/// 400 days (RFC 6265bis §5.5).
+const MAX_MAX_AGE: u32 = 400 * 24 * 60 * 60;
+
+/// The safe defaults.
+pub fn default_config() -> Config {
+    Config {
+        cookie: CookieConfig {
+            name: "__Host-session".into(),
+            path: "/".into(),
+            domain: None,
+            secure: true,
+            http_only: true,
+            same_site: SameSite::Lax,
+            partitioned: false,
+            max_age: None,
+        },
+        idle_timeout: 30 * 60,
+        absolute_timeout: 12 * 60 * 60,
+        first_use_timeout: 10 * 60,
+        renew_after: 0,
+        renew_grace: 60,
+        touch_after: 60,
+        max_sessions_per_user: None,
+        on_client_change: Policy::Ignore,
+        on_damage: Policy::Report,
+    }
+}
+
+/// Refuses a configuration that contradicts itself, or that asks for what is
+/// not there; `invalid` says what to do.
+pub fn check(config: &Config) -> Result<(), SessionError> {
+    let problem = cookie_problem(&config.cookie)
+        .or_else(|| time_problem(config))
+        .or_else(|| unavailable(config));
+    match problem {
+        Some(why) => Err(SessionError::Invalid(why.into())),
+        None => Ok(()),
+    }
+}
+
+/// A configured time, as the store counts it.
+pub fn milliseconds(seconds: u32) -> u64 {
+    u64::from(seconds) * 1000
+}
+
+fn cookie_problem(cookie: &CookieConfig) -> Option<&'static str> {
+    let name = cookie.name.to_ascii_lowercase();
+    let host_only = cookie.path == "/" && cookie.domain.is_none();
+    let rules = [
+        (
+            is_token(&cookie.name),
+            "cookie name: use letters, digits and !#$%&'*+-.^_`|~, at least one",
+        ),
+        (
+            name.len() + TOKEN_LENGTH <= MAX_NAME_AND_VALUE,
+            "cookie name: too long, name and token together have at most 4096 octets",
+        ),
+        (
+            is_path(&cookie.path),
+            "cookie path: start it with '/', use visible ASCII without ';', at most 1024 octets",
+        ),
+        (
+            cookie.domain.as_deref().is_none_or(is_domain),
+            "cookie domain: give a host name such as example.org, in ASCII, or none",
+        ),
+        (
+            cookie.secure || cookie.same_site != SameSite::None,
+            "cookie: SameSite=None needs secure",
+        ),
+        (
+            cookie.secure || !cookie.partitioned,
+            "cookie: partitioned needs secure",
+        ),
+        // Browsers compare the prefixes without regard to case (§5.7).
+        (
+            cookie.secure || !name.starts_with("__secure-"),
+            "cookie: a name with the prefix __Secure- needs secure",
+        ),
+        (
+            (cookie.secure && host_only) || !name.starts_with("__host-"),
+            "cookie: a name with the prefix __Host- needs secure, path '/' and no domain",
+        ),
+        (
+            cookie
+                .max_age
+                .is_none_or(|age| (1..=MAX_MAX_AGE).contains(&age)),
+            "cookie max-age: give 1 second to 400 days, or none",
+        ),
+    ];
+    first_broken(&rules)
+}
+
+fn time_problem(config: &Config) -> Option<&'static str> {
+    let rules = [
+        (config.idle_timeout > 0, "idle-timeout: more than 0 seconds"),
+        (
+            config.absolute_timeout >= config.idle_timeout,
+            "absolute-timeout: at least the idle-timeout",
+        ),
+        (
+            config.first_use_timeout > 0,
+            "first-use-timeout: more than 0 seconds",
+        ),
+        (
+            config.touch_after < config.idle_timeout,
+            "touch-after: less than the idle-timeout, or sessions in use end",
+        ),
+    ];
+    first_broken(&rules)
+}
+
+/// What the contract has a place for and this version does not do: refused,
+/// since a protection that is asked for and not given is worse than none.
+fn unavailable(config: &Config) -> Option<&'static str> {
+    let rules = [
+        (
+            config.renew_after == 0,
+            "renew-after: this version renews with a change of user only, give 0",
+        ),
+        (
+            config.max_sessions_per_user.is_none(),
+            "max-sessions-per-user: this version has no bound, give none",
+        ),
+        (
+            config.on_client_change == Policy::Ignore,
+            "on-client-change: this version takes ignore only",
+        ),
+        (
+            config.on_damage != Policy::End,
+            "on-damage: a damaged record is kept, give ignore, report or fail",
+        ),
+    ];
+    first_broken(&rules)
+}
+
+fn first_broken(rules: &[(bool, &'static str)]) -> Option<&'static str> {
+    rules.iter().find(|(holds, _)| !holds).map(|(_, why)| *why)
+}
+
+/// RFC 9110 §5.6.2.
+fn is_token(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}
+
+fn is_path(text: &str) -> bool {
+    text.starts_with('/')
+        && text.len() <= MAX_ATTRIBUTE_VALUE
+        && text
+            .bytes()
+            .all(|b| (b.is_ascii_graphic() || b == b' ') && b != b';')
+}
+
+fn is_domain(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 253
+        && text.split('.').all(|label| {
+            !label.is_empty()
+                && label
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(change: impl FnOnce(&mut Config)) -> Option<String> {
+        let mut config = default_config();
+        change(&mut config);
+        match check(&config) {
+            Ok(()) => None,
+            Err(SessionError::Invalid(why)) => Some(why),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_defaults_and_ordinary_choices_are_accepted() {
+        assert_eq!(refusal(|_| ()), None);
+        assert_eq!(
+            refusal(|c| {
+                c.cookie.name = "sid".into();
+                c.cookie.secure = false;
+                c.cookie.domain = Some("example.org".into());
+                c.cookie.path = "/app".into();
+                c.cookie.max_age = Some(MAX_MAX_AGE);
+                c.touch_after = 0;
+                c.on_damage = Policy::Fail;
+            }),
+            None
+        );
+    }
+
+    #[test]
+    fn every_contradiction_is_refused_with_what_to_do() {
+        type Change = fn(&mut Config);
+        let contradictions: &[(&str, Change)] = &[
+            ("cookie name", |c| c.cookie.name = String::new()),
+            ("cookie name", |c| c.cookie.name = "a b".into()),
+            ("cookie name", |c| c.cookie.name = "a=b".into()),
+            ("cookie name", |c| c.cookie.name = "séance".into()),
+            ("too long", |c| c.cookie.name = "a".repeat(4096 - 54)),
+            ("cookie path", |c| c.cookie.path = String::new()),
+            ("cookie path", |c| c.cookie.path = "app".into()),
+            ("cookie path", |c| c.cookie.path = "/;Domain=evil".into()),
+            ("cookie path", |c| c.cookie.path = "/\r\nX: y".into()),
+            ("cookie domain", |c| c.cookie.domain = Some(String::new())),
+            ("cookie domain", |c| c.cookie.domain = Some("a;b".into())),
+            ("cookie domain", |c| c.cookie.domain = Some("a..b".into())),
+            ("SameSite=None", |c| {
+                c.cookie.name = "sid".into();
+                c.cookie.same_site = SameSite::None;
+                c.cookie.secure = false;
+            }),
+            ("partitioned", |c| {
+                c.cookie.name = "sid".into();
+                c.cookie.partitioned = true;
+                c.cookie.secure = false;
+            }),
+            ("__Secure-", |c| {
+                c.cookie.name = "__Secure-sid".into();
+                c.cookie.secure = false;
+            }),
+            ("__Host-", |c| c.cookie.secure = false),
+            ("__Host-", |c| c.cookie.path = "/app".into()),
+            ("__Host-", |c| {
+                c.cookie.name = "__HOST-sid".into();
+                c.cookie.domain = Some("example.org".into());
+            }),
+            ("max-age", |c| c.cookie.max_age = Some(0)),
+            ("max-age", |c| c.cookie.max_age = Some(MAX_MAX_AGE + 1)),
+            ("idle-timeout", |c| c.idle_timeout = 0),
+            ("absolute-timeout", |c| c.absolute_timeout = 60),
+            ("first-use-timeout", |c| c.first_use_timeout = 0),
+            ("touch-after", |c| c.touch_after = c.idle_timeout),
+            ("renew-after", |c| c.renew_after = 60),
+            ("max-sessions-per-user", |c| {
+                c.max_sessions_per_user = Some(1);
+            }),
+            ("on-client-change", |c| c.on_client_change = Policy::End),
+            ("on-damage", |c| c.on_damage = Policy::End),
+        ];
+        for (names, change) in contradictions {
+            let why = refusal(change).unwrap_or_else(|| panic!("accepted: {names}"));
+            assert!(why.contains(names), "{names}: {why}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The token in the cookie: `<id>.<secret>`. The ID names the session, the
+//! secret opens it; the record holds the secret's hash only, so a stolen copy
+//! of the store opens nothing.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::imports::Imports;
+
+/// 32 digits, a dot, and 16 bytes in base64url without padding.
+pub const TOKEN_LENGTH: usize = ID_LENGTH + 1 + SECRET_LENGTH;
+const ID_LENGTH: usize = 32;
+const SECRET_LENGTH: usize = 22;
+
+/// What opens a session. It has no `Debug`, so that no message can hold it.
+#[derive(Clone)]
+pub struct Secret([u8; 16]);
+
+/// SHA-256 of a secret. The secret has 128 random bits, so neither salt nor
+/// stretching would add anything.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SecretHash([u8; 32]);
+
+/// A token of the right form, which says nothing about whether it was issued.
+pub struct Token {
+    /// The ID part, as the store takes it.
+    pub id: String,
+    /// The secret part.
+    pub secret: Secret,
+}
+
+/// A new session ID.
+pub fn new_id(imports: &dyn Imports) -> String {
+    format!("{:032x}", imports.random())
+}
+
+impl Secret {
+    /// A new secret.
+    pub fn new(imports: &dyn Imports) -> Self {
+        Self(imports.random().to_le_bytes())
+    }
+
+    /// What the record keeps of it.
+    pub fn hash(&self) -> SecretHash {
+        SecretHash(Sha256::digest(self.0).into())
+    }
+
+    /// The cookie's value for the session `id`.
+    pub fn token(&self, id: &str) -> String {
+        format!("{id}.{}", BASE64_URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl SecretHash {
+    /// Whether this is the hash of `secret`, in constant time.
+    pub fn matches(&self, secret: &Secret) -> bool {
+        self.0.ct_eq(&secret.hash().0).into()
+    }
+}
+
+impl Token {
+    /// None for everything that no manager ever issued in this form.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (id, secret) = text.split_once('.')?;
+        let is_id =
+            id.len() == ID_LENGTH && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        // The length first: the decoder would work through a megabyte.
+        if !is_id || secret.len() != SECRET_LENGTH {
+            return None;
+        }
+        let secret = BASE64_URL_SAFE_NO_PAD.decode(secret).ok()?;
+        Some(Self {
+            id: id.to_owned(),
+            secret: Secret(secret.try_into().ok()?),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::Fake;
+
+    #[test]
+    fn a_token_has_128_bits_of_id_and_128_of_secret_and_reads_back() {
+        let fake = Fake::default();
+        let (id, secret) = (new_id(&fake), Secret::new(&fake));
+        let text = secret.token(&id);
+        assert_eq!(text.len(), TOKEN_LENGTH);
+        let token = Token::parse(&text).expect("a token of our own");
+        assert_eq!(token.id, id);
+        assert!(secret.hash().matches(&token.secret));
+    }
+
+    #[test]
+    fn another_secret_does_not_match() {
+        let fake = Fake::default();
+        let (one, other) = (Secret::new(&fake), Secret::new(&fake));
+        assert!(!one.hash().matches(&other));
+    }
+
+    #[test]
+    fn the_hash_is_sha_256_of_the_sixteen_bytes() {
+        let hash = Secret([0; 16]).hash().0;
+        let hex: String = hash.iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(
+            hex,
+            "374708fff7719dd5979ec875d56cd2286f6d3cf7ec317a3b25632aab28ec37bb"
+        );
+    }
+
+    #[test]
+    fn what_is_not_exactly_a_token_is_none() {
+        let good = Secret([7; 16]).token(&"a".repeat(32));
+        assert!(Token::parse(&good).is_some());
+        let bad = [
+            String::new(),
+            ".".into(),
+            good[1..].into(),
+            good[..good.len() - 1].into(),
+            format!("{good}A"),
+            format!(" {good}"),
+            good.replace('.', ":"),
+            good.replacen('a', "A", 1),
+            good.replacen('a', "g", 1),
+            // Bits beyond the sixteenth byte: a second spelling of a secret.
+            format!("{}B", &good[..good.len() - 1]),
+            format!("{}=", &good[..good.len() - 1]),
+            format!("../{}", &good[3..]),
+            "é".repeat(27),
+        ];
+        for text in bad {
+            assert!(Token::parse(&text).is_none(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Sessions for web applications that run as WebAssembly components.
+//!
+//! This serves an application that imports `session3:sessions/manager`, and
+//! keeps its users' sessions in a directory:
+//!
+//! ```no_run
+//! use session3::store::{DirectoryStore, directory::Options};
+//! use session3::{ServeOptions, Server, SessionsCtx};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> anyhow::Result<()> {
+//! let store = DirectoryStore::open("sessions", Options::default().create(true))?;
+//! let sessions = SessionsCtx::new(std::sync::Arc::new(store))
+//!     .on_event(|event| println!("{event:?}"));
+//!
+//! let application = std::fs::read("application.wasm")?;
+//! let component = session3::compose(&application, session3::components::MANAGER)?;
+//! let engine = session3::engine(None)?;
+//! let server = Server::new(&engine, &component, sessions, ServeOptions::default())?;
+//!
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+//! server.serve(listener, std::future::pending()).await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! An embedder with a linker of its own uses [`add_to_linker`], which has an
+//! example too. [`store::SessionStore`] is the trait for other stores, and
+//! [`store::directory`] documents the files, byte by byte.
+
+#![forbid(unsafe_code)]
+
+pub mod bindings;
+pub mod components;
+mod compose;
+mod engine;
+mod linker;
+mod serve;
+pub mod store;
+
+pub use compose::{ComposeError, compose};
+pub use engine::engine;
+pub use linker::{EndReason, Event, RejectReason, SessionsCtx, SessionsView, add_to_linker};
+pub use serve::{ServeOptions, Server};
+
+/// The README's Rust runs as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -1,0 +1,233 @@
+//! The manager's imports `store` and `events`, for an embedder's linker.
+
+use std::sync::Arc;
+
+use wasmtime::component::{HasData, Linker};
+
+use crate::bindings::session3::sessions::{events, store as wit, types};
+use crate::store::{SessionId, SessionState, SessionStore, StoreError, StoredSession};
+
+pub use crate::bindings::session3::sessions::events::{EndReason, Event, RejectReason};
+
+type EventSink = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// What the embedder's store data has to hold for [`add_to_linker`].
+#[derive(Clone)]
+pub struct SessionsCtx {
+    store: Arc<dyn SessionStore>,
+    on_event: EventSink,
+}
+
+impl SessionsCtx {
+    /// Sessions in this store; events go nowhere.
+    pub fn new(store: Arc<dyn SessionStore>) -> Self {
+        Self {
+            store,
+            on_event: Arc::new(|_| ()),
+        }
+    }
+
+    /// Calls `on_event` with everything that the manager reports. It must not
+    /// block: a request waits for it.
+    pub fn on_event(mut self, on_event: impl Fn(Event) + Send + Sync + 'static) -> Self {
+        self.on_event = Arc::new(on_event);
+        self
+    }
+}
+
+/// How [`add_to_linker`] finds the context in the embedder's store data.
+pub trait SessionsView: Send {
+    /// The context.
+    fn sessions(&mut self) -> &mut SessionsCtx;
+}
+
+struct HasSessions;
+
+impl HasData for HasSessions {
+    type Data<'a> = &'a mut SessionsCtx;
+}
+
+/// Adds `session3:sessions/store` and `session3:sessions/events`, which is all
+/// that the manager component imports beside WASI's clock and random numbers.
+///
+/// Whoever has `store` has all sessions, so link this to the manager only, and
+/// the manager's exports to an application.
+///
+/// ```
+/// use session3::bindings::{SessionManager, exports::session3::sessions::manager};
+/// use session3::{SessionsCtx, SessionsView, store::MemoryStore};
+/// use wasmtime::component::{Component, Linker, ResourceTable};
+/// use wasmtime::{Engine, Store};
+/// use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+///
+/// struct State {
+///     sessions: SessionsCtx,
+///     wasi: WasiCtx,
+///     table: ResourceTable,
+/// }
+///
+/// impl SessionsView for State {
+///     fn sessions(&mut self) -> &mut SessionsCtx {
+///         &mut self.sessions
+///     }
+/// }
+///
+/// impl WasiView for State {
+///     fn ctx(&mut self) -> WasiCtxView<'_> {
+///         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+///     }
+/// }
+///
+/// # #[tokio::main]
+/// # async fn main() -> wasmtime::Result<()> {
+/// let engine = Engine::default();
+/// let mut linker = Linker::<State>::new(&engine);
+/// wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+/// session3::add_to_linker(&mut linker)?;
+///
+/// let mut store = Store::new(&engine, State {
+///     sessions: SessionsCtx::new(std::sync::Arc::new(MemoryStore::default())),
+///     wasi: WasiCtx::builder().build(),
+///     table: ResourceTable::new(),
+/// });
+/// let component = Component::new(&engine, session3::components::MANAGER)?;
+/// let component = SessionManager::instantiate_async(&mut store, &component, &linker).await?;
+///
+/// let guest = component.session3_sessions_manager();
+/// let config = guest.call_default_config(&mut store).await?;
+/// let manager = guest.session_manager().call_open(&mut store, &config).await??;
+/// let request = manager::Request {
+///     cookies: vec![b"__Host-session=forged".to_vec()],
+///     remote_address: None,
+///     user_agent: None,
+/// };
+/// let session = guest
+///     .session_manager()
+///     .call_get_session(&mut store, manager, &request, manager::Mode::Merge)
+///     .await??;
+/// assert!(guest.session().call_is_new(&mut store, session).await?);
+/// # Ok(())
+/// # }
+/// ```
+pub fn add_to_linker<T: SessionsView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    types::add_to_linker::<T, HasSessions>(linker, T::sessions)?;
+    wit::add_to_linker::<T, HasSessions>(linker, T::sessions)?;
+    events::add_to_linker::<T, HasSessions>(linker, T::sessions)
+}
+
+impl types::Host for SessionsCtx {}
+
+impl events::Host for SessionsCtx {
+    async fn report(&mut self, event: Event) {
+        (self.on_event)(event);
+    }
+}
+
+impl wit::Host for SessionsCtx {
+    async fn setup(&mut self) -> Result<(), wit::StoreError> {
+        Ok(self.store.setup().await?)
+    }
+
+    async fn create_session(
+        &mut self,
+        id: String,
+        state: wit::SessionState,
+    ) -> Result<u64, wit::StoreError> {
+        let id = parse(&id)?;
+        Ok(self.store.create_session(&id, &state.into()).await?)
+    }
+
+    async fn load_session(
+        &mut self,
+        id: String,
+    ) -> Result<Option<wit::StoredSession>, wit::StoreError> {
+        let id = parse(&id)?;
+        let session = self.store.load_session(&id).await?;
+        Ok(session.map(wit::StoredSession::from))
+    }
+
+    async fn save_session(
+        &mut self,
+        id: String,
+        state: wit::SessionState,
+        expected: u64,
+    ) -> Result<u64, wit::StoreError> {
+        let id = parse(&id)?;
+        let state = state.into();
+        Ok(self.store.save_session(&id, &state, expected).await?)
+    }
+
+    async fn touch_session(
+        &mut self,
+        id: String,
+        expires: u64,
+        expected: u64,
+    ) -> Result<(), wit::StoreError> {
+        let id = parse(&id)?;
+        Ok(self.store.touch_session(&id, expires, expected).await?)
+    }
+
+    async fn delete_session(&mut self, id: String) -> Result<bool, wit::StoreError> {
+        let id = parse(&id)?;
+        Ok(self.store.delete_session(&id).await?)
+    }
+
+    async fn has_session(&mut self, id: String) -> Result<bool, wit::StoreError> {
+        let id = parse(&id)?;
+        Ok(self.store.has_session(&id).await?)
+    }
+
+    async fn is_multiprocess_safe(&mut self) -> bool {
+        self.store.is_multiprocess_safe()
+    }
+
+    async fn is_thread_safe(&mut self) -> bool {
+        self.store.is_thread_safe()
+    }
+}
+
+/// Nothing is done with an ID that is none.
+fn parse(id: &str) -> Result<SessionId, wit::StoreError> {
+    Ok(id.parse::<SessionId>()?)
+}
+
+impl From<wit::SessionState> for SessionState {
+    fn from(state: wit::SessionState) -> Self {
+        Self {
+            user: state.user,
+            expires: state.expires,
+            data: state.data,
+        }
+    }
+}
+
+impl From<StoredSession> for wit::StoredSession {
+    fn from(session: StoredSession) -> Self {
+        Self {
+            id: session.id.to_string(),
+            version: session.version,
+            modified: session.modified,
+            state: wit::SessionState {
+                user: session.state.user,
+                expires: session.state.expires,
+                data: session.state.data,
+            },
+        }
+    }
+}
+
+impl From<StoreError> for wit::StoreError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::InvalidId => Self::InvalidId,
+            StoreError::Exists => Self::Exists,
+            StoreError::Absent => Self::Absent,
+            StoreError::Conflict(version) => Self::Conflict(version),
+            StoreError::TooLarge(limit) => Self::TooLarge(limit),
+            StoreError::Corrupt(how) => Self::Corrupt(how),
+            StoreError::Busy => Self::Busy,
+            StoreError::Unsupported => Self::Unsupported,
+            StoreError::Unavailable(what) => Self::Unavailable(what),
+        }
+    }
+}
