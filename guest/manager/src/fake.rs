@@ -27,6 +27,8 @@ pub struct Fake {
     pub fault: RefCell<Option<StoreError>>,
     /// Done before the next save: what another request does meanwhile.
     pub meanwhile: RefCell<Vec<Meanwhile>>,
+    /// Whether the random numbers are all the same.
+    pub stuck: Cell<bool>,
     random: Cell<u128>,
 }
 
@@ -39,6 +41,7 @@ impl Default for Fake {
             writes: Cell::new(0),
             fault: RefCell::new(None),
             meanwhile: RefCell::default(),
+            stuck: Cell::new(false),
             random: Cell::new(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835),
         }
     }
@@ -83,6 +86,9 @@ impl Imports for Fake {
     }
 
     fn random(&self) -> u128 {
+        if self.stuck.get() {
+            return 4;
+        }
         // A linear congruential generator: only its not repeating counts.
         let next = self
             .random

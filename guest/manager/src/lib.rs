@@ -124,7 +124,7 @@ impl GuestSession for RefCell<Session> {
     }
 
     fn names(&self) -> Vec<String> {
-        self.borrow().view().attributes.keys().cloned().collect()
+        self.borrow().names()
     }
 
     fn add(&self, name: String, delta: i64) -> Result<i64, SessionError> {

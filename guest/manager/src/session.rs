@@ -138,6 +138,11 @@ impl Session {
         Ok(())
     }
 
+    /// The names of the attributes, in the order of their bytes.
+    pub fn names(&self) -> Vec<String> {
+        self.view.attributes.keys().cloned().collect()
+    }
+
     /// The value of an attribute.
     pub fn get(&self, name: &str) -> Option<Value> {
         self.view.attributes.get(name).cloned().map(Value::from)

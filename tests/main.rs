@@ -1,0 +1,14 @@
+//! What proves it: through the real component in the real host, with real
+//! files, real processes and a real browser.
+
+mod support;
+
+mod browser;
+mod component;
+mod contract;
+mod cookies;
+mod directory;
+mod http;
+mod processes;
+mod program;
+mod server;

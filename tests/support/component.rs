@@ -1,0 +1,199 @@
+//! The manager component in a host of our own, with a clock that the test sets
+//! and a store that it chooses.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use session3::bindings::exports::session3::sessions::manager::{
+    Config, Header, Mode, Request, SessionError,
+};
+use session3::bindings::{SessionManager, session3::sessions::types::Value};
+use session3::components::MANAGER;
+use session3::store::SessionStore;
+use session3::{Event, SessionsCtx, SessionsView};
+use wasmtime::component::{Component, Linker, ResourceAny, ResourceTable};
+use wasmtime::{Engine, Store};
+use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxView, WasiView};
+
+/// The state of the host.
+pub struct State {
+    sessions: SessionsCtx,
+    wasi: WasiCtx,
+    table: ResourceTable,
+}
+
+impl SessionsView for State {
+    fn sessions(&mut self) -> &mut SessionsCtx {
+        &mut self.sessions
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+/// Milliseconds since 1970, set by the test.
+#[derive(Clone)]
+pub struct TestClock(pub Arc<AtomicU64>);
+
+impl HostWallClock for TestClock {
+    fn resolution(&self) -> Duration {
+        Duration::from_millis(1)
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// An instance of the manager component, opened with a configuration.
+pub struct Manager {
+    /// The host's state.
+    pub store: Store<State>,
+    /// What was reported.
+    pub events: Arc<Mutex<Vec<Event>>>,
+    component: SessionManager,
+    manager: ResourceAny,
+}
+
+impl Manager {
+    /// The default configuration, and the system's clock.
+    pub async fn new(sessions: Arc<dyn SessionStore>) -> Self {
+        Self::with(sessions, WasiCtx::builder().build(), |_| ()).await
+    }
+
+    /// Another configuration and clock.
+    pub async fn with(
+        sessions: Arc<dyn SessionStore>,
+        wasi: WasiCtx,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        let engine = Engine::default();
+        let mut linker = Linker::<State>::new(&engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
+        session3::add_to_linker(&mut linker).unwrap();
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let sink = events.clone();
+        let sessions =
+            SessionsCtx::new(sessions).on_event(move |event| sink.lock().unwrap().push(event));
+        let state = State {
+            sessions,
+            wasi,
+            table: ResourceTable::new(),
+        };
+        let mut store = Store::new(&engine, state);
+        let component = Component::new(&engine, MANAGER).unwrap();
+        let component = SessionManager::instantiate_async(&mut store, &component, &linker)
+            .await
+            .unwrap();
+        let guest = component.session3_sessions_manager();
+        let mut config = guest.call_default_config(&mut store).await.unwrap();
+        change(&mut config);
+        let manager = guest
+            .session_manager()
+            .call_open(&mut store, &config)
+            .await
+            .unwrap()
+            .unwrap();
+        Self {
+            store,
+            events,
+            component,
+            manager,
+        }
+    }
+
+    /// Opens a manager with another configuration.
+    pub async fn open_config(
+        &mut self,
+        change: impl FnOnce(&mut Config),
+    ) -> Result<ResourceAny, SessionError> {
+        let guest = self.component.session3_sessions_manager();
+        let mut config = guest.call_default_config(&mut self.store).await.unwrap();
+        change(&mut config);
+        guest
+            .session_manager()
+            .call_open(&mut self.store, &config)
+            .await
+            .unwrap()
+    }
+
+    /// Opens the session of a request with these Cookie headers.
+    pub async fn open(&mut self, cookies: Vec<Vec<u8>>) -> Result<ResourceAny, SessionError> {
+        let request = Request {
+            cookies,
+            remote_address: None,
+            user_agent: None,
+        };
+        let guest = self.component.session3_sessions_manager();
+        guest
+            .session_manager()
+            .call_get_session(&mut self.store, self.manager, &request, Mode::Merge)
+            .await
+            .unwrap()
+    }
+
+    /// Adds to an attribute of a session.
+    pub async fn add(&mut self, session: ResourceAny, name: &str, delta: i64) -> i64 {
+        let guest = self.component.session3_sessions_manager();
+        guest
+            .session()
+            .call_add(&mut self.store, session, name, delta)
+            .await
+            .unwrap()
+            .unwrap()
+    }
+
+    /// The value of an attribute of a session.
+    pub async fn get(&mut self, session: ResourceAny, name: &str) -> Option<Value> {
+        let guest = self.component.session3_sessions_manager();
+        guest
+            .session()
+            .call_get(&mut self.store, session, name)
+            .await
+            .unwrap()
+    }
+
+    /// Whether a request came without a session.
+    pub async fn is_new(&mut self, session: ResourceAny) -> bool {
+        let guest = self.component.session3_sessions_manager();
+        guest
+            .session()
+            .call_is_new(&mut self.store, session)
+            .await
+            .unwrap()
+    }
+
+    /// Commits a session and drops it.
+    pub async fn commit(&mut self, session: ResourceAny) -> Result<Vec<Header>, SessionError> {
+        let guest = self.component.session3_sessions_manager();
+        let result = guest
+            .session()
+            .call_commit(&mut self.store, session)
+            .await
+            .unwrap();
+        session.resource_drop_async(&mut self.store).await.unwrap();
+        result
+    }
+
+    /// A whole request that adds to an attribute; the Cookie header to send
+    /// from then on.
+    pub async fn request(&mut self, cookie: &[u8], name: &str, delta: i64) -> Vec<u8> {
+        let session = self.open(vec![cookie.to_vec()]).await.unwrap();
+        self.add(session, name, delta).await;
+        let headers = self.commit(session).await.unwrap();
+        cookie_of(&headers).unwrap_or_else(|| cookie.to_vec())
+    }
+}
+
+/// What a browser sends back.
+pub fn cookie_of(headers: &[Header]) -> Option<Vec<u8>> {
+    let header = headers.iter().find(|header| header.name == "Set-Cookie")?;
+    Some(header.value.split(';').next()?.as_bytes().to_vec())
+}
