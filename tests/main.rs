@@ -1,6 +1,8 @@
 //! What proves it: through the real component in the real host, with real
 //! files, real processes and a real browser.
 
+#![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
+
 mod support;
 
 mod browser;

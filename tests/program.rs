@@ -1,8 +1,8 @@
 //! The program itself: how it starts, what it says to bad input, how it ends.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::Read;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -21,8 +21,12 @@ fn refusal(command: &mut Command) -> String {
 }
 
 fn demo(directory: &Path) -> Command {
+    demo_on(directory, "0")
+}
+
+fn demo_on(directory: &Path, port: &str) -> Command {
     let mut command = session3();
-    command.arg("demo").arg(directory).args(["--port", "0"]);
+    command.arg("demo").arg(directory).args(["--port", port]);
     command
 }
 
@@ -31,7 +35,7 @@ fn a_port_in_use_is_one_line_that_says_what_to_do() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     let directory = tempfile::tempdir().unwrap();
-    let said = refusal(demo(directory.path()).args(["--port", &port]));
+    let said = refusal(&mut demo_on(directory.path(), &port));
     assert!(said.contains(&port) && said.contains("--port"), "{said}");
 }
 
@@ -83,33 +87,6 @@ fn ctrl_c_and_sigterm_end_it_with_status_0() {
         demo.signal(signal);
         assert_eq!(demo.wait().code(), Some(0), "{signal}");
     }
-}
-
-/// Its request is half sent when the signal comes.
-#[test]
-fn a_request_under_way_is_finished_before_the_end() {
-    let directory = tempfile::tempdir().unwrap();
-    let demo = Demo::start(directory.path());
-    let address = demo.url.trim_start_matches("http://").trim_end_matches('/');
-    let mut connection = TcpStream::connect(address).unwrap();
-    // The server has read this much when it has answered the one before.
-    write!(
-        connection,
-        "GET / HTTP/1.1\r\nHost: {address}\r\n\r\nGET /keep HTTP/1.1\r\n"
-    )
-    .unwrap();
-    let mut answer = [0; 12];
-    connection.read_exact(&mut answer).unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 200");
-    demo.signal("TERM");
-    write!(connection, "Host: {address}\r\n\r\n").unwrap();
-    let mut rest = String::new();
-    connection.read_to_string(&mut rest).unwrap();
-    assert!(
-        rest.ends_with("0\r\n\r\n"),
-        "whole, up to the last chunk: {rest}"
-    );
-    assert_eq!(demo.wait().code(), Some(0));
 }
 
 #[test]
