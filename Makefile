@@ -8,7 +8,8 @@ PORT ?= 8080
 # The demo too is built with everything that the tests need: with another set of
 # features, wasmtime would be built a second time.
 CARGO = cargo
-BUILD = --release --locked --workspace --all-targets
+WORKSPACE = --release --locked --workspace
+BUILD = $(WORKSPACE) --all-targets
 
 .PHONY: demo test lint unit bench components browser
 
@@ -25,12 +26,12 @@ lint: components
 	$(CARGO) clippy $(BUILD) -- --deny warnings
 
 unit: components browser
-	$(CARGO) test $(BUILD)
-	$(CARGO) test --release --locked --workspace --doc
+	$(CARGO) test $(WORKSPACE) --lib --bins --tests
+	$(CARGO) test $(WORKSPACE) --doc
 
 # Ratios to the bare system calls, in one run.
 bench: components
-	$(CARGO) bench --locked --package session3
+	$(CARGO) bench --locked --workspace --bench store
 
 # What compiles the components: the toolchain's own target, or Debian's
 # compiler, which has the sources of the standard library.

@@ -8,7 +8,7 @@
 //! use session3::{ServeOptions, Server, SessionsCtx};
 //!
 //! # #[tokio::main]
-//! # async fn main() -> anyhow::Result<()> {
+//! # async fn main() -> wasmtime::Result<()> {
 //! let store = DirectoryStore::open("sessions", Options::default().create(true))?;
 //! let sessions = SessionsCtx::new(std::sync::Arc::new(store))
 //!     .on_event(|event| println!("{event:?}"));
