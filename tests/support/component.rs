@@ -2,7 +2,7 @@
 //! and a store that it chooses.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use session3::bindings::exports::session3::sessions::manager::{
@@ -15,6 +15,13 @@ use session3::{Event, SessionsCtx, SessionsView};
 use wasmtime::component::{Component, Linker, ResourceAny, ResourceTable};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxView, WasiView};
+
+/// The server's own engine, with its pool, which one process has once.
+static COMPILED: LazyLock<(Engine, Component)> = LazyLock::new(|| {
+    let engine = session3::engine(None).unwrap();
+    let component = Component::new(&engine, MANAGER).unwrap();
+    (engine, component)
+});
 
 /// The state of the host.
 pub struct State {
@@ -74,8 +81,8 @@ impl Manager {
         wasi: WasiCtx,
         change: impl FnOnce(&mut Config),
     ) -> Self {
-        let engine = Engine::default();
-        let mut linker = Linker::<State>::new(&engine);
+        let (engine, component) = &*COMPILED;
+        let mut linker = Linker::<State>::new(engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
         session3::add_to_linker(&mut linker).unwrap();
         let events = Arc::new(Mutex::new(Vec::new()));
@@ -87,9 +94,10 @@ impl Manager {
             wasi,
             table: ResourceTable::new(),
         };
-        let mut store = Store::new(&engine, state);
-        let component = Component::new(&engine, MANAGER).unwrap();
-        let component = SessionManager::instantiate_async(&mut store, &component, &linker)
+        let mut store = Store::new(engine, state);
+        // Nothing here runs for long.
+        store.set_epoch_deadline(u64::MAX / 2);
+        let component = SessionManager::instantiate_async(&mut store, component, &linker)
             .await
             .unwrap();
         let guest = component.session3_sessions_manager();

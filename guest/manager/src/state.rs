@@ -102,7 +102,7 @@ impl State {
     /// What the store keeps of it.
     pub fn encode(&self, expires: u64) -> Result<SessionState, SessionError> {
         let data = bincode::serde::encode_to_vec((VERSION, self), bincode::config::standard())
-            .map_err(|error| SessionError::Invalid(format!("cannot be encoded: {error}")))?;
+            .map_err(|_| SessionError::Invalid("the session cannot be encoded".into()))?;
         Ok(SessionState {
             user: self.user.clone(),
             expires,
@@ -124,7 +124,7 @@ impl State {
         }
         let (mut state, length): (Self, usize) =
             bincode::serde::decode_from_slice(data, bincode::config::standard())
-                .map_err(|error| DecodeError::Damaged(error.to_string()))?;
+                .map_err(|_| damaged("it does not decode"))?;
         if length != data.len() {
             return Err(damaged("bytes are left over"));
         }

@@ -12,7 +12,7 @@ use std::path::Path;
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
 use cap_std::fs::{Dir, DirBuilder, OpenOptions, OpenOptionsExt};
 use fs2::FileExt as _;
-use rustix::fs::{Access, AtFlags};
+use rustix::fs::{Access, AtFlags, FileType};
 use rustix::io::Errno;
 
 use crate::store::{SessionId, StoreError};
@@ -145,7 +145,8 @@ impl Root {
 
 impl RecordFile {
     fn new(file: File) -> Result<Self, StoreError> {
-        if file.metadata()?.is_file() {
+        let mode = rustix::fs::fstat(&file)?.st_mode;
+        if FileType::from_raw_mode(mode).is_file() {
             Ok(Self { file })
         } else {
             Err(irregular())
@@ -192,13 +193,11 @@ impl RecordFile {
 
 /// 256 subdirectories, by the ID's first two digits.
 fn parent_of(id: &SessionId) -> String {
-    let mut path = id.to_string();
-    path.truncate(2);
-    path
+    format!("{:02x}", id.to_bits() >> 120)
 }
 
 fn path_of(id: &SessionId) -> String {
-    format!("{}/{id}", parent_of(id))
+    format!("{:02x}/{id}", id.to_bits() >> 120)
 }
 
 /// How the system says that there is a link, a directory, a socket or a device
@@ -212,6 +211,12 @@ fn is_irregular(error: &io::Error) -> bool {
 
 fn irregular() -> StoreError {
     StoreError::Corrupt("it is not a regular file".into())
+}
+
+impl From<Errno> for StoreError {
+    fn from(error: Errno) -> Self {
+        io::Error::from(error).into()
+    }
 }
 
 impl From<io::Error> for StoreError {

@@ -368,3 +368,16 @@ impl fmt::Display for OpenError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locks_of_network_and_user_file_systems_are_not_trusted() {
+        let (ext4, tmpfs, xfs) = (0xef53, 0x0102_1994, 0x5846_5342);
+        assert!([ext4, tmpfs, xfs].into_iter().all(locks_bind_everybody));
+        let (nfs, fuse, plan_9) = (0x6969, 0x6573_5546, 0x0102_1997);
+        assert!(![nfs, fuse, plan_9].into_iter().any(locks_bind_everybody));
+    }
+}
