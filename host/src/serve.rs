@@ -2,11 +2,13 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, header};
@@ -14,7 +16,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
-use tokio::time::timeout;
+use tokio::task::JoinHandle;
+use tokio::time::{error::Elapsed, timeout};
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -210,7 +213,7 @@ impl Server {
             timeout(time_limit, work).await
         });
         match receiver.await {
-            Ok(Ok(response)) => Ok(response),
+            Ok(Ok(response)) => Ok(response.map(|body| WholeBody { body, task }.boxed_unsync())),
             Ok(Err(code)) => Err(Failure::Guest(format!("it answered {code:?}"))),
             // It ended without a response.
             Err(_) => Err(match task.await {
@@ -234,6 +237,31 @@ impl Server {
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
         store
+    }
+}
+
+/// A response's body that ends only when the component did: one that trapped,
+/// or ran into the time limit, must not look like a whole one to the client.
+struct WholeBody {
+    body: HyperOutgoingBody,
+    task: JoinHandle<Result<wasmtime::Result<()>, Elapsed>>,
+}
+
+impl Body for WholeBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(context)) {
+            return Poll::Ready(Some(frame));
+        }
+        match ready!(Pin::new(&mut self.task).poll(context)) {
+            Ok(Ok(Ok(()))) => Poll::Ready(None),
+            _ => Poll::Ready(Some(Err(Error::HttpResponseIncomplete))),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! An application that misbehaves on request: `/trap` traps, `/loop` never
-//! ends, `/memory` takes all it can get, `/silent` does not respond. Everything
-//! else gets `fine`.
+//! ends, `/memory` takes all it can get, `/silent` does not respond, `/half`
+//! stops in the middle of its response. Everything else gets `fine`.
 
 mod bindings;
 
@@ -25,12 +25,13 @@ impl Guest for Component {
             Some("/loop") => spin(),
             Some("/memory") => take_memory(),
             Some("/silent") => drop(out),
-            _ => respond(out),
+            Some("/half") => respond(out, spin),
+            _ => respond(out, || ()),
         }
     }
 }
 
-fn respond(out: ResponseOutparam) {
+fn respond(out: ResponseOutparam, before_the_end: impl FnOnce()) {
     let response = OutgoingResponse::new(Fields::new());
     let body = response.body().expect("the first one");
     ResponseOutparam::set(out, Ok(response));
@@ -39,6 +40,7 @@ fn respond(out: ResponseOutparam) {
         .blocking_write_and_flush(b"fine")
         .expect("four bytes");
     drop(stream);
+    before_the_end();
     OutgoingBody::finish(body, None).expect("all of it");
 }
 
