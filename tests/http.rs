@@ -1,9 +1,7 @@
 //! The demo over HTTP, served by the real program: the scenarios of Session3's
 //! own demo, and what happens to them across restarts and processes.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
+use crate::support::files;
 use crate::support::program::{Browser, Demo, Page};
 
 /// A demo in a directory of its own, and a browser.
@@ -11,18 +9,6 @@ fn start() -> (tempfile::TempDir, Demo, Browser) {
     let directory = tempfile::tempdir().unwrap();
     let demo = Demo::start(directory.path());
     (directory, demo, Browser::new())
-}
-
-/// The files of a store.
-fn files(directory: &Path) -> Vec<PathBuf> {
-    let entries = |path: &Path| -> Vec<PathBuf> {
-        let entries = fs::read_dir(path).unwrap();
-        entries.map(|entry| entry.unwrap().path()).collect()
-    };
-    entries(directory)
-        .iter()
-        .flat_map(|path| entries(path))
-        .collect()
 }
 
 fn is_redirect(page: &Page) -> bool {

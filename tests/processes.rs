@@ -2,6 +2,7 @@
 
 use std::thread;
 
+use crate::support::files;
 use crate::support::program::{Browser, Demo};
 
 #[test]
@@ -47,20 +48,6 @@ fn a_log_out_in_another_process_wins_against_saves_under_way() {
         assert_eq!(browser.look(&demos[0]), ("None".into(), 0));
         assert_eq!(browser.look(&demos[1]), ("None".into(), 0));
     }
-    let left = walk(directory.path());
+    let left = files(directory.path());
     assert!(left.is_empty(), "{left:?}");
-}
-
-fn walk(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let entries = std::fs::read_dir(directory).unwrap();
-    let paths = entries.map(|entry| entry.unwrap().path());
-    paths
-        .flat_map(|path| {
-            if path.is_dir() {
-                walk(&path)
-            } else {
-                vec![path]
-            }
-        })
-        .collect()
 }

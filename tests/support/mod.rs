@@ -3,6 +3,9 @@
 pub mod component;
 pub mod program;
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use session3::store::{SessionId, SessionState};
 
 /// Runs a test's future, with threads for what it spawns.
@@ -27,4 +30,19 @@ pub fn state(data: &str) -> SessionState {
         expires: 1_000_000,
         data: data.into(),
     }
+}
+
+/// All files below a directory.
+pub fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .flat_map(|path| {
+            if path.is_dir() {
+                files(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
 }
