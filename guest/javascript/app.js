@@ -1,0 +1,150 @@
+// The demo application: what each page does to the session.
+
+import { SessionManager, defaultConfig } from "session3:sessions/manager@0.1.0";
+import layout from "../demo/src/layout.html";
+import start from "../demo/src/session.html";
+
+addEventListener("fetch", (event) => event.respondWith(answer(event.request)));
+
+const pages = {
+  "/": show,
+  "/keep": keep,
+  "/increment": increment,
+  "/incrementfail": incrementAndFail,
+  "/logout": logOut,
+  "/logoutfail": logOutAndFail,
+};
+
+function answer(request) {
+  if (request.method !== "GET" && request.method !== "HEAD") {
+    return message(405, "Not allowed", "This page answers GET and HEAD.", [
+      { name: "Allow", value: "GET, HEAD" },
+    ]);
+  }
+  const response = page(request);
+  return request.method === "HEAD" ? new Response(null, response) : response;
+}
+
+function page(request) {
+  const url = new URL(request.url);
+  if (!Object.hasOwn(pages, url.pathname)) {
+    return message(404, "Not found", "There is no such page.");
+  }
+  try {
+    return pages[url.pathname](open(request, url.protocol === "https:"));
+  } catch (error) {
+    return failed(error);
+  }
+}
+
+function open(request, isSecure) {
+  const headers = request.headers;
+  return SessionManager.open(config(isSecure)).getSession(
+    {
+      // Several Cookie headers arrive joined like this, which no cookie has in
+      // its value.
+      cookies: headers.get("cookie")?.split(", ").map(bytes) ?? [],
+      userAgent: headers.get("user-agent") ?? undefined,
+    },
+    "merge",
+  );
+}
+
+// The safe defaults; over plain HTTP, where browsers refuse those, a cookie
+// that works there.
+function config(isSecure) {
+  const config = defaultConfig();
+  if (!isSecure) {
+    config.cookie.name = "session3";
+    config.cookie.secure = false;
+  }
+  return config;
+}
+
+function show(session) {
+  const headers = session.commit();
+  const counter = session.get("counter")?.val ?? 0;
+  const body = start
+    .replace("{id}", session.id() ?? "None")
+    .replace("{counter}", counter)
+    .replace("{more}", "");
+  return html(200, "Session3", body, headers);
+}
+
+function keep(session) {
+  session.set("keep", { tag: "boolean", val: true });
+  return toStart(session.commit());
+}
+
+// A session that nobody wants to keep is not stored, so there is nothing to
+// count in.
+function increment(session) {
+  if (session.id() !== undefined) {
+    session.add("counter", 1n);
+  }
+  return toStart(session.commit());
+}
+
+function incrementAndFail(session) {
+  session.add("counter", 1n);
+  return onPurpose();
+}
+
+function logOut(session) {
+  session.expire();
+  return toStart(session.commit());
+}
+
+function logOutAndFail(session) {
+  session.expire();
+  return onPurpose();
+}
+
+// A failed request does not commit, and so leaves the session as it was.
+function onPurpose() {
+  return message(
+    500,
+    "Failed on purpose",
+    "This request changed the session and then failed, so nothing was saved.",
+  );
+}
+
+const failures = {
+  ended: [409, "Your session ended while this request was under way. Nothing was saved."],
+  conflict: [503, "Too many requests for your session at once. Nothing was saved; try again."],
+  busy: [503, "Too many requests for your session at once. Nothing was saved; try again."],
+  store: [503, "The sessions cannot be reached. Try again in a while."],
+};
+
+// What the manager throws has the WIT's variant as its payload.
+function failed(error) {
+  const [status, text] = failures[error.payload?.tag] ?? [
+    400,
+    "The session cannot take this change. Nothing was saved.",
+  ];
+  return message(status, "That did not work", text);
+}
+
+function toStart(headers) {
+  return respond(302, null, [...headers, { name: "Location", value: "/" }]);
+}
+
+function message(status, title, text, headers = []) {
+  const body = `<h1>${title}</h1>\n<p>${text}</p>\n<p><a href="./">Back</a></p>`;
+  return html(status, title, body, headers);
+}
+
+function html(status, title, body, headers) {
+  const text = layout.replace("{title}", title).replace("{body}", () => body);
+  const type = { name: "Content-Type", value: "text/html; charset=utf-8" };
+  return respond(status, text, [...headers, type]);
+}
+
+function respond(status, body, headers) {
+  return new Response(body, { status, headers: headers.map(({ name, value }) => [name, value]) });
+}
+
+// A header as it came: a string here has one character for each byte.
+function bytes(header) {
+  return Uint8Array.from(header, (character) => character.charCodeAt(0));
+}

@@ -1,0 +1,10 @@
+"""The demo application: web speaks wasi:http, pages does the rest."""
+
+import pages
+import web
+from wit_world import exports
+
+
+class IncomingHandler(exports.IncomingHandler):
+    def handle(self, request, response_out):
+        web.send(response_out, pages.answer(web.read(request)))

@@ -1,0 +1,22 @@
+#!/bin/sh
+# Builds the component that the argument names.
+set -eu
+
+component=$(realpath -m "${1:-target/guests/python.wasm}")
+cd "$(dirname "$0")/../.."
+tools=target/guests/python
+
+if ! cmp -s guest/python/requirements.txt "$tools/requirements.txt"; then
+    python3 -m venv "$tools/venv"
+    "$tools/venv/bin/pip" install --quiet --disable-pip-version-check \
+        --requirement guest/python/requirements.txt
+    cp guest/python/requirements.txt "$tools"
+fi
+
+# The templates are read where the program is, while it is built.
+rm -rf "$tools/source"
+mkdir "$tools/source"
+cp guest/python/*.py guest/demo/src/*.html "$tools/source"
+
+"$tools/venv/bin/componentize-py" --quiet --wit-path guest/wit --world demo \
+    componentize --python-path "$tools/source" --output "$component" app

@@ -1,0 +1,157 @@
+"""The pages: what each of them does to the session."""
+
+from pathlib import Path
+
+from componentize_py_types import Err
+from web import Response
+from wit_world.imports import manager
+from wit_world.imports.manager import (
+    Mode,
+    SessionError_Busy,
+    SessionError_Conflict,
+    SessionError_Ended,
+    SessionError_Store,
+    SessionManager,
+)
+from wit_world.imports.session3_sessions_types import Value_Boolean, Value_Integer
+
+# Read when the component is built: when it runs, there are no files.
+LAYOUT = Path(__file__).with_name("layout.html").read_text()
+SESSION = Path(__file__).with_name("session.html").read_text()
+
+TOO_MANY = "Too many requests for your session at once. Nothing was saved; try again."
+FAILURES = {
+    SessionError_Ended: (
+        409,
+        "Your session ended while this request was under way. Nothing was saved.",
+    ),
+    SessionError_Conflict: (503, TOO_MANY),
+    SessionError_Busy: (503, TOO_MANY),
+    SessionError_Store: (503, "The sessions cannot be reached. Try again in a while."),
+}
+REFUSED = (400, "The session cannot take this change. Nothing was saved.")
+
+
+def answer(request):
+    """The page that a request asks for."""
+    if request.method is None:
+        response = message(405, "Not allowed", "This page answers GET and HEAD.")
+        response.headers.append(("Allow", "GET, HEAD"))
+        return response
+    response = page(request)
+    if request.method == "HEAD":
+        response.body = ""
+    return response
+
+
+def page(request):
+    do = PAGES.get(request.path)
+    if do is None:
+        return message(404, "Not found", "There is no such page.")
+    try:
+        with (
+            SessionManager.open(config(request.is_secure)) as sessions,
+            sessions.get_session(what_counts(request), Mode.MERGE) as session,
+        ):
+            return do(session)
+    except Err as error:
+        return message(*reason(error.value))
+
+
+def what_counts(request):
+    return manager.Request(
+        cookies=request.cookies, remote_address=None, user_agent=request.user_agent
+    )
+
+
+def config(is_secure):
+    """The safe defaults; over plain HTTP, where browsers refuse those, a cookie
+    that works there."""
+    config = manager.default_config()
+    if not is_secure:
+        config.cookie.name = "session3"
+        config.cookie.secure = False
+    return config
+
+
+def show(session):
+    headers = session.commit()
+    counter = session.get("counter")
+    count = counter.value if isinstance(counter, Value_Integer) else 0
+    body = SESSION.replace("{id}", session.id() or "None")
+    body = body.replace("{counter}", str(count)).replace("{more}", "")
+    return html(200, "Session3", body, headers)
+
+
+def keep(session):
+    session.set("keep", Value_Boolean(True))
+    return to_start(session.commit())
+
+
+def increment(session):
+    """A session that nobody wants to keep is not stored, so there is nothing to
+    count in."""
+    if session.id() is not None:
+        session.add("counter", 1)
+    return to_start(session.commit())
+
+
+def increment_and_fail(session):
+    session.add("counter", 1)
+    return on_purpose()
+
+
+def log_out(session):
+    session.expire()
+    return to_start(session.commit())
+
+
+def log_out_and_fail(session):
+    session.expire()
+    return on_purpose()
+
+
+PAGES = {
+    "/": show,
+    "/keep": keep,
+    "/increment": increment,
+    "/incrementfail": increment_and_fail,
+    "/logout": log_out,
+    "/logoutfail": log_out_and_fail,
+}
+
+
+def on_purpose():
+    """A failed request does not commit, and so leaves the session as it was."""
+    return message(
+        500,
+        "Failed on purpose",
+        "This request changed the session and then failed, so nothing was saved.",
+    )
+
+
+def reason(error):
+    status, text = FAILURES.get(type(error), REFUSED)
+    return status, "That did not work", text
+
+
+def to_start(headers):
+    return Response(302, [*pairs(headers), ("Location", "/")])
+
+
+def message(status, title, text):
+    return html(
+        status, title, f'<h1>{title}</h1>\n<p>{text}</p>\n<p><a href="./">Back</a></p>'
+    )
+
+
+def html(status, title, body, headers=()):
+    return Response(
+        status,
+        [*pairs(headers), ("Content-Type", "text/html; charset=utf-8")],
+        LAYOUT.replace("{title}", title).replace("{body}", body),
+    )
+
+
+def pairs(headers):
+    return [(header.name, header.value) for header in headers]
