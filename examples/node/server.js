@@ -1,0 +1,56 @@
+// A page that counts its visits, in a plain server:
+//
+//     node server.js DIRECTORY [--port PORT]
+//
+// where DIRECTORY is what `jco transpile` made of the manager.
+
+import { createServer } from "node:http";
+import { parseArgs } from "node:util";
+
+import { load } from "./manager.js";
+
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { port: { type: "string", default: "8080" } },
+});
+const [directory] = positionals;
+const { SessionManager, defaultConfig } = await load(directory);
+
+// Over plain HTTP, where browsers refuse the safe default.
+const config = defaultConfig();
+config.cookie.name = "session3";
+config.cookie.secure = false;
+const sessions = SessionManager.open(config);
+
+function answer(request, response) {
+  const cookies = (request.headers.cookie ?? "").split("; ").map((c) => Buffer.from(c, "latin1"));
+  const session = sessions.getSession(
+    { cookies, remoteAddress: request.socket.remoteAddress },
+    "merge",
+  );
+  try {
+    if (request.url === "/logout") session.expire();
+    else session.add("counter", 1n);
+    const counter = session.get("counter")?.val ?? 0n;
+    for (const { name, value } of session.commit()) response.appendHeader(name, value);
+    response.setHeader("Content-Type", "text/plain; charset=utf-8");
+    response.end(`Your session ID is ${session.id() ?? "None"}. Counter is at ${counter}.\n`);
+  } finally {
+    // At once, not when the garbage is collected.
+    session[Symbol.dispose]();
+  }
+}
+
+const server = createServer((request, response) => {
+  try {
+    answer(request, response);
+  } catch (error) {
+    // The contract's error, such as { tag: "conflict" }.
+    console.error(error.payload ?? error);
+    response.statusCode = 503;
+    response.end("Nothing was saved.\n");
+  }
+});
+server.listen(Number(values.port), "127.0.0.1", () => {
+  console.log(`Open http://127.0.0.1:${server.address().port}/ and press Ctrl-C to quit.`);
+});

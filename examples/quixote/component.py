@@ -1,0 +1,90 @@
+"""The session manager component, in an instance for each request."""
+
+import secrets
+import time
+
+from wasmtime import Engine, Store
+from wasmtime.component import Component, Linker, Record, ResourceType, Variant
+
+MANAGER = "session3:sessions/manager@0.1.0"
+
+
+class SessionError(Exception):
+    """What the contract calls so: `tag` is `conflict`, `ended` and so on."""
+
+    def __init__(self, error):
+        super().__init__(error.tag, error.payload)
+        self.tag = error.tag
+
+
+class Manager:
+    """Opens sessions that are kept in a store."""
+
+    def __init__(self, path, store):
+        self.engine = Engine()
+        self.component = Component.from_file(self.engine, path)
+        self.linker = Linker(self.engine)
+        # Before the others, which it would replace: this store has no locks, so
+        # that asking for an exclusive session fails.
+        self.linker.allow_shadowing = True
+        self.linker.define_unknown_imports_as_traps(self.component)
+        store.link(self.linker)
+        with self.linker.root() as root:
+            with root.add_instance("session3:sessions/events@0.1.0") as events:
+                events.add_func("report", lambda _, event: None)
+            with root.add_instance("wasi:clocks/wall-clock@0.2.6") as clock:
+                clock.add_func("now", lambda _: now())
+            with root.add_instance("wasi:random/random@0.2.6") as random:
+                random.add_func("get-random-u64", lambda _: secrets.randbits(64))
+
+    def open(self, is_secure, **request):
+        """The session of a request with these fields of the contract's."""
+        call = Calls(self.engine, self.linker, self.component)
+        config = call("default-config")
+        if not is_secure:
+            config.cookie.name = "session3"
+            config.cookie.secure = False
+        manager = call("[static]session-manager.open", config)
+        fields = Record()
+        for name, value in request.items():
+            setattr(fields, name.replace("_", "-"), value)
+        session = call("[method]session-manager.get-session", manager, fields, "merge")
+        return Session(call, session)
+
+
+class Session:
+    """Has the contract's methods."""
+
+    def __init__(self, call, handle):
+        self.call, self.handle = call, handle
+
+    def __getattr__(self, name):
+        export = "[method]session." + name.replace("_", "-")
+        return lambda *values: self.call(export, self.handle, *values)
+
+
+class Calls:
+    """Calls the functions of an instance by their names."""
+
+    def __init__(self, engine, linker, component):
+        self.store = Store(engine)
+        self.instance = linker.instantiate(self.store, component)
+        self.manager = self.instance.get_export_index(self.store, MANAGER)
+
+    def __call__(self, name, *values):
+        index = self.instance.get_export_index(self.store, name, self.manager)
+        function = self.instance.get_func(self.store, index)
+        result = function(self.store, *values)
+        # A result comes as what is in it, where that tells success from failure.
+        if isinstance(result, Variant) and result.tag in ERRORS:
+            raise SessionError(result)
+        return result
+
+
+ERRORS = {"invalid", "ended", "conflict", "busy", "read-only", "store"}
+
+
+def now():
+    made = Record()
+    made.seconds, made.nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    return made

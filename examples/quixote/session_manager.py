@@ -1,0 +1,101 @@
+"""Quixote's sessions, kept by the component.
+
+An attribute of a Quixote session is an attribute of the component's: so requests
+that run at the same time lose nothing of each other's, other languages can read
+it, and nothing is ever unpickled. What is no number, text, bytes, truth or
+nothing is kept as JSON."""
+
+import json
+
+from quixote import get_request, get_response, get_session
+from quixote.session import Session, SessionManager as QuixoteSessionManager
+from wasmtime.component import Variant
+
+from component import Manager
+
+# What the component knows itself.
+NOT_KEPT = {"id", "_remote_address", "_creation_time", "_access_time"}
+
+# With TLS and without.
+COOKIES = ["__Host-session", "session3"]
+
+
+class SessionManager(QuixoteSessionManager):
+    """For Quixote's publisher: `Publisher(..., session_manager=...)`."""
+
+    def __init__(self, component, store, session_class=Session):
+        super().__init__(session_class=session_class)
+        self.manager = Manager(component, store)
+
+    def start_request(self):
+        request = get_request()
+        kept = self.manager.open(
+            request.get_scheme() == "https",
+            # As Quixote's servers join several headers.
+            cookies=[c.encode("latin-1") for c in request.get_header("Cookie", "").split(", ")],
+            remote_address=request.get_environ("REMOTE_ADDR"),
+            user_agent=None,
+        )
+        hide_tokens(request)
+        session = self.session_class(kept.id())
+        session._creation_time = kept.created() / 1000
+        session._access_time = kept.accessed() / 1000
+        self.before = {name: kept.get(name) for name in kept.names()}
+        for name, value in self.before.items():
+            setattr(session, name, from_value(value))
+        self.kept, request.session = kept, session
+        session.user = self.user = kept.user()
+        session.start_request()
+
+    def finish_successful_request(self):
+        session = get_session()
+        if session is None or not session.has_info():
+            self.kept.expire()
+        else:
+            self.save(session)
+        for header in self.kept.commit():
+            get_response().set_header(header.name, header.value)
+        if session is not None:
+            session.id = self.kept.id()
+
+    def finish_failed_request(self):
+        """What is not committed, never was."""
+
+    def save(self, session):
+        if session.user != self.user:
+            self.kept.set_user(session.user)
+        after = {
+            name: to_value(value)
+            for name, value in vars(session).items()
+            if name not in NOT_KEPT and name != "user" and value not in (None, [], {})
+        }
+        for name, value in after.items():
+            if value != self.before.get(name):
+                self.kept.set(name, value)
+        for name in self.before.keys() - after.keys():
+            self.kept.remove(name)
+
+    def expire_session(self):
+        get_request().session = None
+
+
+def hide_tokens(request):
+    """Quixote's error log shows the request, and tokens belong in no log."""
+    request.environ.pop("HTTP_COOKIE", None)
+    for name in COOKIES:
+        request.cookies.pop(name, None)
+
+
+def to_value(value):
+    # Before the integers, of which a truth is one in Python.
+    for kind, tag in KINDS:
+        if isinstance(value, kind):
+            return Variant(tag, value)
+    return Variant("json", json.dumps(value))
+
+
+def from_value(value):
+    return json.loads(value.payload) if value.tag == "json" else value.payload
+
+
+KINDS = [(bool, "boolean"), (int, "integer"), (float, "number"), (str, "text"), (bytes, "bytes")]
