@@ -8,10 +8,10 @@ PORT ?= 8080
 # The demo too is built with everything that the tests need: with another set of
 # features, wasmtime would be built a second time.
 CARGO = cargo
-WORKSPACE = --release --locked --workspace
+WORKSPACE = --release --locked --workspace --all-features
 BUILD = $(WORKSPACE) --all-targets
 
-.PHONY: demo test lint unit bench components browser
+.PHONY: demo test lint unit torture fuzz bench bench-scale components guests guest-tools examples browser peers
 
 # Runs the interactive demo; the last line it prints is the address to open.
 demo: components
@@ -25,19 +25,66 @@ lint: components
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(BUILD) -- --deny warnings
 
-unit: components browser
+unit: components guests examples browser
 	$(CARGO) test $(WORKSPACE) --lib --bins --tests
 	$(CARGO) test $(WORKSPACE) --doc
 
-# Ratios to the bare system calls, in one run.
-bench: components
-	$(CARGO) bench --locked --workspace --bench store
+# What `unit` runs for about a minute, for longer: a thousand kills, power cuts,
+# failing system calls. Mounts file systems, which needs root.
+torture: components
+	TORTURE=long $(CARGO) test $(WORKSPACE) --test torture
+	TORTURE=long $(CARGO) test $(WORKSPACE) --test session3 -- --include-ignored --nocapture \
+		--test-threads 1 powercut:: faults:: fuzzing::
+
+# What `unit` does with a committed corpus, for so many minutes each. New inputs
+# go to fuzz/found, those that fail to fuzz/artifacts.
+MINUTES ?= 10
+FUZZING = -max_total_time=$$(($(MINUTES) * 60)) -timeout=10 -malloc_limit_mb=64 -max_len=16384
+
+fuzz:
+	@cargo fuzz --version >/dev/null 2>&1 || $(CARGO) install cargo-fuzz --locked
+	@mkdir -p fuzz/found/record fuzz/found/operations
+	$(CARGO) fuzz run --sanitizer none record fuzz/found/record fuzz/corpus/record -- $(FUZZING)
+	$(CARGO) fuzz run --sanitizer none operations fuzz/found/operations fuzz/corpus/operations \
+		-- $(FUZZING)
+
+# One table, in one run: the store, the bare system calls, other session stores.
+# Up to 100,000 sessions.
+bench: components peers
+	$(CARGO) bench --locked --workspace --all-features --bench store
+
+# Up to a million; it wants 8 GB of memory for the page cache, and takes longer.
+bench-scale: components peers
+	BENCH=long $(CARGO) bench --locked --workspace --all-features --bench store
 
 # What compiles the components: the toolchain's own target, or Debian's
 # compiler, which has the sources of the standard library.
 components:
 	@tools/install-components
 
+# The demo application in other languages.
+guests: $(addprefix target/guests/,c.wasm javascript.wasm python.wasm)
+
+.SECONDEXPANSION:
+target/guests/%.wasm: $$(wildcard guest/$$*/* guest/$$*/*/src/*) \
+		$(wildcard guest/wit/*.wit wit/*.wit wit/deps/*.wit guest/demo/src/*.html) | guest-tools
+	guest/$*/build.sh $@
+
+# What compiles those; pinned by files beside their sources.
+guest-tools:
+	@tools/install-packages python3-venv clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32
+
+# What the examples of other hosts run with.
+examples: target/examples/quixote/requirements.txt
+target/examples/quixote/requirements.txt: examples/quixote/requirements.txt | guest-tools
+	python3 -m venv $(@D)/venv
+	$(@D)/venv/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	cp $< $@
+
 # What the browser test drives.
 browser:
 	@tools/install-packages chromium chromium-driver
+
+# What the benchmark compares with.
+peers:
+	@tools/install-peers

@@ -13,15 +13,20 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
+use wasm_encoder::RawSection;
+use wasmparser::{Parser, Payload};
 use wit_component::ComponentEncoder;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Package and file name; `tests/` loads the last one.
-const GUESTS: [(&str, &str); 3] = [
+/// Package and file name; `tests/` loads those of tests.
+const GUESTS: [(&str, &str); 6] = [
     ("session3-manager", "manager.wasm"),
     ("session3-demo", "demo.wasm"),
     ("session3-test-guest", "test-guest.wasm"),
+    ("session3-test-relay", "test-relay.wasm"),
+    ("session3-test-nosy", "test-nosy.wasm"),
+    ("session3-test-administration", "test-administration.wasm"),
 ];
 
 fn main() {
@@ -32,7 +37,16 @@ fn main() {
 }
 
 fn build_guests() -> Result<()> {
-    for path in ["Cargo.toml", "Cargo.lock", "wit", "guest", "tests/guest"] {
+    for path in [
+        "Cargo.toml",
+        "Cargo.lock",
+        "wit",
+        "guest",
+        "tests/guest",
+        "tests/relay",
+        "tests/nosy",
+        "tests/administration",
+    ] {
         println!("cargo::rerun-if-changed=../{path}");
     }
     let out = PathBuf::from(variable("OUT_DIR")?);
@@ -46,10 +60,34 @@ fn build_guests() -> Result<()> {
 }
 
 fn encode(module: &[u8]) -> Result<Vec<u8>> {
-    ComponentEncoder::default()
-        .module(module)?
-        .validate(true)
-        .encode()
+    let mut encoder = ComponentEncoder::default();
+    let component = encoder.module(module)?.validate(true).encode()?;
+    without_names(&component)
+}
+
+/// The names in a component are for debuggers, and a twentieth of it.
+fn without_names(component: &[u8]) -> Result<Vec<u8>> {
+    let mut stripped = wasm_encoder::Component::new();
+    let mut depth = 0;
+    for payload in Parser::new(0).parse_all(component) {
+        let payload = payload?;
+        let is_names =
+            matches!(&payload, Payload::CustomSection(custom) if custom.name() == "component-name");
+        match payload.as_section() {
+            Some((id, range)) if depth == 0 && !is_names => {
+                let (start, end) = (usize::try_from(range.start)?, usize::try_from(range.end)?);
+                let data = component.get(start..end).context("a section's range")?;
+                stripped.section(&RawSection { id, data });
+            }
+            _ => {}
+        }
+        match payload {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth -= 1,
+            _ => {}
+        }
+    }
+    Ok(stripped.finish())
 }
 
 /// What compiles for the target.

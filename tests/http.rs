@@ -1,13 +1,48 @@
 //! The demo over HTTP, served by the real program: the scenarios of Session3's
-//! own demo, and what happens to them across restarts and processes.
+//! own demo, and what happens to them across restarts and processes. They hold
+//! for the demo in every language.
 
 use crate::support::files;
-use crate::support::program::{Browser, Demo, Page};
+use crate::support::program::{Application, Browser, Demo, Page};
+
+/// A test of each scenario with one application, in a module of its own.
+macro_rules! scenarios {
+    ($module:ident, $application:expr) => {
+        mod $module {
+            $crate::http::scenarios! {
+                $application =>
+                keep
+                increment
+                increment_with_failure
+                log_out
+                log_out_with_failure
+                log_out_without_a_session
+                there_are_no_other_pages_and_links_are_relative
+                methods_other_than_get_and_head_are_refused
+                a_cookie_that_is_stale_forged_or_malformed_acts_as_none
+                a_cookie_may_come_in_one_of_several_headers
+                headers_may_have_any_bytes
+                the_session_is_there_after_a_restart
+                two_servers_on_one_directory_see_each_others_changes
+                behind_a_tls_proxy_the_cookie_has_the_safe_defaults
+            }
+        }
+    };
+    ($application:expr => $($scenario:ident)*) => {
+        $(#[test]
+        fn $scenario() {
+            $crate::http::$scenario($application);
+        })*
+    };
+}
+pub(crate) use scenarios;
+
+scenarios!(rust, crate::support::program::Application::Rust);
 
 /// A demo in a directory of its own, and a browser.
-fn start() -> (tempfile::TempDir, Demo, Browser) {
+fn start(application: Application) -> (tempfile::TempDir, Demo, Browser) {
     let directory = tempfile::tempdir().unwrap();
-    let demo = Demo::start(directory.path());
+    let demo = application.start(directory.path(), &[]);
     (directory, demo, Browser::new())
 }
 
@@ -15,9 +50,8 @@ fn is_redirect(page: &Page) -> bool {
     page.status == 302 && page.location.as_deref() == Some("/")
 }
 
-#[test]
-fn keep() {
-    let (directory, demo, mut browser) = start();
+pub fn keep(application: Application) {
+    let (directory, demo, mut browser) = start(application);
     assert_eq!(browser.look(&demo), ("None".into(), 0));
     assert!(files(directory.path()).is_empty());
     let page = browser.get(&demo, "keep");
@@ -36,9 +70,8 @@ fn keep() {
     assert_eq!(browser.get(&demo, "keep").set_cookie, None, "it has it");
 }
 
-#[test]
-fn increment() {
-    let (directory, demo, mut browser) = start();
+pub fn increment(application: Application) {
+    let (directory, demo, mut browser) = start(application);
     assert!(is_redirect(&browser.get(&demo, "increment")));
     assert_eq!(browser.look(&demo), ("None".into(), 0));
     assert!(files(directory.path()).is_empty());
@@ -49,18 +82,16 @@ fn increment() {
     }
 }
 
-#[test]
-fn increment_with_failure() {
-    let (_directory, demo, mut browser) = start();
+pub fn increment_with_failure(application: Application) {
+    let (_directory, demo, mut browser) = start(application);
     browser.get(&demo, "keep");
     browser.get(&demo, "increment");
     assert_eq!(browser.get(&demo, "incrementfail").status, 500);
     assert_eq!(browser.look(&demo).1, 1);
 }
 
-#[test]
-fn log_out() {
-    let (directory, demo, mut browser) = start();
+pub fn log_out(application: Application) {
+    let (directory, demo, mut browser) = start(application);
     browser.get(&demo, "keep");
     let stolen = browser.cookie.clone();
     let page = browser.get(&demo, "logout");
@@ -76,9 +107,8 @@ fn log_out() {
     assert!(is_redirect(&browser.get(&demo, "logout")), "twice");
 }
 
-#[test]
-fn log_out_with_failure() {
-    let (_directory, demo, mut browser) = start();
+pub fn log_out_with_failure(application: Application) {
+    let (_directory, demo, mut browser) = start(application);
     browser.get(&demo, "keep");
     browser.get(&demo, "increment");
     let before = browser.look(&demo);
@@ -86,18 +116,16 @@ fn log_out_with_failure() {
     assert_eq!(browser.look(&demo), before);
 }
 
-#[test]
-fn log_out_without_a_session() {
-    let (_directory, demo, mut browser) = start();
+pub fn log_out_without_a_session(application: Application) {
+    let (_directory, demo, mut browser) = start(application);
     let page = browser.get(&demo, "logout");
     assert!(is_redirect(&page));
     assert_eq!(page.set_cookie, None);
     assert_eq!(browser.look(&demo), ("None".into(), 0));
 }
 
-#[test]
-fn there_are_no_other_pages_and_links_are_relative() {
-    let (_directory, demo, mut browser) = start();
+pub fn there_are_no_other_pages_and_links_are_relative(application: Application) {
+    let (_directory, demo, mut browser) = start(application);
     assert_eq!(browser.get(&demo, "nowhere").status, 404);
     assert_eq!(browser.get(&demo, "keep/").status, 404);
     assert_eq!(browser.get(&demo, "?query").status, 200);
@@ -114,9 +142,8 @@ fn there_are_no_other_pages_and_links_are_relative() {
     }
 }
 
-#[test]
-fn methods_other_than_get_and_head_are_refused() {
-    let (_directory, demo, mut browser) = start();
+pub fn methods_other_than_get_and_head_are_refused(application: Application) {
+    let (_directory, demo, mut browser) = start(application);
     browser.get(&demo, "keep");
     for page in ["", "increment", "nowhere"] {
         let url = format!("{}{page}", demo.url);
@@ -129,9 +156,8 @@ fn methods_other_than_get_and_head_are_refused() {
     assert_eq!(head.body_mut().read_to_string().unwrap(), "");
 }
 
-#[test]
-fn a_cookie_that_is_stale_forged_or_malformed_acts_as_none() {
-    let (_directory, demo, mut browser) = start();
+pub fn a_cookie_that_is_stale_forged_or_malformed_acts_as_none(application: Application) {
+    let (_directory, demo, mut browser) = start(application);
     browser.get(&demo, "keep");
     let good = browser.cookie.clone();
     let (id, _) = browser.look(&demo);
@@ -157,21 +183,44 @@ fn a_cookie_that_is_stale_forged_or_malformed_acts_as_none() {
     assert_eq!(browser.look(&demo).0, id, "the session is as it was");
 }
 
-#[test]
-fn the_session_is_there_after_a_restart() {
-    let (directory, demo, mut browser) = start();
+/// As browsers send them over HTTP/2 (RFC 9113 §8.2.3).
+pub fn a_cookie_may_come_in_one_of_several_headers(application: Application) {
+    let (_directory, demo, mut browser) = start(application);
+    browser.get(&demo, "keep");
+    let (id, _) = browser.look(&demo);
+    for cookies in [["a=b", &browser.cookie], [&browser.cookie, "a=b"]] {
+        let [first, second] = cookies;
+        let request = ureq::get(&demo.url).header("Cookie", first);
+        let mut response = request.header("Cookie", second).call().unwrap();
+        let text = response.body_mut().read_to_string().unwrap();
+        assert!(text.contains(&id), "{cookies:?}: {text}");
+    }
+}
+
+pub fn headers_may_have_any_bytes(application: Application) {
+    let (_directory, demo, mut browser) = start(application);
+    browser.get(&demo, "keep");
+    let (id, _) = browser.look(&demo);
+    let cookies = [b"a=\xff\xfe; ", browser.cookie.as_bytes()].concat();
+    let request = ureq::get(&demo.url).header("User-Agent", &b"\xff\xfe"[..]);
+    let mut response = request.header("Cookie", cookies).call().unwrap();
+    let text = response.body_mut().read_to_string().unwrap();
+    assert!(text.contains(&id), "{text}");
+}
+
+pub fn the_session_is_there_after_a_restart(application: Application) {
+    let (directory, demo, mut browser) = start(application);
     browser.get(&demo, "keep");
     browser.get(&demo, "increment");
     let before = browser.look(&demo);
     assert_eq!(demo.stop().code(), Some(0));
-    let demo = Demo::start(directory.path());
+    let demo = application.start(directory.path(), &[]);
     assert_eq!(browser.look(&demo), before);
 }
 
-#[test]
-fn two_servers_on_one_directory_see_each_others_changes() {
-    let (directory, first, mut browser) = start();
-    let second = Demo::start(directory.path());
+pub fn two_servers_on_one_directory_see_each_others_changes(application: Application) {
+    let (directory, first, mut browser) = start(application);
+    let second = application.start(directory.path(), &[]);
     browser.get(&first, "keep");
     for counter in 0..10 {
         let (writer, reader) = match counter % 2 {
@@ -185,10 +234,9 @@ fn two_servers_on_one_directory_see_each_others_changes() {
     assert_eq!(browser.look(&second).0, "None");
 }
 
-#[test]
-fn behind_a_tls_proxy_the_cookie_has_the_safe_defaults() {
+pub fn behind_a_tls_proxy_the_cookie_has_the_safe_defaults(application: Application) {
     let directory = tempfile::tempdir().unwrap();
-    let demo = Demo::start_with(directory.path(), &["--secure-cookies"]);
+    let demo = application.start(directory.path(), &["--secure-cookies"]);
     let cookie = Browser::new().get(&demo, "keep").set_cookie.unwrap();
     assert!(cookie.starts_with("__Host-session="), "{cookie}");
     assert!(

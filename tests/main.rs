@@ -5,12 +5,24 @@
 
 mod support;
 
+mod account;
 mod browser;
+mod checklist;
 mod component;
 mod contract;
 mod cookies;
 mod directory;
+mod embedding;
+mod faults;
+mod fuzzing;
+mod guests;
+mod hosts;
 mod http;
+mod metrics;
+mod operators;
+mod powercut;
 mod processes;
 mod program;
+mod readme;
+mod serve;
 mod server;

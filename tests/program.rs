@@ -5,9 +5,10 @@ use std::io::Read;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::support::files;
 use crate::support::program::{Browser, Demo, session3};
 
 /// Runs a command that has to fail; the one line that it says.
@@ -89,12 +90,11 @@ fn ctrl_c_and_sigterm_end_it_with_status_0() {
     }
 }
 
-#[test]
-fn compiled_code_is_kept_where_only_the_user_can_write() {
-    let cache = tempfile::tempdir().unwrap();
+/// Starts it until it answers, with this cache.
+fn start_with_cache(cache: &Path) {
     let directory = tempfile::tempdir().unwrap();
     let mut command = demo(directory.path());
-    command.env("XDG_CACHE_HOME", cache.path());
+    command.env("XDG_CACHE_HOME", cache);
     let mut child = command
         .stdout(std::process::Stdio::piped())
         .spawn()
@@ -103,8 +103,34 @@ fn compiled_code_is_kept_where_only_the_user_can_write() {
     child.stdout.take().unwrap().read_exact(&mut line).unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+fn compiled_code_is_kept_where_only_the_user_can_write() {
+    let cache = tempfile::tempdir().unwrap();
+    start_with_cache(cache.path());
     let kept = cache.path().join("session3");
     let mode = fs::metadata(&kept).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
     assert!(kept.join("modules").is_dir());
+}
+
+/// How long that takes is for `make bench`.
+#[test]
+fn a_second_start_compiles_nothing() {
+    let cache = tempfile::tempdir().unwrap();
+    let compiled = || {
+        let mut code = files(cache.path());
+        code.retain(|file| !file.to_string_lossy().contains("stats"));
+        let modified = |file: &PathBuf| fs::metadata(file).unwrap().modified().unwrap();
+        code.sort();
+        code.iter()
+            .map(|file| (file.clone(), modified(file)))
+            .collect::<Vec<_>>()
+    };
+    start_with_cache(cache.path());
+    let first = compiled();
+    assert!(!first.is_empty());
+    start_with_cache(cache.path());
+    assert_eq!(compiled(), first);
 }

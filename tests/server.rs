@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session3::store::MemoryStore;
-use session3::{ServeOptions, Server, SessionsCtx, engine};
+use session3::{ServeOptions, Server, SessionsCtx};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -21,10 +21,9 @@ async fn serve() -> SocketAddr {
 async fn serve_until(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> (SocketAddr, JoinHandle<()>) {
-    let engine = engine(None).unwrap();
     let sessions = SessionsCtx::new(Arc::new(MemoryStore::default()));
     let options = ServeOptions::default().time_limit(Duration::from_millis(500));
-    let server = Server::new(&engine, GUEST, sessions, options).unwrap();
+    let server = Server::new(GUEST, sessions, options).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     (address, tokio::spawn(server.serve(listener, stop)))

@@ -1,43 +1,177 @@
-//! Joining an application with the session manager into one component.
+//! Joining an application with the session manager, and maybe a store, into one
+//! component.
 
 use std::fmt;
 
 use wac_graph::types::Package;
-use wac_graph::{CompositionGraph, EncodeOptions, PackageId};
+use wac_graph::{CompositionGraph, EncodeOptions, NodeId, PackageId};
+
+use crate::inspect::{NotAComponent, Outline, inspect};
 
 /// The manager's export that an application imports.
 const MANAGER: &str = "session3:sessions/manager@0.1.0";
+/// The one that administration programs import.
+const ADMIN: &str = "session3:sessions/admin@0.1.0";
+/// What the manager imports of a store.
+const STORE: &str = "session3:sessions/store@0.1.0";
+/// Where the manager reports what happened.
+const EVENTS: &str = "session3:sessions/events@0.1.0";
 
-/// Joins `application` with `manager`: the application's import of
-/// `session3:sessions/manager` is the manager's export, and nothing else is
-/// connected, so the application gets no other part of the manager. What either
-/// of them imports besides, the result imports; what the application exports,
-/// the result exports. An application that does not import the manager is
-/// returned as it is.
+/// Joins `application` with `manager`, without a grant: see [`Composition`].
 pub fn compose(application: &[u8], manager: &[u8]) -> Result<Vec<u8>, ComposeError> {
-    let mut graph = CompositionGraph::new();
-    let manager = register(&mut graph, "manager", manager)?;
-    let package = register(&mut graph, "application", application)?;
-    let world = graph[package].ty();
-    if !graph.types()[world].imports.contains_key(MANAGER) {
-        return Ok(application.to_vec());
+    Composition::new(application, manager).compose()
+}
+
+/// What an application gets only by the operator's leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Grant {
+    /// `session3:sessions/store`: every session, to read, forge and delete; and
+    /// `events`, to report what did not happen.
+    Store,
+    /// `session3:sessions/admin`: to see and end everybody's sessions.
+    Admin,
+}
+
+/// An application, the manager, and how they are joined: the application's
+/// import of `session3:sessions/manager` is the manager's export, and nothing
+/// else is connected that was not granted. What any of them imports besides, the
+/// result imports; what the application exports, the result exports.
+pub struct Composition<'a> {
+    application: &'a [u8],
+    manager: &'a [u8],
+    store: Option<&'a [u8]>,
+    grants: Vec<Grant>,
+    has_host_store: bool,
+}
+
+impl<'a> Composition<'a> {
+    /// Without any grant, and with the host's store.
+    pub fn new(application: &'a [u8], manager: &'a [u8]) -> Self {
+        Self {
+            application,
+            manager,
+            store: None,
+            grants: Vec::new(),
+            has_host_store: true,
+        }
     }
-    let manager = graph.instantiate(manager);
-    let application = graph.instantiate(package);
-    let export = graph
-        .alias_instance_export(manager, MANAGER)
-        .map_err(does_not_fit)?;
-    graph
-        .set_instantiation_argument(application, MANAGER, export)
-        .map_err(does_not_fit)?;
-    let names: Vec<_> = graph.types()[world].exports.keys().cloned().collect();
-    for name in names {
-        let export = graph
-            .alias_instance_export(application, &name)
-            .map_err(does_not_fit)?;
-        graph.export(export, &name).map_err(does_not_fit)?;
+
+    /// Takes the manager's `store` from this component, and `events` too if it
+    /// exports that.
+    pub fn store_component(mut self, store: &'a [u8]) -> Self {
+        self.store = Some(store);
+        self
     }
-    graph.encode(EncodeOptions::default()).map_err(does_not_fit)
+
+    /// Allows the application, or the store component, what it imports.
+    pub fn grant(mut self, grant: Grant) -> Self {
+        self.grants.push(grant);
+        self
+    }
+
+    /// Whether the host has a store for what still imports one; it has unless
+    /// this says otherwise.
+    pub fn host_store(mut self, has_host_store: bool) -> Self {
+        self.has_host_store = has_host_store;
+        self
+    }
+
+    /// The one component. An application that needs no part of the manager is
+    /// returned as it is.
+    pub fn compose(&self) -> Result<Vec<u8>, ComposeError> {
+        let outline = outline_of("application", self.application)?;
+        self.check("application", &outline)?;
+        let store = self.store.map(outline_of_store).transpose()?;
+        if let Some(outline) = &store {
+            self.check("store component", outline)?;
+        }
+        let imports = |name: &str| outline.imports.iter().any(|import| import == name);
+        let component = match imports(MANAGER) || imports(ADMIN) {
+            true => self.join(&outline, store.as_ref())?,
+            false => self.application.to_vec(),
+        };
+        self.check_store(&component)?;
+        Ok(component)
+    }
+
+    /// By the interface, whatever its version: a host may take one for another.
+    fn check(&self, which: &'static str, outline: &Outline) -> Result<(), ComposeError> {
+        for import in &outline.imports {
+            let interface = import.split('@').next().unwrap_or_default();
+            let grant = match interface {
+                "session3:sessions/store" | "session3:sessions/events" => Grant::Store,
+                "session3:sessions/admin" => Grant::Admin,
+                _ => continue,
+            };
+            if !self.grants.contains(&grant) {
+                let interface = interface.to_owned();
+                return Err(ComposeError::NotGranted {
+                    which,
+                    interface,
+                    grant,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_store(&self, component: &[u8]) -> Result<(), ComposeError> {
+        let imports = outline_of("application", component)?.imports;
+        let is_store = |name: &String| name.starts_with("session3:sessions/store@");
+        match !self.has_host_store && imports.iter().any(is_store) {
+            true => Err(ComposeError::NoStore),
+            false => Ok(()),
+        }
+    }
+
+    fn join(&self, outline: &Outline, store: Option<&Outline>) -> Result<Vec<u8>, ComposeError> {
+        let mut graph = CompositionGraph::new();
+        let manager = instantiate(&mut graph, "manager", self.manager)?;
+        let application = instantiate(&mut graph, "application", self.application)?;
+        connect(
+            &mut graph,
+            manager,
+            (application, outline),
+            &[MANAGER, ADMIN],
+        )?;
+        if let (Some(bytes), Some(store)) = (self.store, store) {
+            let provider = instantiate(&mut graph, "store component", bytes)?;
+            let exports = |name: &&str| store.exports.iter().any(|export| export == name);
+            let provided: Vec<_> = [STORE, EVENTS].into_iter().filter(exports).collect();
+            let manager = (manager, &outline_of("manager", self.manager)?);
+            connect(&mut graph, provider, manager, &provided)?;
+            connect(&mut graph, provider, (application, outline), &provided)?;
+        }
+        for name in &outline.exports {
+            let export = graph
+                .alias_instance_export(application, name)
+                .map_err(does_not_fit)?;
+            graph.export(export, name).map_err(does_not_fit)?;
+        }
+        graph.encode(EncodeOptions::default()).map_err(does_not_fit)
+    }
+}
+
+fn outline_of(which: &'static str, component: &[u8]) -> Result<Outline, ComposeError> {
+    inspect(component).map_err(|why| ComposeError::NotAComponent(which, why))
+}
+
+fn outline_of_store(store: &[u8]) -> Result<Outline, ComposeError> {
+    let outline = outline_of("store component", store)?;
+    match outline.exports.iter().any(|export| export == STORE) {
+        true => Ok(outline),
+        false => Err(ComposeError::NotAStore),
+    }
+}
+
+fn instantiate(
+    graph: &mut CompositionGraph,
+    name: &'static str,
+    bytes: &[u8],
+) -> Result<NodeId, ComposeError> {
+    let package = register(graph, name, bytes)?;
+    Ok(graph.instantiate(package))
 }
 
 fn register(
@@ -45,23 +179,60 @@ fn register(
     name: &'static str,
     bytes: &[u8],
 ) -> Result<PackageId, ComposeError> {
-    let package = Package::from_bytes(name, None, bytes, graph.types_mut())
-        .map_err(|error| ComposeError::NotAComponent(name, format!("{error:#}")))?;
+    let name_in_graph = name.replace(' ', "-");
+    let package = Package::from_bytes(&name_in_graph, None, bytes, graph.types_mut());
+    let package = package.map_err(|error| {
+        ComposeError::NotAComponent(name, NotAComponent::Malformed(format!("{error:#}")))
+    })?;
     graph.register_package(package).map_err(does_not_fit)
+}
+
+/// Those of `interfaces` that the second imports are the first one's exports.
+fn connect(
+    graph: &mut CompositionGraph,
+    from: NodeId,
+    (to, outline): (NodeId, &Outline),
+    interfaces: &[&str],
+) -> Result<(), ComposeError> {
+    for interface in interfaces {
+        if !outline.imports.iter().any(|import| import == interface) {
+            continue;
+        }
+        let export = graph
+            .alias_instance_export(from, interface)
+            .map_err(does_not_fit)?;
+        graph
+            .set_instantiation_argument(to, interface, export)
+            .map_err(does_not_fit)?;
+    }
+    Ok(())
 }
 
 fn does_not_fit(error: impl fmt::Display) -> ComposeError {
     ComposeError::DoesNotFit(error.to_string())
 }
 
-/// Why two components could not be joined.
+/// Why components could not be joined.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ComposeError {
     /// Which of them is none, and why.
-    NotAComponent(&'static str, String),
-    /// Both are components, but not for each other.
+    NotAComponent(&'static str, NotAComponent),
+    /// All are components, but not for each other.
     DoesNotFit(String),
+    /// One imports what it was not granted.
+    NotGranted {
+        /// Which of them.
+        which: &'static str,
+        /// What it imports, without the version.
+        interface: String,
+        /// What would allow it.
+        grant: Grant,
+    },
+    /// The store component does not export a store.
+    NotAStore,
+    /// The result imports a store, and the host has none.
+    NoStore,
 }
 
 impl std::error::Error for ComposeError {}
@@ -70,12 +241,27 @@ impl fmt::Display for ComposeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAComponent(which, why) => write!(f, "the {which} is not a component: {why}"),
-            Self::DoesNotFit(why) => {
+            Self::DoesNotFit(why) => write!(f, "the components do not fit together: {why}"),
+            Self::NotGranted {
+                which,
+                interface,
+                grant,
+            } => {
+                let (power, option) = match grant {
+                    Grant::Store => ("the sessions of everybody", "--grant store"),
+                    Grant::Admin => ("the administration of all sessions", "--grant admin"),
+                };
                 write!(
                     f,
-                    "the application cannot be joined with the manager: {why}"
+                    "the {which} imports {interface}, which is {power}: if it may have that, \
+                     allow it with {option}"
                 )
             }
+            Self::NotAStore => write!(f, "the store component does not export {STORE}"),
+            Self::NoStore => write!(
+                f,
+                "{STORE} is imported and nothing provides it: name a directory with --store"
+            ),
         }
     }
 }

@@ -15,8 +15,7 @@
 //!
 //! let application = std::fs::read("application.wasm")?;
 //! let component = session3::compose(&application, session3::components::MANAGER)?;
-//! let engine = session3::engine(None)?;
-//! let server = Server::new(&engine, &component, sessions, ServeOptions::default())?;
+//! let server = Server::new(&component, sessions, ServeOptions::default())?;
 //!
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
 //! server.serve(listener, std::future::pending()).await;
@@ -24,6 +23,8 @@
 //! # }
 //! ```
 //!
+//! A Rust program without an application component uses [`SessionManager`], or
+//! with tower's services the layer of the feature `tower`.
 //! An embedder with a linker of its own uses [`add_to_linker`], which has an
 //! example too. [`store::SessionStore`] is the trait for other stores, and
 //! [`store::directory`] documents the files, byte by byte.
@@ -34,13 +35,22 @@ pub mod bindings;
 pub mod components;
 mod compose;
 mod engine;
+mod inspect;
+#[cfg(feature = "tower")]
+pub mod layer;
 mod linker;
+pub mod manager;
+pub mod metrics;
+mod mutex;
 mod serve;
 pub mod store;
+pub mod text;
 
-pub use compose::{ComposeError, compose};
-pub use engine::engine;
+pub use compose::{ComposeError, Composition, Grant, compose};
+pub use engine::{Pool, engine};
+pub use inspect::NotAComponent;
 pub use linker::{EndReason, Event, RejectReason, SessionsCtx, SessionsView, add_to_linker};
+pub use manager::{Session, SessionError, SessionManager};
 pub use serve::{ServeOptions, Server};
 
 /// The README's Rust runs as a test.

@@ -1,21 +1,49 @@
 //! The manager's imports `store` and `events`, for an embedder's linker.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use wasmtime::component::{HasData, Linker};
+use wasmtime::component::{HasData, Linker, Resource};
 
 use crate::bindings::session3::sessions::{events, store as wit, types};
-use crate::store::{SessionId, SessionState, SessionStore, StoreError, StoredSession};
+use crate::store::{SessionId, SessionLock, SessionState, SessionStore, StoreError, StoredSession};
 
 pub use crate::bindings::session3::sessions::events::{EndReason, Event, RejectReason};
 
+/// How long a guest's sweep may take at a time: a request waits for it.
+const SWEEP_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a session is exclusive at most: longer than a request may take.
+const LOCK_TIME: Duration = Duration::from_secs(30);
+
+type CommitSink = Arc<dyn Fn(Duration) + Send + Sync>;
 type EventSink = Arc<dyn Fn(Event) + Send + Sync>;
 
 /// What the embedder's store data has to hold for [`add_to_linker`].
-#[derive(Clone)]
 pub struct SessionsCtx {
     store: Arc<dyn SessionStore>,
     on_event: EventSink,
+    on_commit: CommitSink,
+    /// When the commit began whose save somebody else was faster with.
+    commit_began: Option<Instant>,
+    lock_time: Duration,
+    /// The instance's exclusive sessions, by the number of their handle.
+    locks: HashMap<u32, (SessionId, SessionLock)>,
+}
+
+impl Clone for SessionsCtx {
+    /// For another instance, which holds locks of its own.
+    fn clone(&self) -> Self {
+        Self {
+            store: self.store.clone(),
+            on_event: self.on_event.clone(),
+            on_commit: self.on_commit.clone(),
+            commit_began: None,
+            lock_time: self.lock_time,
+            locks: HashMap::new(),
+        }
+    }
 }
 
 impl SessionsCtx {
@@ -24,7 +52,25 @@ impl SessionsCtx {
         Self {
             store,
             on_event: Arc::new(|_| ()),
+            on_commit: Arc::new(|_| ()),
+            commit_began: None,
+            lock_time: LOCK_TIME,
+            locks: HashMap::new(),
         }
+    }
+
+    /// Calls `on_commit` with the time that each commit took, from its first
+    /// save to the one that got through or failed. It must not block either.
+    pub fn on_commit(mut self, on_commit: impl Fn(Duration) + Send + Sync + 'static) -> Self {
+        self.on_commit = Arc::new(on_commit);
+        self
+    }
+
+    /// How long a request may have a session exclusively; 30 seconds by
+    /// default.
+    pub fn lock_time(mut self, time: Duration) -> Self {
+        self.lock_time = time;
+        self
     }
 
     /// Calls `on_event` with everything that the manager reports. It must not
@@ -32,6 +78,17 @@ impl SessionsCtx {
     pub fn on_event(mut self, on_event: impl Fn(Event) + Send + Sync + 'static) -> Self {
         self.on_event = Arc::new(on_event);
         self
+    }
+}
+
+impl SessionsCtx {
+    /// Measures one attempt of a commit; after a conflict, another may follow.
+    fn attempted<T>(&mut self, began: Instant, result: &Result<T, StoreError>) {
+        let began = self.commit_began.take().unwrap_or(began);
+        match result {
+            Err(StoreError::Conflict(_)) => self.commit_began = Some(began),
+            _ => (self.on_commit)(began.elapsed()),
+        }
     }
 }
 
@@ -133,8 +190,10 @@ impl wit::Host for SessionsCtx {
         id: String,
         state: wit::SessionState,
     ) -> Result<u64, wit::StoreError> {
-        let id = parse(&id)?;
-        Ok(self.store.create_session(&id, &state.into()).await?)
+        let (id, began) = (parse(&id)?, Instant::now());
+        let created = self.store.create_session(&id, &state.into()).await;
+        self.attempted(began, &created);
+        Ok(created?)
     }
 
     async fn load_session(
@@ -152,9 +211,11 @@ impl wit::Host for SessionsCtx {
         state: wit::SessionState,
         expected: u64,
     ) -> Result<u64, wit::StoreError> {
-        let id = parse(&id)?;
+        let (id, began) = (parse(&id)?, Instant::now());
         let state = state.into();
-        Ok(self.store.save_session(&id, &state, expected).await?)
+        let saved = self.store.save_session(&id, &state, expected).await;
+        self.attempted(began, &saved);
+        Ok(saved?)
     }
 
     async fn touch_session(
@@ -177,12 +238,73 @@ impl wit::Host for SessionsCtx {
         Ok(self.store.has_session(&id).await?)
     }
 
+    async fn delete_old_sessions(
+        &mut self,
+        minutes: u32,
+    ) -> Result<wit::SweepReport, wit::StoreError> {
+        let sweep = self.store.delete_old_sessions(minutes, Some(SWEEP_LIMIT));
+        let report = sweep.await?;
+        Ok(wit::SweepReport {
+            deleted: report.deleted,
+            remaining: report.remaining,
+            complete: report.complete,
+        })
+    }
+
+    async fn iter_sessions(
+        &mut self,
+        cursor: Option<String>,
+        limit: u32,
+    ) -> Result<wit::SessionPage, wit::StoreError> {
+        let page = self.store.iter_sessions(cursor.as_deref(), limit).await?;
+        let damaged = page.damaged.into_iter();
+        Ok(wit::SessionPage {
+            sessions: page.sessions.into_iter().map(Into::into).collect(),
+            damaged: damaged.map(|(id, how)| (id.to_string(), how)).collect(),
+            next: page.next,
+        })
+    }
+
+    async fn sessions_of_user(&mut self, user: String) -> Result<Vec<String>, wit::StoreError> {
+        let ids = self.store.sessions_of_user(&user).await?;
+        Ok(ids.iter().map(SessionId::to_string).collect())
+    }
+
+    async fn lock_session(
+        &mut self,
+        id: String,
+    ) -> Result<Resource<wit::SessionLock>, wit::StoreError> {
+        let id = parse(&id)?;
+        let mut locks = self.locks.values();
+        if locks.any(|(locked, lock)| *locked == id && lock.is_held()) {
+            return Err(wit::StoreError::Busy);
+        }
+        let lock = self.store.lock_session(&id, self.lock_time).await?;
+        let number = (0..).find(|number| !self.locks.contains_key(number));
+        // A guest with four billion of them has other troubles.
+        let number = number.ok_or(wit::StoreError::Busy)?;
+        self.locks.insert(number, (id, lock));
+        Ok(Resource::new_own(number))
+    }
+
     async fn is_multiprocess_safe(&mut self) -> bool {
         self.store.is_multiprocess_safe()
     }
 
     async fn is_thread_safe(&mut self) -> bool {
         self.store.is_thread_safe()
+    }
+}
+
+impl wit::HostSessionLock for SessionsCtx {
+    async fn is_held(&mut self, lock: Resource<wit::SessionLock>) -> bool {
+        let lock = self.locks.get(&lock.rep());
+        lock.is_some_and(|(_, lock)| lock.is_held())
+    }
+
+    async fn drop(&mut self, lock: Resource<wit::SessionLock>) -> wasmtime::Result<()> {
+        self.locks.remove(&lock.rep());
+        Ok(())
     }
 }
 

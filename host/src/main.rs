@@ -4,9 +4,12 @@
 
 mod cli;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
+
+use cli::output;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -15,11 +18,16 @@ async fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .without_time()
         .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        // It would say so on standard error, and panic.
+        .log_internal_errors(false)
         .init();
     match cli.run().await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
+        // Whoever read the output has seen enough.
+        Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("session3: {error:#}");
+            output::complain(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }

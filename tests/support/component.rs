@@ -8,19 +8,24 @@ use std::time::Duration;
 use session3::bindings::exports::session3::sessions::manager::{
     Config, Header, Mode, Request, SessionError,
 };
-use session3::bindings::{SessionManager, session3::sessions::types::Value};
+use session3::bindings::session3::sessions::types::Value;
+use session3::bindings::{SessionManager, SessionManagerPre};
 use session3::components::MANAGER;
 use session3::store::SessionStore;
 use session3::{Event, SessionsCtx, SessionsView};
+use wasmtime::Store;
 use wasmtime::component::{Component, Linker, ResourceAny, ResourceTable};
-use wasmtime::{Engine, Store};
 use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxView, WasiView};
 
-/// The server's own engine, with its pool, which one process has once.
-static COMPILED: LazyLock<(Engine, Component)> = LazyLock::new(|| {
-    let engine = session3::engine(None).unwrap();
+/// Compiled and linked with the server's own engine and its pool, which one
+/// process has once.
+static LINKED: LazyLock<SessionManagerPre<State>> = LazyLock::new(|| {
+    let engine = session3::engine(&session3::Pool::of(MANAGER).unwrap(), None).unwrap();
     let component = Component::new(&engine, MANAGER).unwrap();
-    (engine, component)
+    let mut linker = Linker::new(&engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
+    session3::add_to_linker(&mut linker).unwrap();
+    SessionManagerPre::new(linker.instantiate_pre(&component).unwrap()).unwrap()
 });
 
 /// The state of the host.
@@ -59,13 +64,25 @@ impl HostWallClock for TestClock {
     }
 }
 
+/// Calls a function of a session: `on!(manager, session, call_add, "n", 1)`.
+macro_rules! on {
+    ($manager:expr, $session:expr, $function:ident $(, $argument:expr)*) => {{
+        let manager = &mut *$manager;
+        let guest = manager.component.session3_sessions_manager().session();
+        guest.$function(&mut manager.store, $session $(, $argument)*).await.unwrap()
+    }};
+}
+#[allow(unused_imports, reason = "the benchmark does without")]
+pub(crate) use on;
+
 /// An instance of the manager component, opened with a configuration.
 pub struct Manager {
     /// The host's state.
     pub store: Store<State>,
     /// What was reported.
     pub events: Arc<Mutex<Vec<Event>>>,
-    component: SessionManager,
+    /// Its exports.
+    pub component: SessionManager,
     manager: ResourceAny,
 }
 
@@ -81,10 +98,6 @@ impl Manager {
         wasi: WasiCtx,
         change: impl FnOnce(&mut Config),
     ) -> Self {
-        let (engine, component) = &*COMPILED;
-        let mut linker = Linker::<State>::new(engine);
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
-        session3::add_to_linker(&mut linker).unwrap();
         let events = Arc::new(Mutex::new(Vec::new()));
         let sink = events.clone();
         let sessions =
@@ -94,12 +107,10 @@ impl Manager {
             wasi,
             table: ResourceTable::new(),
         };
-        let mut store = Store::new(engine, state);
+        let mut store = Store::new(LINKED.engine(), state);
         // Nothing here runs for long.
         store.set_epoch_deadline(u64::MAX / 2);
-        let component = SessionManager::instantiate_async(&mut store, component, &linker)
-            .await
-            .unwrap();
+        let component = LINKED.instantiate_async(&mut store).await.unwrap();
         let guest = component.session3_sessions_manager();
         let mut config = guest.call_default_config(&mut store).await.unwrap();
         change(&mut config);
@@ -139,53 +150,63 @@ impl Manager {
             remote_address: None,
             user_agent: None,
         };
+        self.get_session(&request, Mode::Merge).await
+    }
+
+    /// Opens the session of any request in any mode.
+    pub async fn get_session(
+        &mut self,
+        request: &Request,
+        mode: Mode,
+    ) -> Result<ResourceAny, SessionError> {
         let guest = self.component.session3_sessions_manager();
         guest
             .session_manager()
-            .call_get_session(&mut self.store, self.manager, &request, Mode::Merge)
+            .call_get_session(&mut self.store, self.manager, request, mode)
             .await
             .unwrap()
     }
 
     /// Adds to an attribute of a session.
     pub async fn add(&mut self, session: ResourceAny, name: &str, delta: i64) -> i64 {
-        let guest = self.component.session3_sessions_manager();
-        guest
-            .session()
-            .call_add(&mut self.store, session, name, delta)
-            .await
-            .unwrap()
-            .unwrap()
+        on!(self, session, call_add, name, delta).unwrap()
     }
 
     /// The value of an attribute of a session.
     pub async fn get(&mut self, session: ResourceAny, name: &str) -> Option<Value> {
-        let guest = self.component.session3_sessions_manager();
-        guest
-            .session()
-            .call_get(&mut self.store, session, name)
-            .await
-            .unwrap()
+        on!(self, session, call_get, name)
     }
 
     /// Whether a request came without a session.
     pub async fn is_new(&mut self, session: ResourceAny) -> bool {
-        let guest = self.component.session3_sessions_manager();
-        guest
-            .session()
-            .call_is_new(&mut self.store, session)
-            .await
-            .unwrap()
+        on!(self, session, call_is_new)
+    }
+
+    /// An administrator ends one session.
+    pub async fn admin_delete(&mut self, id: &str) -> Result<bool, String> {
+        let admin = self.component.session3_sessions_admin();
+        let id = id.to_owned();
+        let deleted = admin.call_delete_session(&mut self.store, &id);
+        deleted.await.unwrap()
+    }
+
+    /// An administrator ends a user's sessions.
+    pub async fn admin_delete_user(&mut self, user: &str) -> Result<u32, String> {
+        let admin = self.component.session3_sessions_admin();
+        let deleted = admin.call_delete_sessions_of_user(&mut self.store, user);
+        deleted.await.unwrap()
+    }
+
+    /// An administrator ends everyone's sessions; how many.
+    pub async fn admin_delete_all(&mut self) -> Result<u64, String> {
+        let admin = self.component.session3_sessions_admin();
+        let report = admin.call_delete_all_sessions(&mut self.store);
+        report.await.unwrap().map(|report| report.deleted)
     }
 
     /// Commits a session and drops it.
     pub async fn commit(&mut self, session: ResourceAny) -> Result<Vec<Header>, SessionError> {
-        let guest = self.component.session3_sessions_manager();
-        let result = guest
-            .session()
-            .call_commit(&mut self.store, session)
-            .await
-            .unwrap();
+        let result = on!(self, session, call_commit);
         session.resource_drop_async(&mut self.store).await.unwrap();
         result
     }

@@ -1,7 +1,9 @@
 //! What several of the tests use.
 
 pub mod component;
+pub mod dice;
 pub mod program;
+pub mod random;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -18,9 +18,39 @@ pub fn session3() -> Command {
     command
 }
 
-/// A `session3 demo` that runs until it is dropped.
+/// The demo application, in one of its languages.
+#[derive(Clone, Copy, Debug)]
+pub enum Application {
+    /// What `session3 demo` serves.
+    Rust,
+    /// What `make guests` builds, by the name of its file.
+    Guest(&'static str),
+}
+
+impl Application {
+    /// Serves it on a free port, with more arguments.
+    pub fn start(self, directory: &Path, arguments: &[&str]) -> Demo {
+        let Self::Guest(name) = self else {
+            return Demo::start_with(directory, arguments);
+        };
+        let component = format!("{GUESTS}/{name}.wasm");
+        assert!(
+            Path::new(&component).exists(),
+            "{component} is missing: run make guests"
+        );
+        let mut command = session3();
+        command.args(["serve", &component, "--store"]);
+        Demo::run(command.arg(directory).args(arguments))
+    }
+}
+
+const GUESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/guests");
+
+/// A `session3 demo`, or `serve`, that runs until it is dropped.
 pub struct Demo {
     child: Child,
+    /// What it said before that.
+    pub greeting: Vec<String>,
     /// Where it answers, with a slash at the end.
     pub url: String,
 }
@@ -33,21 +63,31 @@ impl Demo {
 
     /// Likewise, with more arguments.
     pub fn start_with(directory: &Path, arguments: &[&str]) -> Self {
-        let mut child = session3()
-            .arg("demo")
-            .arg(directory)
-            .args(["--port", "0"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let url = output
-            .lines()
-            .map_while(Result::ok)
-            .find_map(|line| Some(line.strip_prefix("Open ")?.split(' ').next()?.to_owned()))
-            .expect("it says where it answers");
-        Self { child, url }
+        let mut command = session3();
+        command.arg("demo").arg(directory);
+        Self::run(command.args(arguments))
+    }
+
+    /// Another command that serves, on a free port.
+    pub fn run(command: &mut Command) -> Self {
+        let mut demo = Self {
+            child: command
+                .args(["--port", "0"])
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap(),
+            greeting: Vec::new(),
+            url: String::new(),
+        };
+        let output = BufReader::new(demo.child.stdout.take().unwrap());
+        for line in output.lines().map_while(Result::ok) {
+            if let Some(rest) = line.strip_prefix("Open ") {
+                demo.url = rest.split(' ').next().unwrap().to_owned();
+                return demo;
+            }
+            demo.greeting.push(line);
+        }
+        panic!("it does not say where it answers: {:?}", demo.greeting);
     }
 
     /// Sends a signal, by name.
@@ -116,12 +156,36 @@ impl Browser {
             request = request.header("Cookie", &self.cookie);
         }
         let page = Page::read(request.call().unwrap());
+        self.keep_cookie(&page);
+        page
+    }
+
+    /// Sends a form of a page, with its hidden fields and these.
+    pub fn send(
+        &mut self,
+        demo: &Demo,
+        page: &Page,
+        action: &str,
+        fields: &[(&str, &str)],
+    ) -> Page {
+        let mut form: Vec<(String, String)> = page.hidden_fields(action);
+        let typed = fields
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_string()));
+        form.extend(typed);
+        let request = self.agent.post(format!("{}{action}", demo.url));
+        let request = request.header("Cookie", &self.cookie);
+        let page = Page::read(request.send_form(form).unwrap());
+        self.keep_cookie(&page);
+        page
+    }
+
+    fn keep_cookie(&mut self, page: &Page) {
         if let Some(cookie) = &page.set_cookie {
             let pair = cookie.split(';').next().unwrap();
             let is_removed = cookie.contains("Max-Age=0");
             self.cookie = if is_removed { "" } else { pair }.to_owned();
         }
-        page
     }
 
     /// The session's ID and the counter, as the start page shows them.
@@ -136,6 +200,19 @@ impl Browser {
 }
 
 impl Page {
+    /// The hidden fields of the first form with this action.
+    fn hidden_fields(&self, action: &str) -> Vec<(String, String)> {
+        let start = format!("action=\"{action}\">");
+        let form = between(&self.text, &start, "</form>");
+        let hidden = form.split("<input type=\"hidden\" name=\"").skip(1);
+        hidden
+            .map(|field| {
+                let (name, rest) = field.split_once("\" value=\"").unwrap();
+                (name.to_owned(), rest.split('"').next().unwrap().to_owned())
+            })
+            .collect()
+    }
+
     fn read(response: Response<ureq::Body>) -> Self {
         let header = |name: &str| {
             let value = response.headers().get(name)?;
@@ -155,7 +232,7 @@ impl Page {
     }
 }
 
-fn between(text: &str, before: &str, after: &str) -> String {
+pub fn between(text: &str, before: &str, after: &str) -> String {
     let (_, rest) = text.split_once(before).expect(before);
     rest.split(after).next().unwrap().to_owned()
 }

@@ -8,7 +8,10 @@ use crate::bindings::wasi::http::types::{
 /// What one `blocking-write-and-flush` takes at most, by its contract.
 const CHUNK: usize = 4096;
 
-/// A request, without its body.
+/// More than any form here has.
+const MAX_FORM: usize = 16 << 10;
+
+/// A request.
 pub struct Request {
     /// GET, HEAD or something else.
     pub method: Method,
@@ -20,6 +23,16 @@ pub struct Request {
     pub cookies: Vec<Vec<u8>>,
     /// Who the browser says it is.
     pub user_agent: Option<String>,
+    /// What a form sent.
+    fields: Vec<(String, String)>,
+}
+
+impl Request {
+    /// A field of the form; empty when there is none.
+    pub fn field(&self, name: &str) -> &str {
+        let field = self.fields.iter().find(|(field, _)| field == name);
+        field.map_or("", |(_, value)| value)
+    }
 }
 
 /// A response, whole.
@@ -47,7 +60,28 @@ pub fn read(request: &IncomingRequest) -> Request {
             .into_iter()
             .next()
             .and_then(|value| String::from_utf8(value).ok()),
+        fields: form_urlencoded::parse(&body(request))
+            .into_owned()
+            .collect(),
     }
+}
+
+/// As much of the body as a form may have.
+fn body(request: &IncomingRequest) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let Ok(body) = request.consume() else {
+        return bytes;
+    };
+    if let Ok(stream) = body.stream() {
+        // The end of the stream is an error too.
+        while let Ok(chunk) = stream.blocking_read(MAX_FORM as u64) {
+            bytes.extend(chunk);
+            if bytes.len() >= MAX_FORM {
+                break;
+            }
+        }
+    }
+    bytes
 }
 
 /// Sends a response. When the client is gone, there is nobody to tell.

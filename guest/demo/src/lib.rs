@@ -1,6 +1,9 @@
 //! The interactive web test application, the counterpart of Session3's, page
-//! for page: `pages` decides, `http` speaks wasi:http.
+//! for page, with pages of its own for users and for the administrator:
+//! `pages` decides, `http` speaks wasi:http.
 
+mod account;
+mod admin;
 mod bindings;
 mod http;
 mod pages;

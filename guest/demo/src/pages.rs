@@ -6,16 +6,23 @@ use crate::bindings::session3::sessions::manager::{
 use crate::bindings::session3::sessions::types::Value;
 use crate::bindings::wasi::http::types::Method;
 use crate::http::{Request, Response};
+use crate::{account, admin};
 
 const LAYOUT: &str = include_str!("layout.html");
 const SESSION: &str = include_str!("session.html");
 
+/// The page that only this demo has, and those in other languages do not.
+const MORE: &str =
+    r#"<a href="account">Your account</a> <span>log in, leave a message, see your sessions</span>"#;
+
 /// The page that a request asks for.
 pub fn answer(request: &Request) -> Response {
-    let mut response = match request.method {
-        Method::Get | Method::Head => page(request).unwrap_or_else(|error| failed(&error)),
-        _ => not_allowed(),
+    let answered = match request.method {
+        Method::Get | Method::Head => page(request),
+        Method::Post => form(request),
+        _ => Ok(not_allowed()),
     };
+    let mut response = answered.unwrap_or_else(|error| failed(&error));
     if matches!(request.method, Method::Head) {
         response.body.clear();
     }
@@ -30,7 +37,22 @@ fn page(request: &Request) -> Result<Response, SessionError> {
         "/incrementfail" => increment_and_fail(&open(request)?),
         "/logout" => log_out(&open(request)?),
         "/logoutfail" => log_out_and_fail(&open(request)?),
+        "/account" => account::show(&open(request)?),
+        "/admin" => admin::show(&open(request)?),
         _ => Ok(message(404, "Not found", "There is no such page.")),
+    }
+}
+
+fn form(request: &Request) -> Result<Response, SessionError> {
+    match request.path.as_str() {
+        "/login" => account::post(&open(request)?, request, account::log_in),
+        "/leave" => account::post(&open(request)?, request, |session, _| {
+            session.set_user(None)
+        }),
+        "/note" => account::post(&open(request)?, request, account::leave_note),
+        "/others" => account::post(&open(request)?, request, account::end_others),
+        "/end" => admin::end(&open(request)?, request),
+        _ => Ok(not_allowed()),
     }
 }
 
@@ -62,7 +84,8 @@ fn show(session: &Session) -> Result<Response, SessionError> {
     };
     let body = SESSION
         .replace("{id}", session.id().as_deref().unwrap_or("None"))
-        .replace("{counter}", &counter.to_string());
+        .replace("{counter}", &counter.to_string())
+        .replace("{more}", MORE);
     Ok(html(200, "Session3", &body, headers))
 }
 
@@ -115,7 +138,7 @@ fn failed(error: &SessionError) -> Response {
             "Too many requests for your session at once. Nothing was saved; try again.",
         ),
         SessionError::Invalid(_) | SessionError::ReadOnly => (
-            500,
+            400,
             "The session cannot take this change. Nothing was saved.",
         ),
         SessionError::Store(_) => (503, "The sessions cannot be reached. Try again in a while."),
@@ -124,13 +147,18 @@ fn failed(error: &SessionError) -> Response {
 }
 
 fn not_allowed() -> Response {
-    let mut response = message(405, "Not allowed", "These pages answer GET and HEAD.");
+    let mut response = message(405, "Not allowed", "This page answers GET and HEAD.");
     response.headers.push(header("Allow", "GET, HEAD"));
     response
 }
 
-fn to_start(mut headers: Vec<Header>) -> Response {
-    headers.push(header("Location", "/"));
+fn to_start(headers: Vec<Header>) -> Response {
+    to("/", headers)
+}
+
+/// Leads on to another page.
+pub fn to(page: &str, mut headers: Vec<Header>) -> Response {
+    headers.push(header("Location", page));
     Response {
         status: 302,
         headers,
@@ -138,18 +166,34 @@ fn to_start(mut headers: Vec<Header>) -> Response {
     }
 }
 
-fn message(status: u16, title: &str, text: &str) -> Response {
+/// A page that says one thing.
+pub fn message(status: u16, title: &str, text: &str) -> Response {
     let body = format!("<h1>{title}</h1>\n<p>{text}</p>\n<p><a href=\"./\">Back</a></p>");
     html(status, title, &body, Vec::new())
 }
 
-fn html(status: u16, title: &str, body: &str, mut headers: Vec<Header>) -> Response {
+/// A page with this body.
+pub fn html(status: u16, title: &str, body: &str, mut headers: Vec<Header>) -> Response {
     headers.push(header("Content-Type", "text/html; charset=utf-8"));
     Response {
         status,
         headers,
         body: LAYOUT.replace("{title}", title).replace("{body}", body),
     }
+}
+
+/// What somebody typed, as text in a page; braces too, which mark places here.
+pub fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' | '<' | '>' | '"' | '\'' | '{' | '}' => {
+                escaped += &format!("&#{};", u32::from(character));
+            }
+            _ => escaped.push(character),
+        }
+    }
+    escaped
 }
 
 fn header(name: &str, value: &str) -> Header {

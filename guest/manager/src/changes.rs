@@ -4,30 +4,35 @@
 //! Different attributes never disturb each other; additions all count; the
 //! same attribute set twice keeps the later commit.
 
-use std::collections::BTreeMap;
-
 use crate::bindings::exports::session3::sessions::manager::SessionError;
+use crate::forms::FormTokens;
+use crate::sorted::Sorted;
 use crate::state::{Attribute, State};
 
-/// The changes of one request since its last commit.
-#[derive(Clone, Debug, Default)]
+/// The changes of one request since its last commit. The values are in the
+/// request's view.
+#[derive(Default)]
 pub struct Changes {
     user: Option<UserChange>,
-    attributes: BTreeMap<String, AttributeChange>,
+    attributes: Sorted<AttributeChange>,
+    /// Those that it made.
+    pub forms: FormTokens,
+    /// Those that it left and did not take.
+    pub messages: Vec<String>,
+    /// The numbers of those that it found and took.
+    pub taken_messages: Vec<u64>,
+    /// Whether it asked for another token.
+    pub renews: bool,
 }
 
-/// The last change of user, and whether any of them made attributes go.
-#[derive(Clone, Debug)]
+/// That the user was set, and whether that ever made the contents go.
 struct UserChange {
-    user: Option<String>,
-    at: u64,
-    drops_attributes: bool,
+    clears_contents: bool,
 }
 
-#[derive(Clone, Debug)]
 enum AttributeChange {
-    Set(Attribute),
-    Remove,
+    /// It has the view's value, or none.
+    Set,
     /// Wider than the attribute: the sum of several additions may not fit into
     /// one although each step did.
     Add(i128),
@@ -36,7 +41,12 @@ enum AttributeChange {
 impl Changes {
     /// Whether nothing changed.
     pub fn is_empty(&self) -> bool {
-        self.user.is_none() && self.attributes.is_empty()
+        self.user.is_none()
+            && self.attributes.is_empty()
+            && self.forms.is_empty()
+            && self.messages.is_empty()
+            && self.taken_messages.is_empty()
+            && !self.renews
     }
 
     /// Whether the user was set, so that the token has to change.
@@ -44,78 +54,71 @@ impl Changes {
         self.user.is_some()
     }
 
-    /// From `before`, who is the user so far, to `user`.
-    pub fn set_user(&mut self, before: Option<&str>, user: Option<String>, at: u64) {
-        let drops_now = before.is_some() && before != user.as_deref();
-        if drops_now {
-            self.attributes.clear();
+    /// Whether all that was there before has gone with its user.
+    pub fn clear_contents(&self) -> bool {
+        self.user.as_ref().is_some_and(|user| user.clears_contents)
+    }
+
+    /// The user is set; whether the contents go.
+    pub fn set_user(&mut self, clears_contents: bool) {
+        let cleared_earlier = self.clear_contents();
+        if clears_contents {
+            *self = Self::default();
         }
-        let dropped_earlier = self.user.as_ref().is_some_and(|c| c.drops_attributes);
         self.user = Some(UserChange {
-            user,
-            at,
-            drops_attributes: drops_now || dropped_earlier,
+            clears_contents: clears_contents || cleared_earlier,
         });
     }
 
-    /// The attribute gets a value, whatever it has.
-    pub fn set(&mut self, name: String, value: Attribute) {
-        self.attributes.insert(name, AttributeChange::Set(value));
+    /// The attribute gets another value, or goes.
+    pub fn set(&mut self, name: &str) {
+        self.attributes.insert(name, AttributeChange::Set);
     }
 
-    /// The attribute goes.
-    pub fn remove(&mut self, name: String) {
-        self.attributes.insert(name, AttributeChange::Remove);
-    }
-
-    /// The attribute, whose value was just found to become `sum`, is added to.
-    pub fn add(&mut self, name: String, delta: i64, sum: i64) {
-        let change = match self.attributes.get(&name) {
+    /// The attribute is added to.
+    pub fn add(&mut self, name: &str, delta: i64) {
+        let change = match self.attributes.get(name) {
             None => AttributeChange::Add(delta.into()),
             Some(AttributeChange::Add(earlier)) => {
                 AttributeChange::Add(earlier.saturating_add(delta.into()))
             }
             // The request gave it a value, or took it away, and knows the sum.
-            Some(AttributeChange::Set(_) | AttributeChange::Remove) => {
-                AttributeChange::Set(Attribute::Integer(sum))
-            }
+            Some(AttributeChange::Set) => return,
         };
         self.attributes.insert(name, change);
     }
 
-    /// `state` with the changes made; an error when they do not go with what
-    /// others made of it.
-    pub fn apply(&self, state: &State) -> Result<State, SessionError> {
-        let mut next = state.clone();
-        if let Some(change) = &self.user {
-            change.apply(&mut next);
+    /// Makes the changes, which `view` has the values of, in a newer state; an
+    /// error when they do not go with what others made of it.
+    pub fn apply(&self, view: &State, state: &mut State) -> Result<(), SessionError> {
+        if self.user.is_some() {
+            if self.clear_contents() {
+                state.clear_contents();
+            }
+            state.user.clone_from(&view.user);
+            state.user_epoch = view.user_epoch;
+            state.authenticated = view.authenticated;
         }
-        for (name, change) in &self.attributes {
-            change.apply(&mut next, name)?;
+        for (name, change) in self.attributes.iter() {
+            change.apply(name, view, state)?;
         }
-        Ok(next)
-    }
-}
-
-impl UserChange {
-    fn apply(&self, state: &mut State) {
-        if self.drops_attributes {
-            state.attributes.clear();
+        state.forms.add_all(&self.forms);
+        state.messages.remove(&self.taken_messages);
+        for message in &self.messages {
+            state.messages.add(message.clone())?;
         }
-        if self.drops_attributes || state.user != self.user {
-            state.user_epoch += 1;
-        }
-        state.user.clone_from(&self.user);
-        state.authenticated = self.user.is_some().then_some(self.at);
+        Ok(())
     }
 }
 
 impl AttributeChange {
-    fn apply(&self, state: &mut State, name: &str) -> Result<(), SessionError> {
-        let value = match self {
-            Self::Set(value) => value.clone(),
-            Self::Add(delta) => Attribute::Integer(sum(state.attributes.get(name), *delta, name)?),
-            Self::Remove => {
+    fn apply(&self, name: &str, view: &State, state: &mut State) -> Result<(), SessionError> {
+        let value = match (self, view.attributes.get(name)) {
+            (Self::Add(delta), _) => {
+                Attribute::Integer(sum(state.attributes.get(name), *delta, name)?)
+            }
+            (Self::Set, Some(value)) => value.clone(),
+            (Self::Set, None) => {
                 state.attributes.remove(name);
                 return Ok(());
             }
@@ -126,7 +129,7 @@ impl AttributeChange {
 
 /// `delta` more than the attribute called `name`, which starts at 0.
 pub fn sum(attribute: Option<&Attribute>, delta: i128, name: &str) -> Result<i64, SessionError> {
-    let invalid = |why| SessionError::Invalid(format!("attribute {name:?}: {why}"));
+    let invalid = |why| SessionError::Invalid(["attribute \"", name, "\": ", why].concat());
     let before = match attribute {
         None => 0,
         Some(Attribute::Integer(value)) => *value,

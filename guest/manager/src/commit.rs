@@ -4,57 +4,71 @@
 use crate::bindings::exports::session3::sessions::manager::{Header, Mode, SessionError};
 use crate::bindings::session3::sessions::{
     events::{EndReason, Event},
-    store::StoreError,
+    store::{SessionState, StoreError},
 };
 use crate::changes::Changes;
 use crate::config::milliseconds;
 use crate::cookie;
 use crate::imports::Imports;
-use crate::session::{End, Session, Stored};
+use crate::own::end;
+use crate::session::{Base, End, KnownToken, Session, Stored};
 use crate::state::State;
-use crate::token::{Secret, new_id};
+use crate::token::{Secret, SecretHash, new_id};
 
 /// Attempts of one commit. Each one that fails means that another commit got
 /// through, so 64 requests at once on one session all do. The component cannot
 /// sleep between them.
-const MAX_ROUNDS: u32 = 64;
+pub const MAX_ROUNDS: u32 = 64;
+
+/// A secret that a commit gives to the session.
+struct NewSecret {
+    secret: Secret,
+    hash: SecretHash,
+    is_for_user: bool,
+}
 
 impl Session {
     /// Saves what was changed; the headers to send.
     pub fn commit(&mut self, imports: &dyn Imports) -> Result<Vec<Header>, SessionError> {
         match self.end {
             End::Done => return Ok(Vec::new()),
-            End::AtCommit => return self.delete(imports),
+            End::AtCommit | End::Deleted => return self.delete(imports),
+            End::No if self.mode == Mode::ReadOnly => return Ok(Vec::new()),
             End::No => {}
         }
-        match self.stored.clone() {
-            None if self.view.has_info() => self.create(imports),
-            Some(stored) if !self.changes.is_empty() => self.save(stored, imports),
-            Some(stored) if self.mode != Mode::ReadOnly => self.touch(stored, imports),
-            _ => Ok(Vec::new()),
+        if self.stored.is_some() {
+            self.update(imports)?;
+        } else if self.view.has_info() {
+            self.create(imports)?;
         }
+        if let (true, Some(max)) = (self.logged_in, self.config.max_sessions_per_user) {
+            self.end_surplus(max, imports)?;
+        }
+        self.logged_in = false;
+        self.lock = None;
+        Ok(self.take_headers())
     }
 
     fn delete(&mut self, imports: &dyn Imports) -> Result<Vec<Header>, SessionError> {
         let mut headers = Vec::new();
         if let Some(id) = self.id() {
-            if imports.delete_session(id).map_err(session_error)? {
-                let reason = EndReason::ExpiredByApplication;
-                imports.report(&Event::Ended((id.to_owned(), reason)));
+            if self.end == End::AtCommit {
+                end(id, EndReason::ExpiredByApplication, imports)?;
             }
             headers = cookie::clear(&self.config.cookie);
         }
         self.end = End::Done;
         self.stored = None;
+        self.lock = None;
         Ok(headers)
     }
 
-    fn create(&mut self, imports: &dyn Imports) -> Result<Vec<Header>, SessionError> {
+    fn create(&mut self, imports: &dyn Imports) -> Result<(), SessionError> {
         let secret = Secret::new(imports);
-        let mut state = self.view.clone();
-        state.secret = secret.hash();
+        let hash = secret.hash();
         let now = imports.now();
-        let record = state.encode(self.expires(&state, now))?;
+        self.view.start_secret(hash.clone(), now);
+        let record = self.view.encode(self.expires(&self.view, now))?;
         for _ in 0..MAX_ROUNDS {
             let id = new_id(imports);
             match imports.create_session(&id, &record) {
@@ -62,15 +76,15 @@ impl Session {
                 Err(error) => return Err(session_error(error)),
                 Ok(version) => {
                     imports.report(&Event::Created(id.clone()));
-                    let stored = Stored {
+                    self.stored = Some(Stored {
                         id,
                         version,
                         used: now,
-                        expires: record.expires,
-                        secret: Some(secret),
-                    };
-                    self.committed(state, stored, imports);
-                    return Ok(self.set_cookie());
+                        token: KnownToken::sent(secret, hash),
+                    });
+                    self.sends_cookie = true;
+                    self.committed(record, imports);
+                    return Ok(());
                 }
             }
         }
@@ -79,102 +93,180 @@ impl Session {
         ))
     }
 
+    fn update(&mut self, imports: &dyn Imports) -> Result<(), SessionError> {
+        let now = imports.now();
+        if !self.changes.is_empty() {
+            return self.save(now, imports);
+        }
+        if !self.is_renewal_due(now) && !self.presents_pending_token() {
+            return self.touch(now, imports);
+        }
+        match self.save(now, imports) {
+            // The application asked for nothing, and whoever was faster did
+            // this too, or a later request will.
+            Err(SessionError::Conflict | SessionError::Ended) => Ok(()),
+            result => result,
+        }
+    }
+
     /// Compare-and-swap until it succeeds: when others committed first, what
     /// this request changed is applied to what they made.
-    fn save(
-        &mut self,
-        mut stored: Stored,
-        imports: &dyn Imports,
-    ) -> Result<Vec<Header>, SessionError> {
-        let new_secret = self.changes.set_a_user().then(|| Secret::new(imports));
+    fn save(&mut self, now: u64, imports: &dyn Imports) -> Result<(), SessionError> {
+        self.check_lock()?;
+        let Some(stored) = &self.stored else {
+            return Ok(());
+        };
+        let new_secret = self.new_secret(now, imports);
+        let merges = self.mode == Mode::Merge && !self.changes.is_empty();
+        let mut version = stored.version;
         let mut others = None;
-        for _ in 0..MAX_ROUNDS {
-            let mut state = self.changes.apply(others.as_ref().unwrap_or(&self.base))?;
-            if let Some(secret) = &new_secret {
-                state.secret = secret.hash();
-            }
-            let now = imports.now();
-            let record = state.encode(self.expires(&state, now))?;
-            match imports.save_session(&stored.id, &record, stored.version) {
-                Err(StoreError::Conflict(_)) if self.mode != Mode::Strict => {
-                    let (state, version) = self.reload(&stored.id, imports)?;
+        for round in 0..MAX_ROUNDS {
+            let next = self.next_state(others.take(), new_secret.as_ref(), now)?;
+            let state = next.as_ref().unwrap_or(&self.view);
+            let record = state.encode(self.expires(state, now))?;
+            match imports.save_session(&stored.id, &record, version) {
+                Err(StoreError::Conflict(_)) if merges => {
+                    let (state, latest) = self.reload(&stored.id, imports)?;
                     others = Some(state);
-                    stored.version = version;
+                    version = latest;
                 }
                 Err(error) => return Err(session_error(error)),
                 Ok(version) => {
-                    if others.is_some() {
+                    if round > 0 {
                         imports.report(&Event::Merged(stored.id.clone()));
                     }
-                    let is_due = self.is_due(&stored, now, record.expires);
-                    let sends_cookie = new_secret.is_some() || self.renews_cookie(is_due);
-                    // When another request gave the session a new secret, ours
-                    // opens nothing any more.
-                    let old_secret = stored.secret.filter(|_| state.secret == self.base.secret);
-                    stored = Stored {
-                        version,
-                        used: now,
-                        expires: record.expires,
-                        secret: new_secret.or(old_secret),
-                        ..stored
-                    };
-                    self.committed(state, stored, imports);
-                    return Ok(self.set_cookie_if(sends_cookie));
+                    self.view = next.unwrap_or_else(|| std::mem::take(&mut self.view));
+                    self.saved(version, record, new_secret, now, imports);
+                    return Ok(());
                 }
             }
         }
         Err(SessionError::Conflict)
     }
 
+    /// What to save, where that is not just the view: with what others made of
+    /// the session, or with other secrets.
+    fn next_state(
+        &self,
+        others: Option<State>,
+        new_secret: Option<&NewSecret>,
+        now: u64,
+    ) -> Result<Option<State>, SessionError> {
+        let presented = self.stored.as_ref().map(|stored| &stored.token);
+        let confirmed = presented.filter(|token| token.is_pending);
+        if others.is_none() && new_secret.is_none() && confirmed.is_none() {
+            return Ok(None);
+        }
+        let mut next = match others {
+            None => self.view.clone(),
+            Some(mut state) => {
+                self.changes.apply(&self.view, &mut state)?;
+                state
+            }
+        };
+        if let Some(token) = confirmed {
+            let grace = milliseconds(self.config.renew_grace);
+            next.confirm_secret(&token.hash, now.saturating_add(grace));
+        }
+        if let Some(new) = new_secret {
+            if new.is_for_user {
+                next.replace_secrets(new.hash.clone(), now);
+            } else if next.is_newest(&self.base.newest_secret) {
+                next.add_secret(new.hash.clone(), now);
+            }
+        }
+        Ok(Some(next))
+    }
+
     /// What others made of the session; `ended` when it is not this request's
     /// any more.
-    fn reload(&self, id: &str, imports: &dyn Imports) -> Result<(State, u64), SessionError> {
+    pub(crate) fn reload(
+        &self,
+        id: &str,
+        imports: &dyn Imports,
+    ) -> Result<(State, u64), SessionError> {
         let stored = imports
             .load_session(id)
             .map_err(session_error)?
             .ok_or(SessionError::Ended)?;
         let state = State::decode(&stored.state)
-            .map_err(|error| SessionError::Store(format!("session {id}: {error}")))?;
+            .map_err(|error| SessionError::Store(error.text().into()))?;
         if state.user_epoch != self.base.user_epoch {
             return Err(SessionError::Ended);
         }
         Ok((state, stored.version))
     }
 
-    /// Notes that the session was used, if that was not noted lately.
-    fn touch(
+    fn saved(
         &mut self,
-        mut stored: Stored,
+        version: u64,
+        record: SessionState,
+        new_secret: Option<NewSecret>,
+        now: u64,
         imports: &dyn Imports,
-    ) -> Result<Vec<Header>, SessionError> {
-        let now = imports.now();
-        let expires = self.expires(&self.base, now);
-        if !self.is_due(&stored, now, expires) {
-            return Ok(Vec::new());
+    ) {
+        let was_due = self.is_due(now, record.expires);
+        if let Some(stored) = &mut self.stored {
+            stored.version = version;
+            stored.used = now;
+            stored.token.is_pending = false;
+            // In a merge, a renewal yields to any other.
+            if let Some(new) = new_secret.filter(|new| self.view.is_newest(&new.hash)) {
+                stored.token = KnownToken::sent(new.secret, new.hash);
+                self.sends_cookie = true;
+                if !new.is_for_user {
+                    imports.report(&Event::Renewed(stored.id.clone()));
+                }
+            }
         }
+        self.sends_cookie |= was_due && self.may_send_again(now);
+        self.committed(record, imports);
+    }
+
+    fn committed(&mut self, record: SessionState, imports: &dyn Imports) {
+        if self.changes.set_a_user() {
+            self.logged_in = self.view.user.is_some();
+            if let Some(id) = self.id() {
+                imports.report(&Event::UserChanged(id.to_owned()));
+            }
+        }
+        self.base = Base::new(record, &self.view);
+        self.changes = Changes::default();
+    }
+
+    /// Notes that the session was used, if that was not noted lately.
+    fn touch(&mut self, now: u64, imports: &dyn Imports) -> Result<(), SessionError> {
+        let expires = self.expires(&self.view, now);
+        if !self.is_due(now, expires) {
+            return Ok(());
+        }
+        let Some(stored) = &mut self.stored else {
+            return Ok(());
+        };
         match imports.touch_session(&stored.id, expires, stored.version) {
             // Whoever saved has moved it too; whoever ended it meant to.
-            Err(StoreError::Conflict(_) | StoreError::Absent) => return Ok(Vec::new()),
+            Err(StoreError::Conflict(_) | StoreError::Absent) => return Ok(()),
             touched => touched.map_err(session_error)?,
         }
         stored.used = now;
-        stored.expires = expires;
-        self.stored = Some(stored);
-        Ok(self.set_cookie_if(self.renews_cookie(true)))
+        self.base.record.expires = expires;
+        self.sends_cookie |= self.may_send_again(now);
+        Ok(())
     }
 
     /// Whether it is time to note a use. The second condition is for the first
     /// use, which moves the expiry far, however soon it comes.
-    fn is_due(&self, stored: &Stored, now: u64, expires: u64) -> bool {
+    fn is_due(&self, now: u64, expires: u64) -> bool {
         let touch_after = milliseconds(self.config.touch_after);
-        now.saturating_sub(stored.used) >= touch_after
-            || expires.saturating_sub(stored.expires) > touch_after
+        let used = self.stored.as_ref().map_or(now, |stored| stored.used);
+        now.saturating_sub(used) >= touch_after
+            || expires.saturating_sub(self.base.record.expires) > touch_after
     }
 
     /// From when on the store may delete a session of this state.
-    fn expires(&self, state: &State, now: u64) -> u64 {
+    pub(crate) fn expires(&self, state: &State, now: u64) -> u64 {
         let config = &self.config;
-        let timeout = if self.is_new() || !state.has_info() {
+        let timeout = if self.is_new() || !state.has_more_than_form_tokens() {
             config.first_use_timeout.min(config.idle_timeout)
         } else {
             config.idle_timeout
@@ -185,40 +277,61 @@ impl Session {
         now.saturating_add(milliseconds(timeout)).min(absolute)
     }
 
-    fn committed(&mut self, state: State, stored: Stored, imports: &dyn Imports) {
-        if self.changes.set_a_user() {
-            imports.report(&Event::UserChanged(stored.id.clone()));
+    fn new_secret(&self, now: u64, imports: &dyn Imports) -> Option<NewSecret> {
+        let is_for_user = self.changes.set_a_user();
+        if !is_for_user && !self.changes.renews && !self.is_renewal_due(now) {
+            return None;
         }
-        self.stored = Some(stored);
-        self.changes = Changes::default();
-        self.view = state.clone();
-        self.base = state;
+        let secret = Secret::new(imports);
+        Some(NewSecret {
+            hash: secret.hash(),
+            secret,
+            is_for_user,
+        })
+    }
+
+    /// Whether it is time for an automatic renewal. A token in its grace is
+    /// given none: its browser has, or is about to get, a newer one already.
+    fn is_renewal_due(&self, now: u64) -> bool {
+        let is_in_grace = |stored: &Stored| stored.token.is_in_grace;
+        self.renewal_time().is_some_and(|time| now >= time)
+            && !self.stored.as_ref().is_some_and(is_in_grace)
+    }
+
+    fn renewal_time(&self) -> Option<u64> {
+        let renew_after = milliseconds(self.config.renew_after);
+        let time = self.view.renewal.renewed.saturating_add(renew_after);
+        (renew_after > 0).then_some(time)
+    }
+
+    fn presents_pending_token(&self) -> bool {
+        let stored = self.stored.as_ref();
+        stored.is_some_and(|stored| stored.token.is_pending)
     }
 
     /// A cookie with a lifetime of its own has to be sent again while the
-    /// session is used.
-    fn renews_cookie(&self, is_due: bool) -> bool {
-        is_due && self.config.cookie.max_age.is_some()
+    /// session is used. But never an older token: the browser would drop the
+    /// newer one for it. Nor shortly before a renewal, whose response might
+    /// arrive first.
+    fn may_send_again(&self, now: u64) -> bool {
+        let grace = milliseconds(self.config.renew_grace);
+        let soon = now.saturating_add(grace);
+        self.config.cookie.max_age.is_some()
+            && self.renewal_time().is_none_or(|time| soon < time)
+            && self
+                .stored
+                .as_ref()
+                .is_some_and(|stored| self.view.is_newest(&stored.token.hash))
     }
 
-    fn set_cookie_if(&self, condition: bool) -> Vec<Header> {
-        if condition {
-            self.set_cookie()
-        } else {
-            Vec::new()
+    fn take_headers(&mut self) -> Vec<Header> {
+        match &self.stored {
+            Some(stored) if std::mem::take(&mut self.sends_cookie) => {
+                let token = stored.token.secret.token(&stored.id);
+                cookie::set(&self.config.cookie, &token)
+            }
+            _ => Vec::new(),
         }
-    }
-
-    fn set_cookie(&self) -> Vec<Header> {
-        let Some(Stored {
-            id,
-            secret: Some(secret),
-            ..
-        }) = &self.stored
-        else {
-            return Vec::new();
-        };
-        cookie::set(&self.config.cookie, &secret.token(id))
     }
 }
 
@@ -231,10 +344,10 @@ pub fn session_error(error: StoreError) -> SessionError {
         StoreError::TooLarge(limit) => SessionError::Invalid(format!(
             "the session is larger than the store's limit of {limit} bytes: keep less in it"
         )),
-        StoreError::Corrupt(why) => SessionError::Store(format!("the record is damaged: {why}")),
+        StoreError::Corrupt(why) => SessionError::Store(["the record is damaged: ", &why].concat()),
         StoreError::Unavailable(why) => SessionError::Store(why),
-        StoreError::InvalidId | StoreError::Exists | StoreError::Unsupported => {
-            SessionError::Store(error.to_string())
-        }
+        StoreError::InvalidId => SessionError::Store("the store takes no such ID".into()),
+        StoreError::Exists => SessionError::Store("the ID is taken".into()),
+        StoreError::Unsupported => SessionError::Store("the store cannot do that".into()),
     }
 }

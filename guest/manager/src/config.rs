@@ -3,6 +3,8 @@
 use crate::bindings::exports::session3::sessions::manager::{
     Config, CookieConfig, Policy, SameSite, SessionError,
 };
+use crate::bindings::session3::sessions::{events::EndReason, store::StoredSession};
+use crate::state::State;
 use crate::token::TOKEN_LENGTH;
 
 /// Name and value together (RFC 6265bis §5.6).
@@ -28,22 +30,18 @@ pub fn default_config() -> Config {
         idle_timeout: 30 * 60,
         absolute_timeout: 12 * 60 * 60,
         first_use_timeout: 10 * 60,
-        renew_after: 0,
+        renew_after: 15 * 60,
         renew_grace: 60,
         touch_after: 60,
         max_sessions_per_user: None,
-        on_client_change: Policy::Ignore,
+        on_client_change: Policy::Report,
         on_damage: Policy::Report,
     }
 }
 
-/// Refuses a configuration that contradicts itself, or that asks for what is
-/// not there; `invalid` says what to do.
+/// Refuses a configuration that contradicts itself; `invalid` says what to do.
 pub fn check(config: &Config) -> Result<(), SessionError> {
-    let problem = cookie_problem(&config.cookie)
-        .or_else(|| time_problem(config))
-        .or_else(|| unavailable(config));
-    match problem {
+    match cookie_problem(&config.cookie).or_else(|| other_problem(config)) {
         Some(why) => Err(SessionError::Invalid(why.into())),
         None => Ok(()),
     }
@@ -52,6 +50,23 @@ pub fn check(config: &Config) -> Result<(), SessionError> {
 /// A configured time, as the store counts it.
 pub fn milliseconds(seconds: u32) -> u64 {
     u64::from(seconds) * 1000
+}
+
+/// Why a session has ended by now, if it has.
+pub fn timed_out(
+    config: &Config,
+    stored: &StoredSession,
+    state: &State,
+    now: u64,
+) -> Option<EndReason> {
+    let absolute = milliseconds(config.absolute_timeout);
+    if now >= state.created.saturating_add(absolute) {
+        Some(EndReason::TooOld)
+    } else if now >= stored.state.expires {
+        Some(EndReason::Idle)
+    } else {
+        None
+    }
 }
 
 fn cookie_problem(cookie: &CookieConfig) -> Option<&'static str> {
@@ -101,7 +116,7 @@ fn cookie_problem(cookie: &CookieConfig) -> Option<&'static str> {
     first_broken(&rules)
 }
 
-fn time_problem(config: &Config) -> Option<&'static str> {
+fn other_problem(config: &Config) -> Option<&'static str> {
     let rules = [
         (config.idle_timeout > 0, "idle-timeout: more than 0 seconds"),
         (
@@ -116,25 +131,17 @@ fn time_problem(config: &Config) -> Option<&'static str> {
             config.touch_after < config.idle_timeout,
             "touch-after: less than the idle-timeout, or sessions in use end",
         ),
-    ];
-    first_broken(&rules)
-}
-
-/// What the contract has a place for and this version does not do: refused,
-/// since a protection that is asked for and not given is worse than none.
-fn unavailable(config: &Config) -> Option<&'static str> {
-    let rules = [
         (
-            config.renew_after == 0,
-            "renew-after: this version renews with a change of user only, give 0",
+            config.renew_grace > 0,
+            "renew-grace: more than 0 seconds, or requests under way end the session",
         ),
         (
-            config.max_sessions_per_user.is_none(),
-            "max-sessions-per-user: this version has no bound, give none",
+            config.renew_after == 0 || config.renew_after >= config.renew_grace,
+            "renew-after: at least the renew-grace, or 0",
         ),
         (
-            config.on_client_change == Policy::Ignore,
-            "on-client-change: this version takes ignore only",
+            config.max_sessions_per_user != Some(0),
+            "max-sessions-per-user: at least 1, or none",
         ),
         (
             config.on_damage != Policy::End,
@@ -200,6 +207,9 @@ mod tests {
                 c.cookie.path = "/app".into();
                 c.cookie.max_age = Some(MAX_MAX_AGE);
                 c.touch_after = 0;
+                c.renew_after = 0;
+                c.max_sessions_per_user = Some(1);
+                c.on_client_change = Policy::End;
                 c.on_damage = Policy::Fail;
             }),
             None
@@ -248,11 +258,11 @@ mod tests {
             ("absolute-timeout", |c| c.absolute_timeout = 60),
             ("first-use-timeout", |c| c.first_use_timeout = 0),
             ("touch-after", |c| c.touch_after = c.idle_timeout),
-            ("renew-after", |c| c.renew_after = 60),
+            ("renew-grace", |c| c.renew_grace = 0),
+            ("renew-after", |c| c.renew_after = c.renew_grace - 1),
             ("max-sessions-per-user", |c| {
-                c.max_sessions_per_user = Some(1);
+                c.max_sessions_per_user = Some(0);
             }),
-            ("on-client-change", |c| c.on_client_change = Policy::End),
             ("on-damage", |c| c.on_damage = Policy::End),
         ];
         for (names, change) in contradictions {

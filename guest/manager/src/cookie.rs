@@ -1,8 +1,5 @@
 //! Cookies: the tokens in a request's, and the header that sets ours.
 
-use cookie::time::Duration;
-use cookie::{Cookie, SameSite as Site};
-
 use crate::bindings::exports::session3::sessions::manager::{CookieConfig, Header, SameSite};
 
 /// The values of all cookies called `name`, in the order they came. Whatever
@@ -31,48 +28,65 @@ fn unquoted(value: &[u8]) -> &[u8] {
 
 /// The headers that give the browser its token.
 pub fn set(config: &CookieConfig, token: &str) -> Vec<Header> {
-    headers(config, token, config.max_age.map(i64::from))
+    headers(set_cookie(config, token, config.max_age))
 }
 
 /// The headers that take it away: with the same attributes, or browsers keep
-/// it.
+/// it. The caches go too, and nothing else that this site or its neighbours
+/// may have in the browser (<https://www.w3.org/TR/clear-site-data/>).
 pub fn clear(config: &CookieConfig) -> Vec<Header> {
-    headers(config, "", Some(0))
+    let mut headers = headers(set_cookie(config, "", Some(0)));
+    headers.push(header("Clear-Site-Data", "\"cache\"".into()));
+    headers
 }
 
 /// Neither a shared nor a private cache may keep a response that sets the
 /// cookie, or show it to somebody else (OWASP, "Web Content Caching").
-fn headers(config: &CookieConfig, value: &str, max_age: Option<i64>) -> Vec<Header> {
-    [
-        ("Set-Cookie", set_cookie(config, value, max_age)),
-        ("Cache-Control", "no-store".into()),
-        ("Vary", "Cookie".into()),
+fn headers(set_cookie: String) -> Vec<Header> {
+    vec![
+        header("Set-Cookie", set_cookie),
+        header("Cache-Control", "no-store".into()),
+        header("Vary", "Cookie".into()),
     ]
-    .map(|(name, value)| Header {
-        name: name.into(),
-        value,
-    })
-    .into()
 }
 
-fn set_cookie(config: &CookieConfig, value: &str, max_age: Option<i64>) -> String {
-    let mut cookie = Cookie::build((&config.name, value))
-        .path(&config.path)
-        .secure(config.secure)
-        .http_only(config.http_only)
-        .partitioned(config.partitioned)
-        .same_site(match config.same_site {
-            SameSite::Strict => Site::Strict,
-            SameSite::Lax => Site::Lax,
-            SameSite::None => Site::None,
-        });
-    if let Some(domain) = &config.domain {
-        cookie = cookie.domain(domain);
+fn header(name: &str, value: String) -> Header {
+    let name = name.into();
+    Header { name, value }
+}
+
+/// RFC 6265bis §4.1.1. The configuration was checked, and a token needs no
+/// quotes.
+fn set_cookie(config: &CookieConfig, value: &str, max_age: Option<u32>) -> String {
+    let max_age = max_age.map(|seconds| seconds.to_string());
+    let parts = [
+        Some((config.name.as_str(), value)),
+        config.http_only.then_some(("; HttpOnly", "")),
+        Some(("; SameSite", same_site(config.same_site))),
+        config.partitioned.then_some(("; Partitioned", "")),
+        config.secure.then_some(("; Secure", "")),
+        Some(("; Path", &config.path)),
+        config.domain.as_deref().map(|domain| ("; Domain", domain)),
+        max_age.as_deref().map(|seconds| ("; Max-Age", seconds)),
+    ];
+    let mut text = String::with_capacity(256);
+    for (index, (name, value)) in parts.into_iter().flatten().enumerate() {
+        text.push_str(name);
+        // The removal's value is empty, and has an equals sign all the same.
+        if index == 0 || !value.is_empty() {
+            text.push('=');
+            text.push_str(value);
+        }
     }
-    if let Some(seconds) = max_age {
-        cookie = cookie.max_age(Duration::seconds(seconds));
+    text
+}
+
+fn same_site(same_site: SameSite) -> &'static str {
+    match same_site {
+        SameSite::Strict => "Strict",
+        SameSite::Lax => "Lax",
+        SameSite::None => "None",
     }
-    cookie.build().to_string()
 }
 
 #[cfg(test)]
@@ -164,5 +178,17 @@ mod tests {
             .map(|h| (h.name.as_str(), h.value.as_str()))
             .collect();
         assert_eq!(rest, [("Cache-Control", "no-store"), ("Vary", "Cookie")]);
+    }
+
+    #[test]
+    fn a_log_out_clears_the_caches_too_and_nothing_else() {
+        let config = default_config().cookie;
+        let values = |headers: Vec<Header>| {
+            let found = headers.into_iter().find(|h| h.name == "Clear-Site-Data");
+            found.map(|header| header.value)
+        };
+        assert_eq!(values(clear(&config)).as_deref(), Some("\"cache\""));
+        assert_eq!(values(set(&config, "T")), None);
+        assert_eq!(clear(&config)[1].value, "no-store");
     }
 }

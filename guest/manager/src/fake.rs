@@ -3,15 +3,41 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use crate::bindings::session3::sessions::{
     events::Event,
-    store::{SessionState, StoreError, StoredSession},
+    store::{SessionPage, SessionState, StoreError, StoredSession, SweepReport},
 };
-use crate::imports::Imports;
+use crate::imports::{Imports, SessionLock};
 
 /// What another request does.
 pub type Meanwhile = Box<dyn FnOnce(&Fake)>;
+
+/// What has become of a lock.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Lease {
+    /// Its holder has the session.
+    Held,
+    /// Its deadline has passed.
+    Over,
+    /// Its holder let it go.
+    Dropped,
+}
+
+struct FakeLock(Rc<Cell<Lease>>);
+
+impl SessionLock for FakeLock {
+    fn is_held(&self) -> bool {
+        self.0.get() == Lease::Held
+    }
+}
+
+impl Drop for FakeLock {
+    fn drop(&mut self) {
+        self.0.set(Lease::Dropped);
+    }
+}
 
 /// See the module.
 pub struct Fake {
@@ -25,8 +51,20 @@ pub struct Fake {
     pub writes: Cell<u32>,
     /// Taken as the answer of the next call of the store.
     pub fault: RefCell<Option<StoreError>>,
+    /// Likewise, of the next call of `sessions_of_user`.
+    pub fault_of_user: RefCell<Option<StoreError>>,
+    /// Seconds that a page of `iter_sessions` takes.
+    pub slow_iteration: Cell<u64>,
     /// Done before the next save: what another request does meanwhile.
     pub meanwhile: RefCell<Vec<Meanwhile>>,
+    /// Done before the next lock: what the one that is waited for does.
+    pub before_lock: RefCell<Option<Meanwhile>>,
+    /// Done before the next `sessions_of_user`.
+    pub before_list: RefCell<Option<Meanwhile>>,
+    /// Records that loads and walks find damaged.
+    pub damaged: RefCell<Vec<String>>,
+    /// The exclusive locks that are held.
+    pub locks: RefCell<BTreeMap<String, Rc<Cell<Lease>>>>,
     /// Whether the random numbers are all the same.
     pub stuck: Cell<bool>,
     random: Cell<u128>,
@@ -40,7 +78,13 @@ impl Default for Fake {
             events: RefCell::default(),
             writes: Cell::new(0),
             fault: RefCell::new(None),
+            fault_of_user: RefCell::new(None),
+            slow_iteration: Cell::new(0),
             meanwhile: RefCell::default(),
+            before_lock: RefCell::default(),
+            before_list: RefCell::default(),
+            damaged: RefCell::default(),
+            locks: RefCell::default(),
             stuck: Cell::new(false),
             random: Cell::new(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835),
         }
@@ -122,6 +166,9 @@ impl Imports for Fake {
 
     fn load_session(&self, id: &str) -> Result<Option<StoredSession>, StoreError> {
         self.fail_if_told()?;
+        if self.damaged.borrow().iter().any(|damaged| damaged == id) {
+            return Err(StoreError::Corrupt("torn".into()));
+        }
         Ok(self.sessions.borrow().get(id).cloned())
     }
 
@@ -150,5 +197,70 @@ impl Imports for Fake {
         self.writes.set(self.writes.get() + 1);
         self.fail_if_told()?;
         Ok(self.sessions.borrow_mut().remove(id).is_some())
+    }
+
+    fn delete_old_sessions(&self, minutes: u32) -> Result<SweepReport, StoreError> {
+        self.fail_if_told()?;
+        let now = self.now.get();
+        let mut sessions = self.sessions.borrow_mut();
+        let before = sessions.len();
+        sessions.retain(|_, session| {
+            session.state.expires > now && now - session.modified <= u64::from(minutes) * 60_000
+        });
+        Ok(SweepReport {
+            deleted: (before - sessions.len()) as u64,
+            remaining: sessions.len() as u64,
+            complete: true,
+        })
+    }
+
+    /// The cursor is the ID to start after.
+    fn iter_sessions(&self, cursor: Option<&str>, limit: u32) -> Result<SessionPage, StoreError> {
+        self.fail_if_told()?;
+        self.wait(self.slow_iteration.get());
+        let sessions = self.sessions.borrow();
+        let mut rest = sessions
+            .values()
+            .filter(|session| cursor.is_none_or(|cursor| session.id.as_str() > cursor));
+        let page: Vec<_> = rest.by_ref().take(limit as usize).cloned().collect();
+        let last = page.last().map(|session| session.id.clone());
+        let damaged = self.damaged.borrow();
+        let (damaged, sound) = page
+            .into_iter()
+            .partition::<Vec<_>, _>(|session| damaged.contains(&session.id));
+        Ok(SessionPage {
+            sessions: sound,
+            damaged: damaged.into_iter().map(|s| (s.id, "torn".into())).collect(),
+            next: rest.next().and(last),
+        })
+    }
+
+    fn sessions_of_user(&self, user: &str) -> Result<Vec<String>, StoreError> {
+        self.fail_if_told()?;
+        let meanwhile = self.before_list.take();
+        if let Some(other_request) = meanwhile {
+            other_request(self);
+        }
+        self.fault_of_user.take().map_or(Ok(()), Err)?;
+        let sessions = self.sessions.borrow();
+        let ids = sessions
+            .values()
+            .filter(|session| session.state.user.as_deref() == Some(user));
+        Ok(ids.map(|session| session.id.clone()).collect())
+    }
+
+    /// Nobody can wait here, so a lock that is held is `busy`.
+    fn lock_session(&self, id: &str) -> Result<Box<dyn SessionLock>, StoreError> {
+        self.fail_if_told()?;
+        if let Some(other_request) = self.before_lock.take() {
+            other_request(self);
+        }
+        let mut locks = self.locks.borrow_mut();
+        if locks.get(id).is_some_and(|lock| lock.get() == Lease::Held) {
+            return Err(StoreError::Busy);
+        }
+        let lease = Rc::new(Cell::new(Lease::Held));
+        locks.insert(id.to_owned(), lease.clone());
+        Ok(Box::new(FakeLock(lease)))
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::bindings::session3::sessions::{
     events::{self, Event},
-    store::{self, SessionState, StoreError, StoredSession},
+    store::{self, SessionPage, SessionState, StoreError, StoredSession, SweepReport},
 };
 use crate::bindings::wasi::{clocks::wall_clock, random::random};
 
@@ -37,6 +37,30 @@ pub trait Imports {
 
     /// Ends the session; whether there was one.
     fn delete_session(&self, id: &str) -> Result<bool, StoreError>;
+
+    /// Ends the sessions that were not used for this many minutes.
+    fn delete_old_sessions(&self, minutes: u32) -> Result<SweepReport, StoreError>;
+
+    /// One page of all sessions.
+    fn iter_sessions(&self, cursor: Option<&str>, limit: u32) -> Result<SessionPage, StoreError>;
+
+    /// The IDs of one user's sessions.
+    fn sessions_of_user(&self, user: &str) -> Result<Vec<String>, StoreError>;
+
+    /// Waits until no other exclusive request has the session.
+    fn lock_session(&self, id: &str) -> Result<Box<dyn SessionLock>, StoreError>;
+}
+
+/// What an exclusive request has of its session until it is dropped.
+pub trait SessionLock {
+    /// Whether its deadline has not passed.
+    fn is_held(&self) -> bool;
+}
+
+impl SessionLock for store::SessionLock {
+    fn is_held(&self) -> bool {
+        self.is_held()
+    }
 }
 
 /// The imports of the real component.
@@ -81,5 +105,21 @@ impl Imports for ComponentImports {
 
     fn delete_session(&self, id: &str) -> Result<bool, StoreError> {
         store::delete_session(id)
+    }
+
+    fn delete_old_sessions(&self, minutes: u32) -> Result<SweepReport, StoreError> {
+        store::delete_old_sessions(minutes)
+    }
+
+    fn iter_sessions(&self, cursor: Option<&str>, limit: u32) -> Result<SessionPage, StoreError> {
+        store::iter_sessions(cursor, limit)
+    }
+
+    fn sessions_of_user(&self, user: &str) -> Result<Vec<String>, StoreError> {
+        store::sessions_of_user(user)
+    }
+
+    fn lock_session(&self, id: &str) -> Result<Box<dyn SessionLock>, StoreError> {
+        Ok(Box::new(store::lock_session(id)?))
     }
 }

@@ -1,10 +1,12 @@
 //! The session manager component: its exports, and nothing else.
 //!
 //! A request goes through these files in turn: `cookie` finds the token,
-//! `token` checks it, `manager` opens the session, `session` shows it to the
-//! application and notes `changes`, `commit` makes them last, and `state` is
-//! what the store keeps.
+//! `token` checks it, `manager` opens the session by what `renewal` says of its
+//! secret, `session` shows it to the application and notes `changes`, beside
+//! `forms`, `messages` and `own`, `commit` makes them last, and `state` is what
+//! the store keeps. `admin` looks from the other side.
 
+mod admin;
 mod bindings;
 mod changes;
 mod commit;
@@ -12,9 +14,14 @@ mod config;
 mod cookie;
 #[cfg(test)]
 mod fake;
+mod forms;
 mod imports;
 mod manager;
+mod messages;
+mod own;
+mod renewal;
 mod session;
+mod sorted;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -22,9 +29,12 @@ mod token;
 
 use std::cell::RefCell;
 
-use bindings::exports::session3::sessions::manager::{
-    Config, Guest, GuestSession, GuestSessionManager, Header, Mode, Request, Session as Handle,
-    SessionError,
+use bindings::exports::session3::sessions::{
+    admin::{Guest as Admin, InfoPage, SessionInfo, SweepReport},
+    manager::{
+        Config, Guest, GuestSession, GuestSessionManager, Header, Mode, Request, Session as Handle,
+        SessionError, SessionManager as ManagerHandle, SessionSummary,
+    },
 };
 use bindings::session3::sessions::{store, types::Value};
 use imports::ComponentImports;
@@ -50,14 +60,8 @@ impl Guest for Component {
 }
 
 impl GuestSessionManager for SessionManager {
-    fn open(
-        config: Config,
-    ) -> Result<bindings::exports::session3::sessions::manager::SessionManager, SessionError> {
-        Ok(
-            bindings::exports::session3::sessions::manager::SessionManager::new(Self::open(
-                config,
-            )?),
-        )
+    fn open(config: Config) -> Result<ManagerHandle, SessionError> {
+        Ok(ManagerHandle::new(Self::open(config)?))
     }
 
     fn get_session(&self, request: Request, mode: Mode) -> Result<Handle, SessionError> {
@@ -116,11 +120,11 @@ impl GuestSession for RefCell<Session> {
     }
 
     fn set(&self, name: String, value: Value) -> Result<(), SessionError> {
-        self.borrow_mut().set(name, value)
+        self.borrow_mut().set(&name, value)
     }
 
     fn remove(&self, name: String) -> Result<Option<Value>, SessionError> {
-        self.borrow_mut().remove(name)
+        self.borrow_mut().remove(&name)
     }
 
     fn names(&self) -> Vec<String> {
@@ -128,7 +132,32 @@ impl GuestSession for RefCell<Session> {
     }
 
     fn add(&self, name: String, delta: i64) -> Result<i64, SessionError> {
-        self.borrow_mut().add(name, delta)
+        self.borrow_mut().add(&name, delta)
+    }
+
+    fn create_form_token(&self) -> Result<String, SessionError> {
+        self.borrow_mut().create_form_token(&ComponentImports)
+    }
+
+    fn has_form_token(&self, token: String) -> bool {
+        self.borrow().has_form_token(&token)
+    }
+
+    fn remove_form_token(&self, token: String) -> Result<bool, SessionError> {
+        self.borrow_mut()
+            .remove_form_token(&token, &ComponentImports)
+    }
+
+    fn flash(&self, message: String) -> Result<(), SessionError> {
+        self.borrow_mut().flash(message)
+    }
+
+    fn take_flashes(&self) -> Result<Vec<String>, SessionError> {
+        self.borrow_mut().take_flashes()
+    }
+
+    fn renew(&self) -> Result<(), SessionError> {
+        self.borrow_mut().renew()
     }
 
     fn commit(&self) -> Result<Vec<Header>, SessionError> {
@@ -141,5 +170,47 @@ impl GuestSession for RefCell<Session> {
 
     fn expire(&self) -> Result<(), SessionError> {
         self.borrow_mut().expire()
+    }
+
+    fn own_sessions(&self) -> Result<Vec<SessionSummary>, SessionError> {
+        self.borrow().own_sessions(&ComponentImports)
+    }
+
+    fn expire_own(&self, id: String) -> Result<bool, SessionError> {
+        self.borrow_mut().expire_own(&id, &ComponentImports)
+    }
+
+    fn expire_others(&self) -> Result<u32, SessionError> {
+        self.borrow().expire_others(&ComponentImports)
+    }
+}
+
+impl Admin for Component {
+    fn show_session(id: String) -> Result<Option<SessionInfo>, String> {
+        admin::show(&id, &ComponentImports)
+    }
+
+    fn list_sessions(cursor: Option<String>, limit: u32) -> Result<InfoPage, String> {
+        admin::list(cursor.as_deref(), limit, &ComponentImports)
+    }
+
+    fn list_sessions_of_user(user: String) -> Result<Vec<SessionInfo>, String> {
+        admin::list_of_user(&user, &ComponentImports)
+    }
+
+    fn delete_session(id: String) -> Result<bool, String> {
+        admin::delete(&id, &ComponentImports)
+    }
+
+    fn delete_sessions_of_user(user: String) -> Result<u32, String> {
+        admin::delete_of_user(&user, &ComponentImports)
+    }
+
+    fn delete_all_sessions() -> Result<SweepReport, String> {
+        admin::delete_all(&ComponentImports)
+    }
+
+    fn delete_old_sessions(minutes: u32) -> Result<SweepReport, String> {
+        admin::delete_old(minutes, &ComponentImports)
     }
 }

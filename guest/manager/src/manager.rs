@@ -10,10 +10,12 @@ use crate::bindings::session3::sessions::{
     store::{StoreError, StoredSession},
 };
 use crate::commit::session_error;
-use crate::config::{check, milliseconds};
+use crate::config::{check, timed_out};
 use crate::cookie;
 use crate::imports::Imports;
-use crate::session::{Session, Stored};
+use crate::own::end;
+use crate::renewal::Standing;
+use crate::session::{KnownToken, Session, Stored};
 use crate::state::{DecodeError, State};
 use crate::token::Token;
 
@@ -42,13 +44,9 @@ impl SessionManager {
         mode: Mode,
         imports: &dyn Imports,
     ) -> Result<Session, SessionError> {
-        if mode == Mode::Exclusive {
-            return Err(SessionError::Invalid(
-                "mode: this version has no exclusive sessions, use merge or strict".into(),
-            ));
-        }
         let attempt = Attempt {
             config: &self.config,
+            request,
             mode,
             imports,
         };
@@ -57,15 +55,24 @@ impl SessionManager {
                 return Ok(session);
             }
         }
-        Ok(Session::new(self.config.clone(), mode, request, imports))
+        let config = self.config.clone();
+        Ok(Session::new(config, mode, request, imports.now()))
     }
 }
 
 /// Trying a cookie's value.
 struct Attempt<'a> {
     config: &'a Rc<Config>,
+    request: &'a Request,
     mode: Mode,
     imports: &'a dyn Imports,
+}
+
+/// What a token opened.
+struct Found {
+    stored: StoredSession,
+    state: State,
+    token: KnownToken,
 }
 
 impl Attempt<'_> {
@@ -74,33 +81,105 @@ impl Attempt<'_> {
         let Some(token) = str::from_utf8(value).ok().and_then(Token::parse) else {
             return Ok(self.rejected(None, RejectReason::Malformed));
         };
-        let Token { id, secret } = token;
-        let Some((stored, state)) = self.load(&id)? else {
+        let Some(found) = self.find(&token)? else {
             return Ok(None);
         };
-        if !state.secret.matches(&secret) {
-            return Ok(self.rejected(Some(id), RejectReason::WrongSecret));
+        if self.mode != Mode::Exclusive {
+            return self.session(found);
         }
-        if let Some(reason) = self.timed_out(&stored, &state) {
-            self.end(&id, reason);
+        // Whoever has no secret must not make others wait, so the lock comes
+        // second, and what was loaded before it may be out of date.
+        let lock = self.imports.lock_session(&token.id);
+        let lock = lock.map_err(session_error)?;
+        let Some(found) = self.find(&token)? else {
+            return Ok(None);
+        };
+        let session = self.session(found)?;
+        Ok(session.map(|session| session.locked(lock)))
+    }
+
+    fn find(&self, token: &Token) -> Result<Option<Found>, SessionError> {
+        let Token { id, secret } = token;
+        let Some((stored, state)) = self.load(id)? else {
+            return Ok(None);
+        };
+        let (hash, now) = (secret.hash(), self.imports.now());
+        let standing = state.standing(&hash, now);
+        match standing {
+            Standing::Unknown => {
+                return Ok(self.rejected(Some(id), RejectReason::WrongSecret));
+            }
+            Standing::Replaced => {
+                return Ok(self.rejected(Some(id), RejectReason::ReplacedToken));
+            }
+            _ => {}
+        }
+        if let Some(reason) = timed_out(self.config, &stored, &state, now) {
+            self.end(id, reason);
             return Ok(self.rejected(Some(id), RejectReason::Ended));
         }
-        let stored = Stored {
-            id,
+        if standing == Standing::Reused {
+            self.end(id, EndReason::ReplacedTokenReused);
+            return Ok(self.rejected(Some(id), RejectReason::ReplacedToken));
+        }
+        let token = KnownToken {
+            secret: secret.clone(),
+            hash,
+            is_pending: standing == Standing::Pending,
+            is_in_grace: standing == Standing::InGrace,
+        };
+        Ok(Some(Found {
+            stored,
+            state,
+            token,
+        }))
+    }
+
+    fn session(&self, found: Found) -> Result<Option<Session>, SessionError> {
+        let Found {
+            stored,
+            state,
+            token,
+        } = found;
+        if self.is_other_client(&state) {
+            let id = &stored.id;
+            match self.config.on_client_change {
+                Policy::Ignore => {}
+                Policy::End => {
+                    self.end(id, EndReason::ClientChanged);
+                    return Ok(self.rejected(Some(id), RejectReason::Ended));
+                }
+                Policy::Report => self.imports.report(&Event::ClientChanged(id.clone())),
+                Policy::Fail => {
+                    self.imports.report(&Event::ClientChanged(id.clone()));
+                    return Err(SessionError::Invalid(
+                        "the session began at another remote address or user agent".into(),
+                    ));
+                }
+            }
+        }
+        let place = Stored {
+            id: stored.id,
             version: stored.version,
             used: stored.modified,
-            expires: stored.state.expires,
-            secret: Some(secret),
+            token,
         };
         let config = self.config.clone();
-        Ok(Some(Session::opened(config, self.mode, stored, state)))
+        let session = Session::opened(config, self.mode, place, stored.state, state);
+        Ok(Some(session))
+    }
+
+    fn is_other_client(&self, state: &State) -> bool {
+        let differ = |a: &Option<String>, b: &Option<String>| a.is_some() && b.is_some() && a != b;
+        differ(&state.remote_address, &self.request.remote_address)
+            || differ(&state.user_agent, &self.request.user_agent)
     }
 
     fn load(&self, id: &str) -> Result<Option<(StoredSession, State)>, SessionError> {
         let stored = match self.imports.load_session(id) {
             Ok(Some(stored)) => stored,
-            Ok(None) => return Ok(self.rejected(Some(id.into()), RejectReason::Unknown)),
-            Err(StoreError::Corrupt(why)) => return self.damaged(id, why),
+            Ok(None) => return Ok(self.rejected(Some(id), RejectReason::Unknown)),
+            Err(StoreError::Corrupt(why)) => return self.damaged(id, &why),
             Err(error) => return Err(session_error(error)),
         };
         match State::decode(&stored.state) {
@@ -108,47 +187,32 @@ impl Attempt<'_> {
             Err(DecodeError::Damaged(why)) => self.damaged(id, why),
             // A later release runs beside this one: a new session would log
             // the user out there too.
-            Err(error @ DecodeError::Newer(_)) => {
-                Err(SessionError::Store(format!("session {id}: {error}")))
-            }
+            Err(error @ DecodeError::Newer) => Err(SessionError::Store(error.text().into())),
         }
     }
 
-    fn damaged<T>(&self, id: &str, why: String) -> Result<Option<T>, SessionError> {
+    fn damaged<T>(&self, id: &str, why: &str) -> Result<Option<T>, SessionError> {
         if self.config.on_damage != Policy::Ignore {
-            let event = Event::Damaged((id.to_owned(), why.clone()));
+            let event = Event::Damaged((id.to_owned(), why.to_owned()));
             self.imports.report(&event);
         }
         match self.config.on_damage {
-            Policy::Fail => Err(SessionError::Store(format!(
-                "session {id} is damaged: {why}"
-            ))),
+            Policy::Fail => Err(session_error(StoreError::Corrupt(why.into()))),
             Policy::Ignore | Policy::Report | Policy::End => Ok(None),
         }
     }
 
-    fn timed_out(&self, stored: &StoredSession, state: &State) -> Option<EndReason> {
-        let now = self.imports.now();
-        let absolute = milliseconds(self.config.absolute_timeout);
-        if now >= state.created.saturating_add(absolute) {
-            Some(EndReason::TooOld)
-        } else if now >= stored.state.expires {
-            Some(EndReason::Idle)
-        } else {
-            None
-        }
-    }
-
-    /// Deletes a session that timed out, so that it stays ended even if the
-    /// timeouts are made longer. A store that fails here leaves it to the next
+    /// Deletes a session, so that it stays ended even if the configuration
+    /// becomes more lenient. A store that fails here leaves it to the next
     /// sweep: it opens no more either way.
     fn end(&self, id: &str, reason: EndReason) {
-        if self.mode != Mode::ReadOnly && self.imports.delete_session(id) == Ok(true) {
-            self.imports.report(&Event::Ended((id.to_owned(), reason)));
+        if self.mode != Mode::ReadOnly {
+            let _ = end(id, reason, self.imports);
         }
     }
 
-    fn rejected<T>(&self, id: Option<String>, reason: RejectReason) -> Option<T> {
+    fn rejected<T>(&self, id: Option<&str>, reason: RejectReason) -> Option<T> {
+        let id = id.map(str::to_owned);
         self.imports.report(&Event::Rejected((id, reason)));
         None
     }

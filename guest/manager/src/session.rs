@@ -3,11 +3,11 @@
 use std::rc::Rc;
 
 use crate::bindings::exports::session3::sessions::manager::{Config, Mode, Request, SessionError};
-use crate::bindings::session3::sessions::types::Value;
+use crate::bindings::session3::sessions::{store::SessionState, types::Value};
 use crate::changes::{Changes, sum};
-use crate::imports::Imports;
+use crate::imports::{Imports, SessionLock};
 use crate::state::{Attribute, State};
-use crate::token::Secret;
+use crate::token::{Secret, SecretHash};
 
 /// Bytes of an attribute's name.
 const MAX_NAME: usize = 256;
@@ -22,13 +22,18 @@ pub struct Session {
     accessed: u64,
     /// Where it is in the store; none before the first commit.
     pub(crate) stored: Option<Stored>,
-    /// As the request found it, or as it last committed it.
-    pub(crate) base: State,
+    pub(crate) base: Base,
     /// What the request changed since.
     pub(crate) changes: Changes,
-    /// `base` with `changes`.
+    /// The base with the changes.
     pub(crate) view: State,
     pub(crate) end: End,
+    /// Of an exclusive session, until its commit.
+    pub(crate) lock: Option<Box<dyn SessionLock>>,
+    /// Whether the next commit that succeeds sends the cookie.
+    pub(crate) sends_cookie: bool,
+    /// Whether the user's sessions are to be counted.
+    pub(crate) logged_in: bool,
 }
 
 /// A session's place in the store.
@@ -36,14 +41,36 @@ pub struct Session {
 pub struct Stored {
     /// Its ID.
     pub id: String,
-    /// The version that `base` was.
+    /// The version that the base was.
     pub version: u64,
     /// When it was last saved or touched, in milliseconds since 1970.
     pub used: u64,
-    /// Likewise.
-    pub expires: u64,
-    /// What opens it; none when somebody else changed it meanwhile.
-    pub secret: Option<Secret>,
+    /// The newest token that this request knows of.
+    pub token: KnownToken,
+}
+
+/// A token that opens the session, or did when the request came.
+#[derive(Clone)]
+pub struct KnownToken {
+    /// To send it again.
+    pub secret: Secret,
+    /// What the record has of it.
+    pub hash: SecretHash,
+    /// Whether it is this request that presents it for the first time.
+    pub is_pending: bool,
+    /// Whether the browser may be about to get a newer one.
+    pub is_in_grace: bool,
+}
+
+/// The session as the request found it, or as it last committed it.
+pub struct Base {
+    /// With the state's bytes, so that nothing has to be copied as long as
+    /// nothing is forgotten or merged; empty for what is not in the store.
+    pub record: SessionState,
+    /// The state's user epoch.
+    pub user_epoch: u64,
+    /// The state's newest secret.
+    pub newest_secret: SecretHash,
 }
 
 /// Whether the request ends the session.
@@ -53,15 +80,21 @@ pub enum End {
     No,
     /// It wants to.
     AtCommit,
+    /// It did, and the browser is to hear of it.
+    Deleted,
     /// It did.
     Done,
 }
 
 impl Session {
     /// A session that is not in the store.
-    pub fn new(config: Rc<Config>, mode: Mode, request: &Request, imports: &dyn Imports) -> Self {
-        let now = imports.now();
-        let base = State {
+    pub fn new(config: Rc<Config>, mode: Mode, request: &Request, now: u64) -> Self {
+        let record = SessionState {
+            user: None,
+            expires: 0,
+            data: Vec::new(),
+        };
+        let view = State {
             created: now,
             remote_address: request.remote_address.clone(),
             user_agent: request.user_agent.clone(),
@@ -69,21 +102,28 @@ impl Session {
         };
         Self {
             is_new: true,
-            ..Self::from_parts(config, mode, None, base, now)
+            ..Self::from_parts(config, mode, None, record, view, now)
         }
     }
 
     /// A session that the request's token opened.
-    pub fn opened(config: Rc<Config>, mode: Mode, stored: Stored, state: State) -> Self {
+    pub fn opened(
+        config: Rc<Config>,
+        mode: Mode,
+        stored: Stored,
+        record: SessionState,
+        view: State,
+    ) -> Self {
         let accessed = stored.used;
-        Self::from_parts(config, mode, Some(stored), state, accessed)
+        Self::from_parts(config, mode, Some(stored), record, view, accessed)
     }
 
     fn from_parts(
         config: Rc<Config>,
         mode: Mode,
         stored: Option<Stored>,
-        base: State,
+        record: SessionState,
+        view: State,
         accessed: u64,
     ) -> Self {
         Self {
@@ -92,10 +132,21 @@ impl Session {
             is_new: false,
             accessed,
             stored,
-            view: base.clone(),
-            base,
+            base: Base::new(record, &view),
             changes: Changes::default(),
+            view,
             end: End::No,
+            lock: None,
+            sends_cookie: false,
+            logged_in: false,
+        }
+    }
+
+    /// The session, which other exclusive requests wait for.
+    pub fn locked(self, lock: Box<dyn SessionLock>) -> Self {
+        Self {
+            lock: Some(lock),
+            ..self
         }
     }
 
@@ -127,20 +178,28 @@ impl Session {
     ) -> Result<(), SessionError> {
         self.check_writable()?;
         if let Some(name) = &user {
-            check_length("a user's name", name, MAX_USER)?;
+            check_length("a user's name has 1 to 1024 bytes", name, MAX_USER)?;
         }
-        if user.is_none() && self.view.user.is_none() {
+        let view = &mut self.view;
+        if user.is_none() && view.user.is_none() {
             return Ok(());
         }
-        let before = self.view.user.as_deref();
-        self.changes.set_user(before, user, imports.now());
-        self.view = self.changes.apply(&self.base)?;
+        let clears_contents = view.user.is_some() && view.user != user;
+        if clears_contents {
+            view.clear_contents();
+        }
+        self.changes.set_user(clears_contents);
+        let is_other = self.changes.clear_contents() || user != self.base.record.user;
+        view.user_epoch = self.base.user_epoch + u64::from(is_other);
+        view.authenticated = user.is_some().then(|| imports.now());
+        view.user = user;
         Ok(())
     }
 
     /// The names of the attributes, in the order of their bytes.
     pub fn names(&self) -> Vec<String> {
-        self.view.attributes.keys().cloned().collect()
+        let names = self.view.attributes.iter().map(|(name, _)| name.to_owned());
+        names.collect()
     }
 
     /// The value of an attribute.
@@ -149,43 +208,57 @@ impl Session {
     }
 
     /// Sets an attribute.
-    pub fn set(&mut self, name: String, value: Value) -> Result<(), SessionError> {
+    pub fn set(&mut self, name: &str, value: Value) -> Result<(), SessionError> {
         self.check_writable()?;
-        check_length("an attribute's name", &name, MAX_NAME)?;
-        let value = Attribute::from(value);
-        self.view.set_attribute(&name, value.clone())?;
-        self.changes.set(name, value);
+        check_name(name)?;
+        self.view.set_attribute(name, value.into())?;
+        self.changes.set(name);
         Ok(())
     }
 
     /// Removes an attribute; the value that it had.
-    pub fn remove(&mut self, name: String) -> Result<Option<Value>, SessionError> {
+    pub fn remove(&mut self, name: &str) -> Result<Option<Value>, SessionError> {
         self.check_writable()?;
-        let Some(value) = self.view.attributes.remove(&name) else {
-            return Ok(None);
-        };
-        self.changes.remove(name);
-        Ok(Some(value.into()))
+        let value = self.view.attributes.remove(name);
+        if value.is_some() {
+            self.changes.set(name);
+        }
+        Ok(value.map(Value::from))
     }
 
     /// Adds to an integer attribute; the sum as far as this request knows.
-    pub fn add(&mut self, name: String, delta: i64) -> Result<i64, SessionError> {
+    pub fn add(&mut self, name: &str, delta: i64) -> Result<i64, SessionError> {
         self.check_writable()?;
-        check_length("an attribute's name", &name, MAX_NAME)?;
-        let sum = sum(self.view.attributes.get(&name), delta.into(), &name)?;
-        self.view.set_attribute(&name, Attribute::Integer(sum))?;
-        self.changes.add(name, delta, sum);
+        check_name(name)?;
+        let sum = sum(self.view.attributes.get(name), delta.into(), name)?;
+        self.view.set_attribute(name, Attribute::Integer(sum))?;
+        self.changes.add(name, delta);
         Ok(sum)
+    }
+
+    /// Changes the token at the commit.
+    pub fn renew(&mut self) -> Result<(), SessionError> {
+        self.check_writable()?;
+        self.changes.renews = self.stored.is_some();
+        Ok(())
     }
 
     /// Drops what was changed and not committed.
     pub fn forget_changes(&mut self) {
-        if self.end == End::Done {
+        self.lock = None;
+        if matches!(self.end, End::Deleted | End::Done) {
             return;
         }
         self.end = End::No;
         self.changes = Changes::default();
-        self.view = self.base.clone();
+        match self.decode_base() {
+            Ok(view) => self.view = view,
+            // It is not in the store.
+            Err(_) => {
+                self.view.empty();
+                self.view.user_epoch = 0;
+            }
+        }
     }
 
     /// Ends the session at the commit.
@@ -193,28 +266,66 @@ impl Session {
         if self.end == End::No {
             self.check_writable()?;
             self.end = End::AtCommit;
-            self.view = self.base.emptied();
+            self.view.empty();
         }
         Ok(())
     }
 
-    fn check_writable(&self) -> Result<(), SessionError> {
+    /// The base once more.
+    pub(crate) fn decode_base(&self) -> Result<State, SessionError> {
+        State::decode(&self.base.record).map_err(|error| SessionError::Store(error.text().into()))
+    }
+
+    pub(crate) fn check_writable(&self) -> Result<(), SessionError> {
         if self.mode == Mode::ReadOnly {
             return Err(SessionError::ReadOnly);
         }
         match self.end {
             End::No => Ok(()),
-            End::AtCommit | End::Done => Err(SessionError::Ended),
+            End::AtCommit | End::Deleted | End::Done => Err(SessionError::Ended),
+        }
+    }
+
+    /// After its deadline, others may have had the session.
+    pub(crate) fn check_lock(&self) -> Result<(), SessionError> {
+        match &self.lock {
+            Some(lock) if !lock.is_held() => Err(SessionError::Conflict),
+            _ => Ok(()),
         }
     }
 }
 
-fn check_length(what: &str, text: &str, max: usize) -> Result<(), SessionError> {
-    if (1..=max).contains(&text.len()) {
-        return Ok(());
+impl KnownToken {
+    /// One that this request sends.
+    pub fn sent(secret: Secret, hash: SecretHash) -> Self {
+        Self {
+            secret,
+            hash,
+            is_pending: false,
+            is_in_grace: false,
+        }
     }
-    Err(SessionError::Invalid(format!(
-        "{what} has 1 to {max} bytes, not {}",
-        text.len()
-    )))
+}
+
+impl Base {
+    /// `record` is what the store has of `state`.
+    pub fn new(record: SessionState, state: &State) -> Self {
+        Self {
+            record,
+            user_epoch: state.user_epoch,
+            newest_secret: state.newest_secret().clone(),
+        }
+    }
+}
+
+fn check_name(name: &str) -> Result<(), SessionError> {
+    check_length("an attribute's name has 1 to 256 bytes", name, MAX_NAME)
+}
+
+fn check_length(rule: &str, text: &str, max: usize) -> Result<(), SessionError> {
+    if (1..=max).contains(&text.len()) {
+        Ok(())
+    } else {
+        Err(SessionError::Invalid(rule.into()))
+    }
 }

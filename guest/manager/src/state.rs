@@ -1,25 +1,33 @@
 //! What a session is, and the bytes that the store keeps of it.
 //!
 //! The first byte is the version of the encoding; bincode's standard form of
-//! [`State`] follows. The user is not in it: the store keeps that in a field of
-//! its own, and two copies could differ.
+//! [`State`] follows, as version 1 had it, and then what version 2 added. The
+//! user is not in it: the store keeps that in a field of its own, and two
+//! copies could differ.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use bincode::config::Configuration;
+use serde::de::{EnumAccess, Error, VariantAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::bindings::exports::session3::sessions::manager::SessionError;
 use crate::bindings::session3::sessions::{store::SessionState, types::Value};
+use crate::forms::FormTokens;
+use crate::messages::Messages;
+use crate::renewal::Renewal;
+use crate::sorted::Sorted;
 use crate::token::SecretHash;
 
-/// The version that this manager writes.
-const VERSION: u8 = 1;
+/// The version that this manager writes; it reads all before it.
+const VERSION: u8 = 2;
+const ENCODING: Configuration = bincode::config::standard();
 /// Attributes of one session.
 const MAX_ATTRIBUTES: usize = 1000;
 
 /// All that the manager knows of a session, apart from its ID and version.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub struct State {
     /// Milliseconds since 1970.
     pub created: u64,
@@ -34,16 +42,28 @@ pub struct State {
     /// When the user was last set.
     pub authenticated: Option<u64>,
     /// Of the request that started the session.
+    #[serde(deserialize_with = "optional_text")]
     pub remote_address: Option<String>,
     /// Likewise.
+    #[serde(deserialize_with = "optional_text")]
     pub user_agent: Option<String>,
     /// What the application keeps.
-    pub attributes: BTreeMap<String, Attribute>,
+    pub attributes: Sorted<Attribute>,
+    /// Its secrets, apart from the one above. From here on since version 2.
+    #[serde(skip)]
+    pub renewal: Renewal,
+    /// The form tokens that are good.
+    #[serde(skip)]
+    pub forms: FormTokens,
+    /// Messages for the next page.
+    #[serde(skip)]
+    pub messages: Messages,
 }
 
 /// An attribute's value with an encoding of its own, so that a change of the
 /// WIT cannot change stored bytes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Serialize)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub enum Attribute {
     /// True or false.
     Boolean(bool),
@@ -60,48 +80,56 @@ pub enum Attribute {
 }
 
 /// Why stored bytes are not a state.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Copy)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub enum DecodeError {
     /// A later manager wrote them: this one must not touch the session.
-    Newer(u8),
-    /// They are not what any manager wrote.
-    Damaged(String),
+    Newer,
+    /// They are not what any manager wrote; how that shows.
+    Damaged(&'static str),
 }
 
 impl State {
     /// Whether there is anything worth keeping.
     pub fn has_info(&self) -> bool {
-        self.user.is_some() || !self.attributes.is_empty()
+        self.has_more_than_form_tokens() || !self.forms.is_empty()
     }
 
-    /// The session with nothing in it.
-    pub fn emptied(&self) -> Self {
-        Self {
-            user: None,
-            authenticated: None,
-            attributes: BTreeMap::new(),
-            ..self.clone()
-        }
+    /// Whether there is anything but form tokens, which every robot gets.
+    pub fn has_more_than_form_tokens(&self) -> bool {
+        self.user.is_some() || !self.attributes.is_empty() || !self.messages.is_empty()
+    }
+
+    /// Takes everything out that belongs to a user.
+    pub fn clear_contents(&mut self) {
+        self.attributes.clear();
+        self.forms.clear();
+        self.messages.clear();
+    }
+
+    /// Takes everything out.
+    pub fn empty(&mut self) {
+        self.user = None;
+        self.authenticated = None;
+        self.clear_contents();
     }
 
     /// Gives an attribute a value; refuses one attribute too many.
     pub fn set_attribute(&mut self, name: &str, value: Attribute) -> Result<(), SessionError> {
-        if let Some(attribute) = self.attributes.get_mut(name) {
-            *attribute = value;
-            return Ok(());
+        let attributes = &mut self.attributes;
+        if attributes.len() >= MAX_ATTRIBUTES && attributes.get(name).is_none() {
+            return Err(SessionError::Invalid(
+                "a session holds at most 1000 attributes: remove some first".into(),
+            ));
         }
-        if self.attributes.len() >= MAX_ATTRIBUTES {
-            return Err(SessionError::Invalid(format!(
-                "a session holds at most {MAX_ATTRIBUTES} attributes: remove some first"
-            )));
-        }
-        self.attributes.insert(name.to_owned(), value);
+        attributes.insert(name, value);
         Ok(())
     }
 
     /// What the store keeps of it.
     pub fn encode(&self, expires: u64) -> Result<SessionState, SessionError> {
-        let data = bincode::serde::encode_to_vec((VERSION, self), bincode::config::standard())
+        let whole = (VERSION, self, &self.renewal, &self.forms, &self.messages);
+        let data = bincode::serde::encode_to_vec(whole, ENCODING)
             .map_err(|_| SessionError::Invalid("the session cannot be encoded".into()))?;
         Ok(SessionState {
             user: self.user.clone(),
@@ -112,36 +140,90 @@ impl State {
 
     /// What the store kept.
     pub fn decode(stored: &SessionState) -> Result<Self, DecodeError> {
-        let damaged = |why: &str| DecodeError::Damaged(why.into());
-        let (version, data) = stored
-            .data
-            .split_first()
-            .ok_or_else(|| damaged("the state is empty"))?;
-        match *version {
-            VERSION => {}
-            0 => return Err(damaged("no encoding has version 0")),
-            newer => return Err(DecodeError::Newer(newer)),
+        let (version, data) = match stored.data.split_first() {
+            None => return Err(DecodeError::Damaged("the state is empty")),
+            Some((0, _)) => return Err(DecodeError::Damaged("no encoding has version 0")),
+            Some((version, _)) if *version > VERSION => return Err(DecodeError::Newer),
+            Some(whole) => whole,
+        };
+        let (mut state, mut rest): (Self, _) = decode(data)?;
+        if *version == 1 {
+            state.renewal.renewed = state.authenticated.unwrap_or(state.created);
+        } else {
+            ((state.renewal, state.forms, state.messages), rest) = decode(rest)?;
         }
-        let (mut state, length): (Self, usize) =
-            bincode::serde::decode_from_slice(data, bincode::config::standard())
-                .map_err(|_| damaged("it does not decode"))?;
-        if length != data.len() {
-            return Err(damaged("bytes are left over"));
+        if !rest.is_empty() {
+            return Err(DecodeError::Damaged("the state has bytes left over"));
+        }
+        if !state.attributes.is_sound() {
+            return Err(DecodeError::Damaged("the attributes are out of order"));
         }
         state.user.clone_from(&stored.user);
         Ok(state)
     }
 }
 
-impl fmt::Display for DecodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// A text, borrowed first: asked for an owned one, bincode takes the memory that
+/// a damaged length promises, and the component would run out of it.
+pub fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    <&str>::deserialize(deserializer).map(str::to_owned)
+}
+
+fn optional_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Option::<&str>::deserialize(deserializer).map(|text| text.map(str::to_owned))
+}
+
+/// What the bytes begin with, and those that follow it.
+fn decode<'de, T: Deserialize<'de>>(data: &'de [u8]) -> Result<(T, &'de [u8]), DecodeError> {
+    let damaged = DecodeError::Damaged("the state does not decode");
+    match bincode::serde::borrow_decode_from_slice(data, ENCODING) {
+        Ok((decoded, length)) => data
+            .get(length..)
+            .map(|rest| (decoded, rest))
+            .ok_or(damaged),
+        Err(_) => Err(damaged),
+    }
+}
+
+impl DecodeError {
+    /// What to tell people.
+    pub fn text(self) -> &'static str {
         match self {
-            Self::Newer(version) => write!(
-                f,
-                "its state has version {version}, this manager reads {VERSION}: use a newer one"
-            ),
-            Self::Damaged(why) => write!(f, "its state is damaged: {why}"),
+            Self::Newer => "a newer manager wrote the session: use that one",
+            Self::Damaged(why) => why,
         }
+    }
+}
+
+/// What the derive would make, without its error texts, which nobody sees and
+/// which would bring the formatting of floats into the component.
+impl<'de> Deserialize<'de> for Attribute {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AttributeVisitor;
+
+        impl<'de> Visitor<'de> for AttributeVisitor {
+            type Value = Attribute;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an attribute")
+            }
+
+            fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<Attribute, A::Error> {
+                let (kind, value) = data.variant::<u32>()?;
+                let text = |value: A::Variant| value.newtype_variant().map(str::to_owned);
+                Ok(match kind {
+                    0 => Attribute::Boolean(value.newtype_variant()?),
+                    1 => Attribute::Integer(value.newtype_variant()?),
+                    2 => Attribute::Number(value.newtype_variant()?),
+                    3 => Attribute::Text(text(value)?),
+                    4 => Attribute::Bytes(value.newtype_variant::<&[u8]>()?.to_owned()),
+                    5 => Attribute::Json(text(value)?),
+                    _ => return Err(A::Error::custom("an unknown kind of attribute")),
+                })
+            }
+        }
+
+        deserializer.deserialize_enum("Attribute", &[], AttributeVisitor)
     }
 }
 
@@ -175,18 +257,22 @@ impl From<Attribute> for Value {
 mod tests {
     use super::*;
     use crate::fake::Fake;
+    use crate::forms::FormToken;
     use crate::token::Secret;
 
-    /// One of everything.
-    fn example() -> State {
-        let attributes = [
+    /// One of everything that version 1 had.
+    fn example_1() -> State {
+        let mut attributes = Sorted::default();
+        for (name, value) in [
             ("b", Attribute::Boolean(true)),
             ("i", Attribute::Integer(-3)),
             ("j", Attribute::Json("[1]".into())),
             ("n", Attribute::Number(0.5)),
             ("t", Attribute::Text("é".into())),
             ("y", Attribute::Bytes(vec![0, 255])),
-        ];
+        ] {
+            attributes.insert(name, value);
+        }
         State {
             created: 1_700_000_000_000,
             secret: Secret::new(&Fake::default()).hash(),
@@ -195,8 +281,25 @@ mod tests {
             authenticated: Some(1_700_000_000_001),
             remote_address: Some("192.0.2.1".into()),
             user_agent: None,
-            attributes: attributes.map(|(n, a)| (n.to_owned(), a)).into(),
+            attributes,
+            ..State::default()
         }
+    }
+
+    /// One of everything.
+    fn example() -> State {
+        let fake = Fake::default();
+        let mut state = example_1();
+        let hash = || Secret::new(&fake).hash();
+        assert!(hash().is(&state.secret), "the next ones are others");
+        state.replace_secrets(hash(), 1_700_000_000_002);
+        let second = hash();
+        state.add_secret(second.clone(), 1_700_000_000_003);
+        state.confirm_secret(&second, 1_700_000_060_004);
+        state.add_secret(hash(), 1_700_000_000_005);
+        state.forms.add(FormToken::new(&fake));
+        state.messages.add("Saved.".into()).expect("room for one");
+        state
     }
 
     #[test]
@@ -207,11 +310,23 @@ mod tests {
         assert_eq!(State::decode(&stored), Ok(state));
     }
 
-    /// Sessions outlive releases: what this version wrote has to be read for
+    /// Sessions outlive releases: what a version wrote has to be read for
     /// ever.
     #[test]
-    fn the_bytes_of_version_1_are_the_golden_ones() {
-        let golden = include_bytes!("../golden/state-1.bin");
+    fn the_bytes_of_version_1_are_read() {
+        let stored = SessionState {
+            user: Some("alice".into()),
+            expires: 9,
+            data: include_bytes!("../golden/state-1.bin").to_vec(),
+        };
+        let mut expected = example_1();
+        expected.renewal.renewed = 1_700_000_000_001;
+        assert_eq!(State::decode(&stored), Ok(expected));
+    }
+
+    #[test]
+    fn the_bytes_of_version_2_are_the_golden_ones() {
+        let golden = include_bytes!("../golden/state-2.bin");
         let stored = example().encode(9).expect("encodes");
         assert_eq!(stored.data, golden, "{:02x?}", stored.data);
     }
@@ -219,8 +334,30 @@ mod tests {
     #[test]
     fn a_state_of_a_newer_manager_is_not_taken_for_damage() {
         let mut stored = example().encode(0).expect("encodes");
-        stored.data[0] = 2;
-        assert_eq!(State::decode(&stored), Err(DecodeError::Newer(2)));
+        stored.data[0] = VERSION + 1;
+        assert_eq!(State::decode(&stored), Err(DecodeError::Newer));
+    }
+
+    /// Every byte, so every length too: nothing promises more than there is.
+    #[test]
+    fn whatever_byte_is_another_no_decoding_panics() {
+        let whole = example().encode(0).expect("encodes");
+        for place in 0..whole.data.len() {
+            for byte in [0, 1, 0x7f, 250, 251, 252, 253, 254, 255] {
+                let mut stored = whole.clone();
+                stored.data[place] = byte;
+                let _ = State::decode(&stored);
+            }
+        }
+    }
+
+    #[test]
+    fn attributes_out_of_order_are_damage() {
+        let mut stored = example().encode(0).expect("encodes");
+        let name = stored.data.windows(2).position(|pair| pair == [1, b'i']);
+        stored.data[name.expect("the name") + 1] = b'a';
+        let error = DecodeError::Damaged("the attributes are out of order");
+        assert_eq!(State::decode(&stored), Err(error));
     }
 
     #[test]

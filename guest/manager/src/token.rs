@@ -20,7 +20,8 @@ pub struct Secret([u8; 16]);
 
 /// SHA-256 of a secret. The secret has 128 random bits, so neither salt nor
 /// stretching would add anything.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub struct SecretHash([u8; 32]);
 
 /// A token of the right form, which says nothing about whether it was issued.
@@ -36,6 +37,25 @@ pub fn new_id(imports: &dyn Imports) -> String {
     format!("{:032x}", imports.random())
 }
 
+/// Whether a text has the form of a session ID.
+pub fn is_id(text: &str) -> bool {
+    text.len() == ID_LENGTH && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// 16 bytes in base64url without padding (RFC 4648 §5).
+pub fn base64(bytes: &[u8; 16]) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The bytes of their only spelling.
+pub fn from_base64(text: &str) -> Option<[u8; 16]> {
+    // The length first: the decoder would work through a megabyte.
+    if text.len() != SECRET_LENGTH {
+        return None;
+    }
+    BASE64_URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()
+}
+
 impl Secret {
     /// A new secret.
     pub fn new(imports: &dyn Imports) -> Self {
@@ -49,14 +69,18 @@ impl Secret {
 
     /// The cookie's value for the session `id`.
     pub fn token(&self, id: &str) -> String {
-        format!("{id}.{}", BASE64_URL_SAFE_NO_PAD.encode(self.0))
+        let mut token = String::with_capacity(TOKEN_LENGTH);
+        token.push_str(id);
+        token.push('.');
+        token.push_str(&base64(&self.0));
+        token
     }
 }
 
 impl SecretHash {
-    /// Whether this is the hash of `secret`, in constant time.
-    pub fn matches(&self, secret: &Secret) -> bool {
-        self.0.ct_eq(&secret.hash().0).into()
+    /// Whether both are of the same secret, in constant time.
+    pub fn is(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
     }
 }
 
@@ -64,16 +88,12 @@ impl Token {
     /// None for everything that no manager ever issued in this form.
     pub fn parse(text: &str) -> Option<Self> {
         let (id, secret) = text.split_once('.')?;
-        let is_id =
-            id.len() == ID_LENGTH && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        // The length first: the decoder would work through a megabyte.
-        if !is_id || secret.len() != SECRET_LENGTH {
+        if !is_id(id) {
             return None;
         }
-        let secret = BASE64_URL_SAFE_NO_PAD.decode(secret).ok()?;
         Some(Self {
             id: id.to_owned(),
-            secret: Secret(secret.try_into().ok()?),
+            secret: Secret(from_base64(secret)?),
         })
     }
 }
@@ -91,14 +111,14 @@ mod tests {
         assert_eq!(text.len(), TOKEN_LENGTH);
         let token = Token::parse(&text).expect("a token of our own");
         assert_eq!(token.id, id);
-        assert!(secret.hash().matches(&token.secret));
+        assert!(secret.hash().is(&token.secret.hash()));
     }
 
     #[test]
     fn another_secret_does_not_match() {
         let fake = Fake::default();
         let (one, other) = (Secret::new(&fake), Secret::new(&fake));
-        assert!(!one.hash().matches(&other));
+        assert!(!one.hash().is(&other.hash()));
     }
 
     #[test]

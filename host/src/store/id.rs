@@ -15,6 +15,11 @@ impl SessionId {
     pub fn to_bits(self) -> u128 {
         self.0
     }
+
+    /// Its first two digits, as a number.
+    pub fn prefix(self) -> u8 {
+        (self.0 >> 120) as u8
+    }
 }
 
 impl From<u128> for SessionId {

@@ -1,19 +1,27 @@
 //! Sessions in memory: for tests, and for trying things out. They end with the
 //! process.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 
 use super::{
-    Clock, SessionId, SessionState, SessionStore, StoreError, StoredSession, SystemClock,
-    Timestamp, Version,
+    Clock, Paging, SessionId, SessionLock, SessionPage, SessionState, SessionStore, StoreError,
+    StoredSession, SweepReport, SystemClock, Timestamp, Version,
 };
+use crate::mutex::open;
+
+/// How long to wait for another exclusive request.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A store that forgets everything when it is dropped.
 pub struct MemoryStore {
-    sessions: Mutex<HashMap<SessionId, StoredSession>>,
+    sessions: Mutex<BTreeMap<SessionId, StoredSession>>,
+    /// Sessions with an exclusive request.
+    locked: Arc<Mutex<BTreeSet<SessionId>>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -22,14 +30,13 @@ impl MemoryStore {
     pub fn new(clock: impl Clock + 'static) -> Self {
         Self {
             sessions: Mutex::default(),
+            locked: Arc::default(),
             clock: Arc::new(clock),
         }
     }
 
-    /// No change of the map can be left half done, so a panic elsewhere does
-    /// not matter.
-    fn sessions(&self) -> MutexGuard<'_, HashMap<SessionId, StoredSession>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    fn sessions(&self) -> MutexGuard<'_, BTreeMap<SessionId, StoredSession>> {
+        open(&self.sessions)
     }
 
     fn change<T>(
@@ -45,6 +52,18 @@ impl MemoryStore {
         }
         session.modified = self.clock.now();
         Ok(change(session))
+    }
+}
+
+/// Gives the lock back.
+struct Locked {
+    id: SessionId,
+    locked: Arc<Mutex<BTreeSet<SessionId>>>,
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        open(&self.locked).remove(&self.id);
     }
 }
 
@@ -107,6 +126,68 @@ impl SessionStore for MemoryStore {
 
     async fn delete_session(&self, id: &SessionId) -> Result<bool, StoreError> {
         Ok(self.sessions().remove(id).is_some())
+    }
+
+    /// It takes no time worth a limit.
+    async fn delete_old_sessions(
+        &self,
+        minutes: u32,
+        _limit: Option<Duration>,
+    ) -> Result<SweepReport, StoreError> {
+        let now = self.clock.now();
+        let mut sessions = self.sessions();
+        let before = sessions.len();
+        sessions.retain(|_, session| !session.is_old(minutes, now));
+        Ok(SweepReport {
+            deleted: (before - sessions.len()) as u64,
+            remaining: sessions.len() as u64,
+            complete: true,
+        })
+    }
+
+    async fn iter_sessions(
+        &self,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<SessionPage, StoreError> {
+        let first = match cursor {
+            Some(cursor) => cursor.parse()?,
+            None => SessionId::from(0),
+        };
+        let mut paging = Paging::new(limit);
+        for (id, session) in self.sessions().range(first..) {
+            if !paging.take(id, Ok(Some(session.clone()))) {
+                break;
+            }
+        }
+        Ok(paging.page)
+    }
+
+    async fn sessions_of_user(&self, user: &str) -> Result<Vec<SessionId>, StoreError> {
+        let sessions = self.sessions();
+        let of_user = sessions
+            .values()
+            .filter(|session| session.state.user.as_deref() == Some(user));
+        Ok(of_user.map(|session| session.id).collect())
+    }
+
+    async fn lock_session(
+        &self,
+        id: &SessionId,
+        time: Duration,
+    ) -> Result<SessionLock, StoreError> {
+        let deadline = Instant::now() + LOCK_TIMEOUT;
+        while !open(&self.locked).insert(*id) {
+            if Instant::now() >= deadline {
+                return Err(StoreError::Busy);
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let locked = Locked {
+            id: *id,
+            locked: self.locked.clone(),
+        };
+        Ok(SessionLock::new(locked, time))
     }
 
     fn is_multiprocess_safe(&self) -> bool {

@@ -4,10 +4,14 @@
 //! The directory is opened once, and every access goes through that handle, so
 //! nothing outside it can be reached, whatever is in it.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
+use std::ops::Deref;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
 use cap_std::fs::{Dir, DirBuilder, OpenOptions, OpenOptionsExt};
@@ -15,7 +19,11 @@ use fs2::FileExt as _;
 use rustix::fs::{Access, AtFlags, FileType};
 use rustix::io::Errno;
 
-use crate::store::{SessionId, StoreError};
+use super::Options;
+use super::kept::KeptFiles;
+use super::watch::{Call, Watch};
+use crate::mutex::open;
+use crate::store::StoreError;
 
 /// Nobody else's business.
 const FILE_MODE: u32 = 0o600;
@@ -24,11 +32,35 @@ const DIRECTORY_MODE: u32 = 0o700;
 /// The directory of a store.
 pub struct Root {
     dir: Dir,
+    /// Files of sessions in use.
+    pub kept: KeptFiles,
+    /// Directories whose own names are on the medium.
+    durable: Mutex<HashSet<String>>,
+    watch: Option<Arc<dyn Watch>>,
 }
 
-/// One session's file, open.
-pub struct RecordFile {
+/// Why a file was not opened.
+#[derive(Debug)]
+pub enum OpenFailure {
+    /// There is something else than a regular file.
+    Irregular,
+    /// The system says so.
+    Io(io::Error),
+}
+
+/// A file in it, open, and possibly kept so.
+pub struct OpenFile {
     file: File,
+    /// Somebody in this process holds the lock. The system's own would let in
+    /// everybody who shares the file descriptor.
+    is_locked: AtomicBool,
+    name: String,
+    watch: Option<Arc<dyn Watch>>,
+}
+
+/// A file whose lock is held, until this is dropped. Nobody else can write.
+pub struct Locked {
+    file: Arc<OpenFile>,
 }
 
 /// What a lock keeps away.
@@ -52,16 +84,21 @@ pub enum Open {
 }
 
 impl Root {
-    /// Opens the directory; with `create`, makes it where it is missing.
-    pub fn open(path: &Path, create: bool) -> io::Result<Self> {
-        if create {
+    /// Opens the directory; makes it where it is missing and `create` says so.
+    pub fn open(path: &Path, options: &Options) -> io::Result<Self> {
+        if options.create {
             std::fs::DirBuilder::new()
                 .recursive(true)
                 .mode(DIRECTORY_MODE)
                 .create(path)?;
         }
         let dir = Dir::open_ambient_dir(path, cap_std::ambient_authority())?;
-        Ok(Self { dir })
+        Ok(Self {
+            dir,
+            kept: KeptFiles::new(options.max_kept_files),
+            durable: Mutex::default(),
+            watch: options.watch.clone(),
+        })
     }
 
     /// An error when sessions cannot be made here.
@@ -80,29 +117,12 @@ impl Root {
         Ok(rustix::fs::fstatfs(&self.dir)?.f_type as u64)
     }
 
-    /// Opens the file of a session. `None` when there is none; with
-    /// [`Open::New`], when there is one.
-    pub fn open_record(&self, id: &SessionId, how: Open) -> Result<Option<RecordFile>, StoreError> {
-        match self.try_open(id, how) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && how == Open::New => {
-                self.make_parent(id)?;
-                self.try_open(id, how)
-            }
-            result => result,
-        }
-        .map(Some)
-        .or_else(|error| match error.kind() {
-            io::ErrorKind::NotFound if how != Open::New => Ok(None),
-            io::ErrorKind::AlreadyExists if how == Open::New => Ok(None),
-            _ if is_irregular(&error) => Err(irregular()),
-            _ => Err(error.into()),
-        })
-        .and_then(|file| file.map(RecordFile::new).transpose())
-    }
-
-    /// Without following a link and without waiting for the other end of a
-    /// FIFO, whatever somebody has put there.
-    fn try_open(&self, id: &SessionId, how: Open) -> io::Result<File> {
+    /// Opens a file. `None` when there is none; with [`Open::New`], when there
+    /// is one. Its directory has to be there.
+    ///
+    /// It follows no link and does not wait for the other end of a FIFO,
+    /// whatever somebody has put there.
+    pub fn open_file(&self, name: &str, how: Open) -> Result<Option<Arc<OpenFile>>, OpenFailure> {
         let mut options = OpenOptions::new();
         options
             .read(true)
@@ -111,23 +131,67 @@ impl Root {
             .mode(FILE_MODE)
             .follow(FollowSymlinks::No)
             .nonblock(true);
-        Ok(self.dir.open_with(path_of(id), &options)?.into_std())
+        let call = match how {
+            Open::New => Call::Create(name),
+            Open::Read | Open::Write => Call::Open(name),
+        };
+        let opened = self.watched(call, |_| self.dir.open_with(name, &options));
+        let file = match opened {
+            Ok(file) => file.into_std(),
+            Err(error) => {
+                return match error.kind() {
+                    io::ErrorKind::NotFound if how != Open::New => Ok(None),
+                    io::ErrorKind::AlreadyExists if how == Open::New => Ok(None),
+                    _ if is_irregular(&error) => Err(OpenFailure::Irregular),
+                    _ => Err(OpenFailure::Io(error)),
+                };
+            }
+        };
+        let stat = self.watched(Call::Stat(name), |_| Ok(rustix::fs::fstat(&file)?));
+        let stat = stat.map_err(OpenFailure::Io)?;
+        if !FileType::from_raw_mode(stat.st_mode).is_file() {
+            return Err(OpenFailure::Irregular);
+        }
+        Ok(Some(Arc::new(OpenFile {
+            file,
+            is_locked: AtomicBool::new(false),
+            name: name.to_owned(),
+            watch: self.watch.clone(),
+        })))
     }
 
-    fn make_parent(&self, id: &SessionId) -> io::Result<()> {
+    /// Makes a directory; that it is there already is fine.
+    pub fn make_directory(&self, name: &str) -> io::Result<()> {
         let mut builder = DirBuilder::new();
         cap_std::fs::DirBuilderExt::mode(&mut builder, DIRECTORY_MODE);
-        match self.dir.create_dir_with(parent_of(id), &builder) {
+        let call = Call::MakeDirectory(name);
+        match self.watched(call, |_| self.dir.create_dir_with(name, &builder)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             result => result,
         }
     }
 
-    /// Whether `file` is what one finds under the session's name, and not one
-    /// that was there before.
-    pub fn is_current(&self, id: &SessionId, file: &RecordFile) -> io::Result<bool> {
-        let ours = file.file.metadata()?;
-        match self.dir.symlink_metadata(path_of(id)) {
+    /// The names in a directory, in no order; none when it is not there, or is
+    /// something else. Names that are no UTF-8 are none of ours.
+    pub fn list(&self, name: &str) -> io::Result<Vec<String>> {
+        let entries = match self.watched(Call::List(name), |_| self.dir.read_dir(name)) {
+            Err(error) if is_no_directory(&error) => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        entries
+            .filter_map(|entry| match entry {
+                Ok(entry) => entry.file_name().into_string().ok().map(Ok),
+                Err(error) => Some(Err(error)),
+            })
+            .collect()
+    }
+
+    /// Whether `file` is what one finds under its name, and not one that was
+    /// there before.
+    pub fn is_current(&self, file: &OpenFile) -> io::Result<bool> {
+        let ours = file.watched(Call::Stat(&file.name), |_| file.file.metadata())?;
+        let find = |_| self.dir.symlink_metadata(&file.name);
+        match self.watched(Call::Stat(&file.name), find) {
             Ok(found) => {
                 use cap_std::fs::MetadataExt as _;
                 Ok((found.dev(), found.ino()) == (ours.dev(), ours.ino()))
@@ -137,80 +201,216 @@ impl Root {
         }
     }
 
-    /// Removes a session's name.
-    pub fn unlink(&self, id: &SessionId) -> io::Result<()> {
-        self.dir.remove_file(path_of(id))
+    /// Removes a name; that it is gone already is fine.
+    pub fn unlink(&self, name: &str) -> io::Result<()> {
+        match self.watched(Call::Unlink(name), |_| self.dir.remove_file(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Brings the entries of a directory to the medium; the first time also
+    /// those of the directories that it is in.
+    pub fn flush_directory(&self, name: &str) -> io::Result<()> {
+        self.flush_entries(name)?;
+        if open(&self.durable).contains(name) {
+            return Ok(());
+        }
+        match name.rsplit_once('/') {
+            Some((parent, _)) => self.flush_directory(parent)?,
+            None => self.flush_entries(".")?,
+        }
+        open(&self.durable).insert(name.to_owned());
+        Ok(())
+    }
+
+    fn flush_entries(&self, name: &str) -> io::Result<()> {
+        self.watched(Call::FlushDirectory(name), |_| {
+            self.dir.open(name)?.sync_all()
+        })
+    }
+
+    /// Once more with the kept files closed when there are too many open ones.
+    fn watched<T>(
+        &self,
+        call: Call,
+        mut make: impl FnMut(usize) -> io::Result<T>,
+    ) -> io::Result<T> {
+        match watched(self.watch.as_deref(), call, &mut make) {
+            Err(error) if is_out_of_files(&error) => {
+                self.kept.drop_all();
+                watched(self.watch.as_deref(), call, make)
+            }
+            result => result,
+        }
     }
 }
 
-impl RecordFile {
-    fn new(file: File) -> Result<Self, StoreError> {
-        let mode = rustix::fs::fstat(&file)?.st_mode;
-        if FileType::from_raw_mode(mode).is_file() {
-            Ok(Self { file })
-        } else {
-            Err(irregular())
+impl OpenFile {
+    /// Its name within the directory.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Takes the lock if nobody is in its way.
+    pub fn try_lock(self: &Arc<Self>, lock: Lock) -> io::Result<Option<Locked>> {
+        if self.is_locked.swap(true, Ordering::Acquire) {
+            return Ok(None);
+        }
+        let result = self.watched(Call::Lock(&self.name), |_| match lock {
+            Lock::Shared => fs2::FileExt::try_lock_shared(&self.file),
+            Lock::Exclusive => self.file.try_lock_exclusive(),
+        });
+        match result {
+            Ok(()) => Ok(Some(Locked { file: self.clone() })),
+            Err(error) => {
+                self.is_locked.store(false, Ordering::Release);
+                let is_contended = error.kind() == fs2::lock_contended_error().kind();
+                if is_contended { Ok(None) } else { Err(error) }
+            }
         }
     }
 
-    /// Takes a lock if nobody is in its way. It ends with the file.
-    pub fn try_lock(&self, lock: Lock) -> io::Result<bool> {
-        let result = match lock {
-            Lock::Shared => fs2::FileExt::try_lock_shared(&self.file),
-            Lock::Exclusive => self.file.try_lock_exclusive(),
-        };
-        match result {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == fs2::lock_contended_error().kind() => Ok(false),
-            Err(error) => Err(error),
-        }
+    /// Whether it still has a name.
+    pub fn is_linked(&self) -> io::Result<bool> {
+        let stat = self.watched(Call::Stat(&self.name), |_| {
+            Ok(rustix::fs::fstat(&self.file)?)
+        })?;
+        Ok(stat.st_nlink > 0)
     }
 
     /// The size now.
     pub fn size(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.len())
+        let metadata = self.watched(Call::Stat(&self.name), |_| self.file.metadata())?;
+        Ok(metadata.len())
     }
 
     /// Reads until the buffer is full or the file ends; how much.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut done = 0;
         while done < buffer.len() {
-            match self.file.read_at(&mut buffer[done..], offset + done as u64) {
-                Ok(0) => break,
-                Ok(read) => done += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+            let rest = &mut buffer[done..];
+            let read = self.watched(Call::Read(&self.name), |limit| {
+                let length = rest.len().min(limit);
+                self.file.read_at(&mut rest[..length], offset + done as u64)
+            })?;
+            if read == 0 {
+                break;
             }
+            done += read;
         }
         Ok(done)
     }
 
-    /// Writes all of it.
-    pub fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.file.write_all_at(bytes, offset)
+    /// Brings what was written to the medium.
+    pub fn flush(&self) -> io::Result<()> {
+        self.watched(Call::Flush(&self.name), |_| self.file.sync_data())
+    }
+
+    fn watched<T>(&self, call: Call, make: impl FnMut(usize) -> io::Result<T>) -> io::Result<T> {
+        watched(self.watch.as_deref(), call, make)
     }
 }
 
-/// 256 subdirectories, by the ID's first two digits.
-fn parent_of(id: &SessionId) -> String {
-    format!("{:02x}", id.to_bits() >> 120)
+impl Locked {
+    /// Writes all of it.
+    pub fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let mut done = 0;
+        while done < bytes.len() {
+            let (rest, offset) = (&bytes[done..], offset + done as u64);
+            let call = Call::Write {
+                name: &self.name,
+                offset,
+                bytes: rest,
+            };
+            let written = self.watched(call, |limit| {
+                let length = rest.len().min(limit);
+                self.file.file.write_at(&rest[..length], offset)
+            })?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            done += written;
+        }
+        Ok(())
+    }
 }
 
-fn path_of(id: &SessionId) -> String {
-    format!("{:02x}/{id}", id.to_bits() >> 120)
+impl Deref for Locked {
+    type Target = Arc<OpenFile>;
+
+    fn deref(&self) -> &Arc<OpenFile> {
+        &self.file
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // Where nobody keeps it, closing it does that.
+        if Arc::strong_count(&self.file) > 1 {
+            // This fails only for what is no open file.
+            let _ = fs2::FileExt::unlock(&self.file.file);
+        }
+        self.is_locked.store(false, Ordering::Release);
+    }
+}
+
+/// Makes a system call that a test may have an eye on; once more when a signal
+/// came in between.
+fn watched<T>(
+    watch: Option<&dyn Watch>,
+    call: Call,
+    mut make: impl FnMut(usize) -> io::Result<T>,
+) -> io::Result<T> {
+    loop {
+        let limit = watch.map_or(Ok(usize::MAX), |watch| watch.before(call));
+        match limit.and_then(&mut make) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+impl OpenFailure {
+    /// Whether a directory on the way is not there.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+fn is_no_directory(error: &io::Error) -> bool {
+    let kinds = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+    kinds.contains(&error.kind())
+}
+
+/// Whether the process or the system has too many open files.
+fn is_out_of_files(error: &io::Error) -> bool {
+    is_one_of(error, &[Errno::MFILE, Errno::NFILE])
 }
 
 /// How the system says that there is a link, a directory, a socket or a device
 /// where a file should be.
 fn is_irregular(error: &io::Error) -> bool {
+    is_one_of(
+        error,
+        &[Errno::LOOP, Errno::ISDIR, Errno::NXIO, Errno::NODEV],
+    )
+}
+
+fn is_one_of(error: &io::Error, numbers: &[Errno]) -> bool {
     let raw = error.raw_os_error();
-    [Errno::LOOP, Errno::ISDIR, Errno::NXIO, Errno::NODEV]
+    numbers
         .iter()
         .any(|errno| raw == Some(errno.raw_os_error()))
 }
 
-fn irregular() -> StoreError {
-    StoreError::Corrupt("it is not a regular file".into())
+impl From<OpenFailure> for StoreError {
+    fn from(failure: OpenFailure) -> Self {
+        match failure {
+            OpenFailure::Irregular => Self::Corrupt("it is not a regular file".into()),
+            OpenFailure::Io(error) => error.into(),
+        }
+    }
 }
 
 impl From<Errno> for StoreError {

@@ -1,40 +1,53 @@
 //! Sessions in a directory: one file per session, in 256 subdirectories by the
 //! first two digits of its ID.
 //!
-//! `record` documents the bytes, `fs` is the only module that touches the
-//! operating system, and this one has the order of things.
+//! `record` documents the bytes, `index` the sessions by user, `fs` is the only
+//! module that touches the operating system, and this one has the order of
+//! things.
 //!
 //! - **The directory is a capability.** It is opened once; IDs are checked
 //!   before any access; records are opened without following links. Files are
 //!   0600, directories 0700.
 //! - **A lock per session**, on the session's own file. Saving, touching and
 //!   deleting hold it; loading does without it, and takes it only when what it
-//!   read was half written. It is held for some microseconds, with nothing
-//!   awaited meanwhile. Whoever waits for it does not block a thread, and gives
-//!   up after the lock timeout.
+//!   read was half written. It is held for some microseconds, or for a flush.
+//!   Whoever waits for it does not block a thread, and gives up after the lock
+//!   timeout.
 //! - **Records are written in place**, into the older of two slots, and never
-//!   renamed: a kill at any instant loses nothing that was acknowledged. Nothing
-//!   is flushed, so a power cut may take back the last seconds.
+//!   renamed: a kill at any instant loses nothing that was acknowledged. What a
+//!   power cut may take back, [`Durability`] says.
 //! - **A file without a whole header** is a create that never finished: absent.
-//!   Creating a session of the same ID removes it.
+//!   Creating a session of the same ID removes it, and so does the sweep.
+//! - **Files of sessions in use are kept open**, within a bound. Each time, the
+//!   tombstone and the number of links tell whether the file is still the
+//!   session's.
 
+mod check;
+mod exclusive;
 mod fs;
+mod index;
+mod kept;
+mod options;
 mod record;
+mod sweep;
+mod watch;
 
-use std::fmt;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use self::fs::{Lock, Open, RecordFile, Root};
-use self::record::Record;
+pub use self::check::{CheckReport, Finding};
+use self::fs::{Lock, Locked, Open, OpenFile, Root};
+use self::index::Entry;
+pub use self::options::{Durability, OpenError, Options};
+use self::record::{EncodedSlot, Record};
+pub use self::watch::{Call, Watch};
 use super::{
-    Clock, SessionId, SessionState, SessionStore, StoreError, StoredSession, SystemClock,
-    Timestamp, Version,
+    Paging, SessionId, SessionLock, SessionPage, SessionState, SessionStore, StoreError,
+    StoredSession, SweepReport, Timestamp, Version,
 };
 
 /// How often a lock is asked for before sleeping in between: whoever holds it
@@ -49,60 +62,24 @@ const MAX_LEFTOVERS: u32 = 8;
 /// More than this no record holds.
 pub const MAX_STATE_BYTES: u64 = record::MAX_STATE;
 
-/// How to open a [`DirectoryStore`].
-#[derive(Clone)]
-pub struct Options {
-    create: bool,
-    max_state_bytes: u64,
-    lock_timeout: Duration,
-    clock: Arc<dyn Clock>,
-}
-
-impl Options {
-    /// Whether to make the directory where it is missing. By default, that is
-    /// an error.
-    pub fn create(mut self, create: bool) -> Self {
-        self.create = create;
-        self
-    }
-
-    /// The largest state, in bytes of user and data together; 1 MiB by default,
-    /// [`MAX_STATE_BYTES`] at most.
-    pub fn max_state_bytes(mut self, bytes: u64) -> Self {
-        self.max_state_bytes = bytes.min(MAX_STATE_BYTES);
-        self
-    }
-
-    /// How long to wait for the lock of a session; 5 seconds by default.
-    pub fn lock_timeout(mut self, timeout: Duration) -> Self {
-        self.lock_timeout = timeout;
-        self
-    }
-
-    /// Where `modified` comes from; the system's clock by default.
-    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
-        self.clock = Arc::new(clock);
-        self
-    }
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            create: false,
-            max_state_bytes: 1 << 20,
-            lock_timeout: Duration::from_secs(5),
-            clock: Arc::new(SystemClock),
-        }
-    }
-}
-
 /// Keeps each session in a file of its own. Any number of processes may use one
 /// directory.
 pub struct DirectoryStore {
+    inner: Arc<Inner>,
+}
+
+/// What work on another thread needs too.
+struct Inner {
     root: Root,
     options: Options,
     is_multiprocess_safe: bool,
+}
+
+/// A session's file.
+struct Opened {
+    file: Arc<OpenFile>,
+    /// It was open already, so the name may lead to another file by now.
+    is_kept: bool,
 }
 
 impl DirectoryStore {
@@ -110,89 +87,328 @@ impl DirectoryStore {
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
         let path = path.as_ref();
         let failed = |error| OpenError::new(path, error);
-        let root = Root::open(path, options.create).map_err(failed)?;
+        let root = Root::open(path, &options).map_err(failed)?;
         root.check_writable().map_err(failed)?;
         let is_multiprocess_safe = locks_bind_everybody(root.file_system().map_err(failed)?);
-        Ok(Self {
+        let inner = Inner {
             root,
             options,
             is_multiprocess_safe,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
         })
     }
 
-    fn check_size(&self, state: &SessionState) -> Result<(), StoreError> {
-        let limit = self.options.max_state_bytes;
-        let user = state.user.as_deref().map_or(0, str::len);
-        if (user + state.data.len()) as u64 > limit {
-            return Err(StoreError::TooLarge(limit));
+    /// Does what takes long on a thread that may block.
+    async fn block<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let inner = self.inner.clone();
+        match tokio::task::spawn_blocking(move || work(&inner)).await {
+            Ok(result) => result,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(error) => Err(StoreError::Unavailable(error.to_string())),
+            },
         }
-        Ok(())
     }
 
-    /// The file of a session, locked against everybody else.
-    async fn lock_record(&self, id: &SessionId) -> Result<Option<RecordFile>, StoreError> {
-        let Some(file) = self.root.open_record(id, Open::Write)? else {
-            return Ok(None);
-        };
-        self.lock(&file, Lock::Exclusive).await?;
-        Ok(Some(file))
+    /// Makes a change under a lock that moves with it, so that the lock is held
+    /// to its end even when nobody waits for it any more. A flush takes long.
+    async fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Inner) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match self.inner.options.durability {
+            Durability::Process => change(&self.inner),
+            Durability::Disk => self.block(change).await,
+        }
     }
 
-    /// The same and what is in it, for a change of just that version.
+    /// A session's file, locked against everybody else, and what is in it.
+    async fn lock_record(&self, id: &SessionId) -> Result<Option<(Locked, Record)>, StoreError> {
+        while let Some(opened) = self.inner.open_record(id)? {
+            let locked = self.lock(&opened.file, Lock::Exclusive).await?;
+            match Record::read(&locked, id)? {
+                Some(record) => {
+                    self.inner.keep(id, &opened);
+                    return Ok(Some((locked, record)));
+                }
+                None if opened.is_kept => self.inner.root.kept.drop(id),
+                None => break,
+            }
+        }
+        Ok(None)
+    }
+
+    /// The same, for a change of just that version.
     async fn lock_version(
         &self,
         id: &SessionId,
         expected: Version,
-    ) -> Result<(RecordFile, Record), StoreError> {
-        let file = self.lock_record(id).await?.ok_or(StoreError::Absent)?;
-        let record = Record::read(&file, id)?.ok_or(StoreError::Absent)?;
+    ) -> Result<(Locked, Record), StoreError> {
+        let (locked, record) = self.lock_record(id).await?.ok_or(StoreError::Absent)?;
         match record.version()? {
-            version if version == expected => Ok((file, record)),
+            version if version == expected => Ok((locked, record)),
             version => Err(StoreError::Conflict(version)),
         }
     }
 
-    async fn lock(&self, file: &RecordFile, lock: Lock) -> Result<(), StoreError> {
-        if file.try_lock(lock)? {
-            return Ok(());
+    async fn lock(&self, file: &Arc<OpenFile>, lock: Lock) -> Result<Locked, StoreError> {
+        if let Some(locked) = file.try_lock(lock)? {
+            return Ok(locked);
         }
-        let deadline = Instant::now() + self.options.lock_timeout;
+        let start = Instant::now();
         for attempt in 0_u32.. {
             if attempt < SPINS {
                 tokio::task::yield_now().await;
-            } else if Instant::now() < deadline {
+            } else if start.elapsed() < self.inner.options.lock_timeout {
                 tokio::time::sleep(PAUSE).await;
             } else {
                 break;
             }
-            if file.try_lock(lock)? {
-                return Ok(());
+            if let Some(locked) = file.try_lock(lock)? {
+                return Ok(locked);
             }
         }
         Err(StoreError::Busy)
     }
 
-    /// Removes what a create that never finished, or a delete that was killed,
-    /// left under this ID. False when a session is there.
-    async fn remove_leftover(&self, id: &SessionId) -> Result<bool, StoreError> {
-        let Some(file) = self.lock_record(id).await? else {
-            return Ok(true);
+    /// Reads a record, under the lock only if somebody is writing just now.
+    async fn read(
+        &self,
+        file: &Arc<OpenFile>,
+        id: &SessionId,
+    ) -> Result<Option<Record>, StoreError> {
+        for _ in 0..2 {
+            match Record::read(file, id) {
+                Ok(Some(record)) if !record.is_settled() => {}
+                Err(StoreError::Corrupt(_)) => {}
+                read => return read,
+            }
+        }
+        let locked = self.lock(file, Lock::Shared).await?;
+        Record::read(&locked, id)
+    }
+
+    /// A session whose file need not be kept open.
+    async fn look_at(&self, id: &SessionId) -> Result<Option<StoredSession>, StoreError> {
+        let Some(file) = self.inner.root.open_file(&record_name(id), Open::Read)? else {
+            return Ok(None);
         };
-        if Record::read(&file, id)?.is_some() {
-            return Ok(false);
-        }
-        // Somebody else may have removed it, and made a session, while this
-        // call waited for the lock of the old file.
-        if self.root.is_current(id, &file)? {
-            self.remove(id, &file)?;
-        }
+        let record = self.read(&file, id).await?;
+        record.map(|record| record.session()).transpose()
+    }
+
+    /// Ends a session of which nobody knows more than the name of its file, for
+    /// somebody who says so.
+    async fn delete_damaged(&self, id: &SessionId) -> Result<bool, StoreError> {
+        let file = self.inner.root.open_file(&record_name(id), Open::Write)?;
+        let Some(file) = file else { return Ok(false) };
+        let locked = self.lock(&file, Lock::Exclusive).await?;
+        let id = *id;
+        self.change(move |inner| {
+            inner.root.kept.drop(&id);
+            inner.remove_leftover(&locked)?;
+            inner.flush_parent(locked.name())
+        })
+        .await?;
         Ok(true)
     }
 
-    /// The tombstone first: whoever has the file open finds it.
-    fn remove(&self, id: &SessionId, file: &RecordFile) -> io::Result<()> {
-        Record::bury(file)?;
-        self.root.unlink(id)
+    /// Removes what a create that never finished, or a delete that was killed,
+    /// left under this ID. False when a session is there.
+    async fn remove_leftover(&self, id: &SessionId) -> Result<bool, StoreError> {
+        let name = record_name(id);
+        let Some(file) = self.inner.root.open_file(&name, Open::Write)? else {
+            return Ok(true);
+        };
+        let locked = self.lock(&file, Lock::Exclusive).await?;
+        if Record::read(&locked, id)?.is_some() {
+            return Ok(false);
+        }
+        self.inner.remove_leftover(&locked)?;
+        Ok(true)
+    }
+}
+
+impl Inner {
+    /// The file of a session, if there is one.
+    fn open_record(&self, id: &SessionId) -> Result<Option<Opened>, StoreError> {
+        if let Some(file) = self.root.kept.get(id) {
+            if file.is_linked()? {
+                let is_kept = true;
+                return Ok(Some(Opened { file, is_kept }));
+            }
+            self.root.kept.drop(id);
+        }
+        let file = self.root.open_file(&record_name(id), Open::Write)?;
+        let is_kept = false;
+        Ok(file.map(|file| Opened { file, is_kept }))
+    }
+
+    /// Keeps a file open that has a session in it.
+    fn keep(&self, id: &SessionId, opened: &Opened) {
+        if !opened.is_kept {
+            self.root.kept.keep(id, &opened.file);
+        }
+    }
+
+    /// An empty file for a session; `None` when there is one.
+    fn create_file(&self, id: &SessionId) -> Result<Option<Arc<OpenFile>>, StoreError> {
+        let name = record_name(id);
+        match self.root.open_file(&name, Open::New) {
+            Err(failure) if failure.is_missing() => {
+                self.root.make_directory(parent_of(&name))?;
+                Ok(self.root.open_file(&name, Open::New)?)
+            }
+            file => Ok(file?),
+        }
+    }
+
+    fn create(&self, locked: Locked, id: &SessionId, new: NewState) -> Result<Version, StoreError> {
+        let version = new.slot.version();
+        let written = self.write_new(&locked, id, new);
+        match written {
+            Ok(()) => self.root.kept.keep(id, &locked),
+            // The error says more than a failure to clean up after it.
+            Err(_) => drop(self.remove(&locked)),
+        }
+        written.map(|()| version)
+    }
+
+    fn write_new(&self, locked: &Locked, id: &SessionId, new: NewState) -> Result<(), StoreError> {
+        let version = new.slot.version();
+        let durability = self.options.durability;
+        if let Some(user) = &new.user {
+            index::add(&self.root, &Entry::new(user, id), durability)?;
+        }
+        Record::create(locked, id, new.slot, durability)?;
+        if durability == Durability::Disk {
+            self.flush_parent(locked.name())?;
+            record::note_on_medium(locked, id, version)?;
+        }
+        Ok(())
+    }
+
+    /// With [`Durability::Disk`], makes sure that what is there survives a power
+    /// cut, whoever wrote it, before a change builds on it.
+    fn bring_to_medium(&self, locked: &Locked, record: &Record) -> Result<(), StoreError> {
+        let durability = self.options.durability;
+        if durability == Durability::Process || record.is_on_medium()? {
+            return Ok(());
+        }
+        if let Some(user) = record.user()? {
+            index::add(&self.root, &Entry::new(user, record.id()), durability)?;
+        }
+        record.bring_to_medium(locked)?;
+        self.flush_parent(locked.name())?;
+        record::note_on_medium(locked, record.id(), record.version()?)
+    }
+
+    fn touch(
+        &self,
+        locked: &Locked,
+        record: &Record,
+        expires: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.bring_to_medium(locked, record)?;
+        let Options {
+            clock, durability, ..
+        } = &self.options;
+        record.touch(locked, expires, clock.now(), *durability)
+    }
+
+    fn save(&self, locked: Locked, record: &Record, new: NewState) -> Result<Version, StoreError> {
+        let durability = self.options.durability;
+        self.bring_to_medium(&locked, record)?;
+        let before = record.user()?;
+        if before == new.user.as_deref() {
+            record.save(&locked, &new.slot, durability)?;
+            return Ok(new.slot.version());
+        }
+        let id = record.id();
+        if let Some(user) = &new.user {
+            index::add(&self.root, &Entry::new(user, id), durability)?;
+        }
+        record.save(&locked, &new.slot, durability)?;
+        self.remove_entry(before, id);
+        Ok(new.slot.version())
+    }
+
+    fn delete(&self, locked: Locked, record: &Record) -> Result<(), StoreError> {
+        Record::bury(&locked)?;
+        self.root.kept.drop(record.id());
+        // Of a record without a whole slot, nobody knows the user.
+        if let Ok(Some(user)) = record.user() {
+            if self.options.durability == Durability::Disk {
+                // A session that lives after all would miss its entry.
+                record::flush(&locked)?;
+            }
+            self.remove_entry(Some(user), record.id());
+        }
+        self.root.unlink(locked.name())?;
+        self.flush_parent(locked.name())
+    }
+
+    /// Ends what is in a file whose lock is held.
+    fn remove(&self, locked: &Locked) -> Result<(), StoreError> {
+        // The tombstone first: whoever has the file open finds it.
+        Record::bury(locked)?;
+        Ok(self.root.unlink(locked.name())?)
+    }
+
+    /// What remains is surplus: answers leave it out, and the sweep removes it.
+    fn remove_entry(&self, user: Option<&str>, id: &SessionId) {
+        if let Some(user) = user {
+            let _ = index::remove(&self.root, &Entry::new(user, id));
+        }
+    }
+
+    /// Removes a file without a session, whose lock is held. Somebody else may
+    /// have removed it, and made a session, while this one waited for the lock.
+    fn remove_leftover(&self, locked: &Locked) -> Result<(), StoreError> {
+        if self.root.is_current(locked)? {
+            self.remove(locked)?;
+        }
+        Ok(())
+    }
+
+    fn flush_parent(&self, name: &str) -> Result<(), StoreError> {
+        match self.options.durability {
+            Durability::Process => Ok(()),
+            Durability::Disk => Ok(self.root.flush_directory(parent_of(name))?),
+        }
+    }
+
+    fn check_size(&self, state: &SessionState) -> Result<(), StoreError> {
+        let limit = self.options.max_state_bytes;
+        if state.size() as u64 > limit {
+            return Err(StoreError::TooLarge(limit));
+        }
+        Ok(())
+    }
+}
+
+/// A state that is ready to be written.
+struct NewState {
+    slot: EncodedSlot,
+    user: Option<String>,
+}
+
+impl NewState {
+    fn new(
+        id: &SessionId,
+        version: Version,
+        state: &SessionState,
+        options: &Options,
+    ) -> Result<Self, StoreError> {
+        Ok(Self {
+            slot: EncodedSlot::new(id, version, state, options.clock.now())?,
+            user: state.user.clone(),
+        })
     }
 }
 
@@ -207,45 +423,41 @@ impl SessionStore for DirectoryStore {
         id: &SessionId,
         state: &SessionState,
     ) -> Result<Version, StoreError> {
-        self.check_size(state)?;
+        self.inner.check_size(state)?;
         for _ in 0..MAX_LEFTOVERS {
-            let Some(file) = self.root.open_record(id, Open::New)? else {
+            let Some(file) = self.inner.create_file(id)? else {
                 if self.remove_leftover(id).await? {
                     continue;
                 }
                 return Err(StoreError::Exists);
             };
-            self.lock(&file, Lock::Exclusive).await?;
+            let locked = self.lock(&file, Lock::Exclusive).await?;
             // Between opening and locking, the empty file may have been taken
             // for a leftover: then it has a tombstone.
-            if file.size()? > 0 {
+            if locked.size()? > 0 {
                 continue;
             }
-            let created = Record::create(&file, id, state, self.options.clock.now());
-            if created.is_err() {
-                // The error says more than a failure to clean up after it.
-                let _ = self.root.unlink(id);
-            }
-            return created;
+            let new = NewState::new(id, 1, state, &self.inner.options)?;
+            let id = *id;
+            return self
+                .change(move |inner| inner.create(locked, &id, new))
+                .await;
         }
         Err(StoreError::Busy)
     }
 
     async fn load_session(&self, id: &SessionId) -> Result<Option<StoredSession>, StoreError> {
-        let Some(file) = self.root.open_record(id, Open::Read)? else {
-            return Ok(None);
-        };
-        for _ in 0..2 {
-            match Record::read(&file, id) {
-                Ok(None) => return Ok(None),
-                Ok(Some(record)) if record.is_settled() => return record.session().map(Some),
-                // Most likely somebody is writing just now.
-                Ok(Some(_)) | Err(StoreError::Corrupt(_)) => {}
-                Err(error) => return Err(error),
+        while let Some(opened) = self.inner.open_record(id)? {
+            match self.read(&opened.file, id).await? {
+                Some(record) => {
+                    self.inner.keep(id, &opened);
+                    return record.session().map(Some);
+                }
+                None if opened.is_kept => self.inner.root.kept.drop(id),
+                None => break,
             }
         }
-        self.lock(&file, Lock::Shared).await?;
-        Record::read(&file, id)?.map(Record::session).transpose()
+        Ok(None)
     }
 
     async fn save_session(
@@ -254,9 +466,11 @@ impl SessionStore for DirectoryStore {
         state: &SessionState,
         expected: Version,
     ) -> Result<Version, StoreError> {
-        self.check_size(state)?;
-        let (file, record) = self.lock_version(id, expected).await?;
-        record.save(&file, state, self.options.clock.now())
+        self.inner.check_size(state)?;
+        let (locked, record) = self.lock_version(id, expected).await?;
+        let new = NewState::new(id, record.next_version()?, state, &self.inner.options)?;
+        self.change(move |inner| inner.save(locked, &record, new))
+            .await
     }
 
     async fn touch_session(
@@ -265,28 +479,116 @@ impl SessionStore for DirectoryStore {
         expires: Timestamp,
         expected: Version,
     ) -> Result<(), StoreError> {
-        let (file, record) = self.lock_version(id, expected).await?;
-        record.touch(&file, expires, self.options.clock.now())
+        let (locked, record) = self.lock_version(id, expected).await?;
+        self.change(move |inner| inner.touch(&locked, &record, expires))
+            .await
     }
 
     async fn delete_session(&self, id: &SessionId) -> Result<bool, StoreError> {
-        let Some(file) = self.lock_record(id).await? else {
-            return Ok(false);
-        };
-        if Record::read(&file, id)?.is_none() {
-            return Ok(false);
+        match self.lock_record(id).await {
+            Ok(None) => Ok(false),
+            Ok(Some((locked, record))) => {
+                let deleted = self.change(move |inner| inner.delete(locked, &record));
+                deleted.await.map(|()| true)
+            }
+            Err(StoreError::Corrupt(_)) => self.delete_damaged(id).await,
+            Err(error) => Err(error),
         }
-        self.remove(id, &file)?;
-        Ok(true)
+    }
+
+    async fn delete_old_sessions(
+        &self,
+        minutes: u32,
+        limit: Option<Duration>,
+    ) -> Result<SweepReport, StoreError> {
+        self.block(move |inner| sweep::sweep(inner, minutes, limit))
+            .await
+    }
+
+    async fn iter_sessions(
+        &self,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<SessionPage, StoreError> {
+        let mut next = match cursor {
+            Some(cursor) => cursor.parse::<SessionId>()?,
+            None => SessionId::from(0),
+        };
+        let mut paging = Paging::new(limit);
+        for prefix in next.prefix()..=u8::MAX {
+            let ids = self.block(move |inner| Ok(inner.list(prefix)?.0)).await?;
+            for id in ids.into_iter().filter(|id| *id >= next) {
+                if !paging.take(&id, self.look_at(&id).await) {
+                    return Ok(paging.page);
+                }
+            }
+            next = SessionId::from(0);
+        }
+        Ok(paging.page)
+    }
+
+    async fn sessions_of_user(&self, user: &str) -> Result<Vec<SessionId>, StoreError> {
+        let name = user.to_owned();
+        let ids = self
+            .block(move |inner| index::sessions_of(&inner.root, &name))
+            .await?;
+        let mut sessions = Vec::new();
+        for id in ids {
+            let session = match self.look_at(&id).await {
+                // Nobody can use it, and nobody knows whose it was.
+                Err(StoreError::Corrupt(_)) => None,
+                session => session?,
+            };
+            // What a change that was cut short left is nobody's.
+            if session.is_some_and(|session| session.state.user.as_deref() == Some(user)) {
+                sessions.push(id);
+            }
+        }
+        Ok(sessions)
+    }
+
+    async fn lock_session(
+        &self,
+        id: &SessionId,
+        time: Duration,
+    ) -> Result<SessionLock, StoreError> {
+        let exclusive = exclusive::lock(self, id).await?;
+        Ok(SessionLock::new(exclusive, time))
     }
 
     fn is_multiprocess_safe(&self) -> bool {
-        self.is_multiprocess_safe
+        self.inner.is_multiprocess_safe
     }
 
     fn is_thread_safe(&self) -> bool {
         true
     }
+}
+
+impl Inner {
+    /// The sessions of one subdirectory in the order of their IDs, and the names
+    /// that are none.
+    fn list(&self, prefix: u8) -> Result<(Vec<SessionId>, Vec<String>), StoreError> {
+        let directory = format!("{prefix:02x}");
+        let (mut ids, mut foreign) = (Vec::new(), Vec::new());
+        for name in self.root.list(&directory)? {
+            match name.parse::<SessionId>() {
+                Ok(id) if id.prefix() == prefix => ids.push(id),
+                _ => foreign.push(format!("{directory}/{name}")),
+            }
+        }
+        ids.sort_unstable();
+        Ok((ids, foreign))
+    }
+}
+
+/// Where the file of a session is: 256 subdirectories, by the first two digits.
+fn record_name(id: &SessionId) -> String {
+    format!("{:02x}/{id}", id.prefix())
+}
+
+fn parent_of(name: &str) -> &str {
+    name.rsplit_once('/').map_or(".", |(parent, _)| parent)
 }
 
 /// Whether a lock on this file system, by the number that Linux gives it, keeps
@@ -303,70 +605,6 @@ fn locks_bind_everybody(file_system: u64) -> bool {
     const AFS: u64 = 0x5346_414f;
     const CODA: u64 = 0x7375_7245;
     ![NFS, SMB, CIFS, SMB2, FUSE, V9FS, CEPH, AFS, CODA].contains(&file_system)
-}
-
-/// Why a directory of sessions cannot be opened.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// There is no such directory.
-    Missing(PathBuf),
-    /// Something else is there.
-    NotADirectory(PathBuf),
-    /// This user may not make files in it, or nobody may.
-    NotWritable(PathBuf, io::Error),
-    /// The file system failed.
-    Failed(PathBuf, io::Error),
-}
-
-impl OpenError {
-    fn new(path: &Path, error: io::Error) -> Self {
-        let path = path.to_owned();
-        match error.kind() {
-            io::ErrorKind::NotFound => Self::Missing(path),
-            io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
-                Self::NotADirectory(path)
-            }
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                Self::NotWritable(path, error)
-            }
-            _ => Self::Failed(path, error),
-        }
-    }
-}
-
-impl std::error::Error for OpenError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Missing(_) | Self::NotADirectory(_) => None,
-            Self::NotWritable(_, error) | Self::Failed(_, error) => Some(error),
-        }
-    }
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing(path) => write!(
-                f,
-                "{}: there is no such directory; make it, or open it with `create`",
-                path.display()
-            ),
-            Self::NotADirectory(path) => write!(
-                f,
-                "{}: not a directory; name another one for the sessions",
-                path.display()
-            ),
-            Self::NotWritable(path, error) => write!(
-                f,
-                "{}: cannot be written ({error}); give this user the right to, or name another one",
-                path.display()
-            ),
-            Self::Failed(path, error) => {
-                write!(f, "{}: cannot be opened ({error})", path.display())
-            }
-        }
-    }
 }
 
 #[cfg(test)]

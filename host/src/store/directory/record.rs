@@ -12,12 +12,13 @@
 //! | 8 | 4 | version of this format, 1 |
 //! | 12 | 4 | zeros |
 //! | 16 | 16 | session ID, as a number |
-//! | 32 | 8 | tombstone: zeros while the session lives, all ones after |
+//! | 32 | 8 | tombstone: zeros while the session lives; any byte of ones ends it |
 //! | 40 | 24 | where slot 0 is |
 //! | 64 | 24 | where slot 1 is |
 //! | 88 | 40 | touch cell 0 |
 //! | 128 | 40 | touch cell 1 |
-//! | 168 | 344 | zeros |
+//! | 168 | 16 | which version is on the medium |
+//! | 184 | 328 | zeros |
 //!
 //! **Where a slot is**: checksum of the next 16 bytes, offset, capacity (8
 //! bytes each). The capacity is a power of two, at least 512; the first two
@@ -26,6 +27,11 @@
 //! **A touch cell**: checksum of the next 32 bytes, the version that was
 //! touched, sequence number, `expires`, `modified` (8 bytes each). It counts
 //! only for the slot of just that version; of two, the higher sequence number.
+//!
+//! **Which version is on the medium**: checksum of the next 8 bytes, the latest
+//! version that is known to survive a power cut. Written after a flush, and not
+//! flushed itself; it counts only for just that version. The file's name and
+//! the entry of the index are on the medium then, too.
 //!
 //! # A slot
 //!
@@ -41,26 +47,38 @@
 //!
 //! # How it changes
 //!
-//! - A create writes slot 0 and then the header, so a file with a header has a
-//!   whole slot. A file without one is a create that never finished.
+//! - A create writes slot 0, with zeros up to the end of the page, so that later
+//!   the file is read at once, and then the header, so a file with a header has
+//!   a whole slot. A file without one is a create that never finished.
 //! - A save writes the slot that is not the latest, so the latest is whole at
 //!   every instant. A state that outgrows that slot gets a larger place at the
 //!   end of the file; then the header is told where.
-//! - A touch writes the cell that is not the latest.
+//! - A touch writes the cell that is not the latest. A save or touch that finds
+//!   one of a version that is not there yet, left by a power cut, first removes
+//!   it for good.
 //! - A delete writes the tombstone and then unlinks the file, so descriptors
 //!   that are still open, and hard-linked backups, cannot revive it.
+//!
+//! With [`Durability::Disk`], each of these is flushed before it is
+//! acknowledged, and before a slot is overwritten, the other one is on the
+//! medium: either the header says so, or it is written again and flushed. (After
+//! a flush that failed, the system may take what it did not write for written.)
+//!
+//! The header has no checksum as a whole: it relies on the medium's writing a
+//! sector of 512 bytes whole or not at all.
 //!
 //! All of these hold the file's lock. A reader without it may see any of them
 //! half done, which is why [`Record::is_settled`] asks for more than one whole
 //! slot.
 
-use std::io;
+use std::ops::Range;
 
 use bincode::config::{Configuration, Fixint, LittleEndian};
 use bincode::{Decode, Encode};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::fs::RecordFile;
+use super::Durability;
+use super::fs::{Locked, OpenFile};
 use crate::store::{SessionId, SessionState, StoreError, StoredSession, Timestamp, Version};
 
 /// The largest state that the format is used for, in bytes; what a file says
@@ -70,16 +88,22 @@ pub const MAX_STATE: u64 = 64 << 20;
 const MAGIC: [u8; 8] = *b"session3";
 const FORMAT: u32 = 1;
 const HEADER: usize = 512;
-const TOMBSTONE_AT: u64 = 32;
+const TOMBSTONE_AT: usize = 32;
+/// That the session is dead.
+const TOMBSTONE: u64 = u64::MAX;
 const PLACES_AT: usize = 40;
 const CELLS_AT: usize = 88;
+const DURABLE_AT: usize = 168;
 const PLACE: usize = 24;
 const CELL: usize = 40;
+const DURABLE: usize = 16;
 const SLOT_HEAD: usize = 40;
 const CHECKSUM: usize = 8;
 const NO_USER: u32 = u32::MAX;
 const MIN_CAPACITY: u64 = 512;
 const MAX_CAPACITY: u64 = (MAX_STATE + SLOT_HEAD as u64).next_power_of_two();
+/// Far beyond what a session grows to.
+const MAX_OFFSET: u64 = 1 << 40;
 /// One page: the header and two slots of a usual session.
 const FIRST_READ: usize = 4096;
 
@@ -113,8 +137,14 @@ struct Cell {
     modified: Timestamp,
 }
 
+/// The version that is known to survive a power cut.
+#[derive(Clone, Copy, Debug, PartialEq, Encode, Decode)]
+struct OnMedium {
+    version: Version,
+}
+
 /// How a slot begins, after its checksum.
-#[derive(Encode, Decode)]
+#[derive(Debug, Encode, Decode)]
 struct SlotHead {
     version: Version,
     expires: Timestamp,
@@ -123,12 +153,29 @@ struct SlotHead {
     data_length: u32,
 }
 
-/// What is in a slot.
-#[derive(Clone, Debug, PartialEq)]
+/// A whole slot, found in a read.
+#[derive(Debug)]
 struct Slot {
+    head: SlotHead,
+    /// Where its user and data are in its bytes.
+    user: Option<Range<usize>>,
+    data: Range<usize>,
+    bytes: SlotBytes,
+}
+
+/// Where the bytes of a slot are.
+#[derive(Debug)]
+enum SlotBytes {
+    /// Within the first read, from here on.
+    Start(usize),
+    /// Read separately.
+    Own(Vec<u8>),
+}
+
+/// A slot's bytes, ready to be written.
+pub struct EncodedSlot {
     version: Version,
-    modified: Timestamp,
-    state: SessionState,
+    bytes: Vec<u8>,
 }
 
 /// Something with a checksum.
@@ -147,7 +194,10 @@ pub struct Record {
     id: SessionId,
     places: [Checked<Place>; 2],
     cells: [Checked<Cell>; 2],
+    on_medium: Checked<OnMedium>,
     slots: [Checked<Slot>; 2],
+    /// How the file begins.
+    start: Vec<u8>,
     /// Where nothing has been written yet.
     end: u64,
 }
@@ -158,10 +208,10 @@ impl Record {
     ///
     /// Without the lock, `Corrupt` may mean no more than that somebody is
     /// writing just now.
-    pub fn read(file: &RecordFile, id: &SessionId) -> Result<Option<Self>, StoreError> {
-        let mut buffer = [0; FIRST_READ];
-        let length = file.read_at(&mut buffer, 0)?;
-        let start = &buffer[..length];
+    pub fn read(file: &OpenFile, id: &SessionId) -> Result<Option<Self>, StoreError> {
+        let mut start = vec![0; FIRST_READ];
+        let length = file.read_at(&mut start, 0)?;
+        start.truncate(length);
         let Some(header) = start.get(..HEADER) else {
             return Ok(None);
         };
@@ -177,12 +227,13 @@ impl Record {
             }
         });
         let cells =
-            [0, 1].map(|index| Cell::decode(&header[CELLS_AT + index * CELL..][..CELL], id));
+            [0, 1].map(|index| decode_checked(&header[CELLS_AT + index * CELL..][..CELL], id));
+        let on_medium = decode_checked(&header[DURABLE_AT..][..DURABLE], id);
         let mut slots = [Checked::Torn, Checked::Torn];
         let mut end = HEADER as u64;
         for (slot, place) in slots.iter_mut().zip(&places) {
             if let Checked::Whole(place) = place {
-                *slot = read_slot(file, start, *place, id)?;
+                *slot = read_slot(file, &start, *place, id)?;
                 end = end.max(place.offset + place.capacity);
             }
         }
@@ -190,9 +241,16 @@ impl Record {
             id: *id,
             places,
             cells,
+            on_medium,
             slots,
+            start,
             end,
         }))
+    }
+
+    /// Whose file it is.
+    pub fn id(&self) -> &SessionId {
+        &self.id
     }
 
     /// Whether a read without the lock may be believed: nothing in it is half
@@ -205,38 +263,78 @@ impl Record {
     }
 
     /// The session of the latest whole slot.
-    pub fn session(self) -> Result<StoredSession, StoreError> {
-        let latest = self.latest()?;
-        let touched = self.touched(self.version()?);
-        let [first, second] = self.slots;
-        let Checked::Whole(mut slot) = (if latest == 0 { first } else { second }) else {
-            return Err(no_whole_slot());
-        };
-        if let Some(cell) = touched {
-            slot.modified = cell.modified;
-            slot.state.expires = cell.expires;
-        }
+    pub fn session(&self) -> Result<StoredSession, StoreError> {
+        let (_, slot) = self.latest()?;
+        let bytes = self.bytes(slot);
+        let user = self.user()?.map(str::to_owned);
         Ok(StoredSession {
             id: self.id,
-            version: slot.version,
-            modified: slot.modified,
-            state: slot.state,
+            version: slot.head.version,
+            modified: self.modified()?,
+            state: SessionState {
+                user,
+                expires: self.expires()?,
+                data: bytes.get(slot.data.clone()).unwrap_or_default().to_vec(),
+            },
         })
     }
 
     /// The version of the latest whole slot.
     pub fn version(&self) -> Result<Version, StoreError> {
-        self.slots
-            .iter()
-            .filter_map(Slot::version)
-            .max()
-            .ok_or_else(no_whole_slot)
+        Ok(self.latest()?.1.head.version)
     }
 
-    fn latest(&self) -> Result<usize, StoreError> {
-        let version = self.version()?;
-        let is_latest = |slot: &Checked<Slot>| Slot::version(slot) == Some(version);
-        Ok(usize::from(!is_latest(&self.slots[0])))
+    /// The version that a save makes.
+    pub fn next_version(&self) -> Result<Version, StoreError> {
+        after(self.version()?)
+    }
+
+    /// The user of the latest whole slot.
+    pub fn user(&self) -> Result<Option<&str>, StoreError> {
+        let (_, slot) = self.latest()?;
+        let user = slot
+            .user
+            .clone()
+            .and_then(|user| self.bytes(slot).get(user));
+        // It was UTF-8 when the slot was found whole.
+        Ok(user.and_then(|user| std::str::from_utf8(user).ok()))
+    }
+
+    /// From when on it may be deleted.
+    pub fn expires(&self) -> Result<Timestamp, StoreError> {
+        let (_, slot) = self.latest()?;
+        let touched = self.touched(slot.head.version);
+        Ok(touched.map_or(slot.head.expires, |cell| cell.expires))
+    }
+
+    /// When it was last created, saved or touched.
+    pub fn modified(&self) -> Result<Timestamp, StoreError> {
+        let (_, slot) = self.latest()?;
+        let touched = self.touched(slot.head.version);
+        Ok(touched.map_or(slot.head.modified, |cell| cell.modified))
+    }
+
+    /// The latest whole slot, and which of the two it is.
+    fn latest(&self) -> Result<(usize, &Slot), StoreError> {
+        let whole = self
+            .slots
+            .iter()
+            .enumerate()
+            .filter_map(|(index, slot)| match slot {
+                Checked::Whole(slot) => Some((index, slot)),
+                Checked::Never | Checked::Torn => None,
+            });
+        whole
+            .max_by_key(|(_, slot)| slot.head.version)
+            .ok_or_else(|| StoreError::Corrupt("neither of its two slots is whole".into()))
+    }
+
+    /// From the slot's checksum to the end of its data, or further.
+    fn bytes<'a>(&'a self, slot: &'a Slot) -> &'a [u8] {
+        match &slot.bytes {
+            SlotBytes::Start(offset) => self.start.get(*offset..).unwrap_or_default(),
+            SlotBytes::Own(bytes) => bytes,
+        }
     }
 
     fn touched(&self, version: Version) -> Option<Cell> {
@@ -249,13 +347,12 @@ impl Record {
 
     /// Writes a new session into an empty file: its slot, then the header.
     pub fn create(
-        file: &RecordFile,
+        file: &Locked,
         id: &SessionId,
-        state: &SessionState,
-        now: Timestamp,
-    ) -> Result<Version, StoreError> {
-        let slot = encode_slot(id, 1, state, now)?;
-        let capacity = capacity_for(slot.len());
+        slot: EncodedSlot,
+        durability: Durability,
+    ) -> Result<(), StoreError> {
+        let capacity = capacity_for(slot.bytes.len());
         let first = HEADER as u64;
         let mut header = [0; HEADER];
         encode_into(
@@ -273,68 +370,177 @@ impl Record {
             let at = PLACES_AT + index * PLACE;
             header[at..at + PLACE].copy_from_slice(&encode_checked::<PLACE>(place, id)?);
         }
-        file.write_at(&slot, first)?;
+        let mut page = slot.bytes;
+        page.resize(page.len().max(FIRST_READ - HEADER), 0);
+        file.write_at(&page, first)?;
+        if durability == Durability::Disk {
+            // A header on the medium promises a slot there.
+            flush(file)?;
+        }
         file.write_at(&header, 0)?;
-        Ok(1)
+        match durability {
+            Durability::Process => Ok(()),
+            Durability::Disk => flush(file),
+        }
     }
 
     /// Writes the next version into the slot that is not the latest. The lock
     /// is held, and this was read under it.
     pub fn save(
         &self,
-        file: &RecordFile,
-        state: &SessionState,
-        now: Timestamp,
-    ) -> Result<Version, StoreError> {
-        let version = self.version()? + 1;
-        let older = 1 - self.latest()?;
-        let slot = encode_slot(&self.id, version, state, now)?;
-        let needed = capacity_for(slot.len());
+        file: &Locked,
+        slot: &EncodedSlot,
+        durability: Durability,
+    ) -> Result<(), StoreError> {
+        self.forget_lost_touches(file)?;
+        let older = 1 - self.latest()?.0;
+        let needed = capacity_for(slot.bytes.len());
         match &self.places[older] {
             Checked::Whole(place) if place.capacity >= needed => {
-                file.write_at(&slot, place.offset)?;
+                file.write_at(&slot.bytes, place.offset)?;
             }
             _ => {
                 let place = Place {
                     offset: self.end.max(file.size()?).next_multiple_of(HEADER as u64),
                     capacity: needed,
                 };
-                file.write_at(&slot, place.offset)?;
-                let place = encode_checked::<PLACE>(place, &self.id)?;
-                file.write_at(&place, (PLACES_AT + older * PLACE) as u64)?;
+                if place.offset > MAX_OFFSET {
+                    return Err(StoreError::Corrupt("its file has no end in sight".into()));
+                }
+                file.write_at(&slot.bytes, place.offset)?;
+                self.write_place(file, older, place)?;
             }
         }
-        Ok(version)
+        if durability == Durability::Disk {
+            flush(file)?;
+            note_on_medium(file, &self.id, slot.version)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the latest slot, its name and its entry of the index are known
+    /// to survive a power cut.
+    pub fn is_on_medium(&self) -> Result<bool, StoreError> {
+        let version = self.version()?;
+        Ok(self.on_medium == Checked::Whole(OnMedium { version }))
+    }
+
+    /// Makes sure that the latest slot survives a power cut, before the other
+    /// one is overwritten.
+    pub fn bring_to_medium(&self, file: &Locked) -> Result<(), StoreError> {
+        let (latest, slot) = self.latest()?;
+        if let Checked::Whole(place) = self.places[latest] {
+            let whole = self.bytes(slot).get(..slot.data.end).unwrap_or_default();
+            file.write_at(whole, place.offset)?;
+            self.write_place(file, latest, place)?;
+        }
+        flush(file)
+    }
+
+    /// A power cut may leave a touch of a version that it took back. It must not
+    /// count for the next state that gets this version, not even after another
+    /// power cut: so it is off the medium before anything else is written.
+    fn forget_lost_touches(&self, file: &Locked) -> Result<(), StoreError> {
+        let version = self.version()?;
+        let mut is_lost = false;
+        for (index, cell) in self.cells.iter().enumerate() {
+            if matches!(cell, Checked::Whole(cell) if cell.version > version) {
+                file.write_at(&[0; CELL], (CELLS_AT + index * CELL) as u64)?;
+                is_lost = true;
+            }
+        }
+        if is_lost { flush(file) } else { Ok(()) }
+    }
+
+    fn write_place(&self, file: &Locked, index: usize, place: Place) -> Result<(), StoreError> {
+        let place = encode_checked::<PLACE>(place, &self.id)?;
+        file.write_at(&place, (PLACES_AT + index * PLACE) as u64)?;
+        Ok(())
     }
 
     /// Writes `expires` and `modified` of the latest slot into the cell that is
     /// not the latest. The lock is held, and this was read under it.
     pub fn touch(
         &self,
-        file: &RecordFile,
+        file: &Locked,
         expires: Timestamp,
         now: Timestamp,
+        durability: Durability,
     ) -> Result<(), StoreError> {
+        self.forget_lost_touches(file)?;
         let [first, second] = [0, 1].map(|index| match &self.cells[index] {
             Checked::Whole(cell) => cell.sequence,
             Checked::Never | Checked::Torn => 0,
         });
         let cell = Cell {
             version: self.version()?,
-            sequence: first.max(second) + 1,
+            sequence: after(first.max(second))?,
             expires,
             modified: now,
         };
         let older = usize::from(first > second);
         let cell = encode_checked::<CELL>(cell, &self.id)?;
         file.write_at(&cell, (CELLS_AT + older * CELL) as u64)?;
-        Ok(())
+        match durability {
+            Durability::Process => Ok(()),
+            Durability::Disk => flush(file),
+        }
     }
 
     /// Writes the tombstone, whatever is in the file.
-    pub fn bury(file: &RecordFile) -> io::Result<()> {
-        file.write_at(&u64::MAX.to_le_bytes(), TOMBSTONE_AT)
+    pub fn bury(file: &Locked) -> Result<(), StoreError> {
+        Ok(file.write_at(&TOMBSTONE.to_le_bytes(), TOMBSTONE_AT as u64)?)
     }
+}
+
+impl EncodedSlot {
+    /// A state as the slot of a version.
+    pub fn new(
+        id: &SessionId,
+        version: Version,
+        state: &SessionState,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let user = state.user.as_deref().map(str::as_bytes);
+        let length =
+            |bytes: &[u8]| u32::try_from(bytes.len()).map_err(|_| StoreError::TooLarge(MAX_STATE));
+        let head = SlotHead {
+            version,
+            expires: state.expires,
+            modified: now,
+            user_length: user.map_or(Ok(NO_USER), length)?,
+            data_length: length(&state.data)?,
+        };
+        let user = user.unwrap_or_default();
+        let mut bytes = Vec::with_capacity(SLOT_HEAD + user.len() + state.data.len());
+        bytes.resize(SLOT_HEAD, 0);
+        encode_into(head, &mut bytes[CHECKSUM..])?;
+        bytes.extend_from_slice(user);
+        bytes.extend_from_slice(&state.data);
+        let checksum = checksum_of(&bytes[CHECKSUM..], id);
+        bytes[..CHECKSUM].copy_from_slice(&checksum.to_le_bytes());
+        Ok(Self { version, bytes })
+    }
+
+    /// The version that it will be.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+}
+
+/// Brings a record to the medium. After a failure, what is on it is unknown.
+pub fn flush(file: &Locked) -> Result<(), StoreError> {
+    file.flush().map_err(|error| {
+        StoreError::Unavailable(format!(
+            "{error}; whether the change would survive a power cut is not known"
+        ))
+    })
+}
+
+/// Saves the next writer a flush.
+pub fn note_on_medium(file: &Locked, id: &SessionId, version: Version) -> Result<(), StoreError> {
+    let note = encode_checked::<DURABLE>(OnMedium { version }, id)?;
+    Ok(file.write_at(&note, DURABLE_AT as u64)?)
 }
 
 /// Whether a header is one of a session that lives; an error when it is no
@@ -342,11 +548,11 @@ impl Record {
 fn is_alive(header: &[u8], id: &SessionId) -> Result<bool, StoreError> {
     let (identity, _): (Identity, usize) =
         bincode::decode_from_slice(header, LAYOUT).map_err(undecodable)?;
-    if identity.tombstone != 0 || is_zero(header) {
-        return Ok(false);
-    }
     let corrupt = |how: &str| Err(StoreError::Corrupt(how.into()));
     if identity.magic != MAGIC {
+        if is_zero(&header[..TOMBSTONE_AT]) && is_zero(&header[PLACES_AT..]) {
+            return Ok(false);
+        }
         return corrupt("it does not begin like a session's file");
     }
     if identity.format != FORMAT {
@@ -358,11 +564,16 @@ fn is_alive(header: &[u8], id: &SessionId) -> Result<bool, StoreError> {
     if identity.id != id.to_bits() {
         return corrupt("it is the file of another session");
     }
-    Ok(true)
+    // A delete that was cut short may have written only some of its bytes.
+    let tombstone = identity.tombstone.to_le_bytes();
+    if !tombstone.iter().all(|byte| [0, u8::MAX].contains(byte)) {
+        return corrupt("its tombstone is none");
+    }
+    Ok(is_zero(&tombstone))
 }
 
 fn read_slot(
-    file: &RecordFile,
+    file: &OpenFile,
     start: &[u8],
     place: Place,
     id: &SessionId,
@@ -376,15 +587,19 @@ fn read_slot(
     let end = offset.saturating_add(capacity);
     let file_ends = start.len() < FIRST_READ;
     if end <= start.len() || file_ends {
-        let bytes = start.get(offset..end.min(start.len()));
-        return Ok(Slot::decode(bytes.unwrap_or_default(), id));
+        let bytes = start.get(offset..end.min(start.len())).unwrap_or_default();
+        return Ok(Slot::decode(bytes, SlotBytes::Start(offset), id));
     }
     // No more than the file has by now: a place is only a claim.
     let rest = file.size()?.saturating_sub(place.offset);
     let mut bytes = vec![0; capacity.min(usize::try_from(rest).unwrap_or(capacity))];
     let length = file.read_at(&mut bytes, place.offset)?;
     bytes.truncate(length);
-    Ok(Slot::decode(&bytes, id))
+    let mut slot = Slot::decode(&bytes, SlotBytes::Start(0), id);
+    if let Checked::Whole(slot) = &mut slot {
+        slot.bytes = SlotBytes::Own(bytes);
+    }
+    Ok(slot)
 }
 
 impl Place {
@@ -392,8 +607,8 @@ impl Place {
         match decode_checked::<Self>(bytes, id) {
             Checked::Whole(place)
                 if place.offset < HEADER as u64
-                    || place.capacity > MAX_CAPACITY
-                    || place.offset.checked_add(place.capacity).is_none() =>
+                    || place.offset > MAX_OFFSET
+                    || place.capacity > MAX_CAPACITY =>
             {
                 Checked::Torn
             }
@@ -402,21 +617,8 @@ impl Place {
     }
 }
 
-impl Cell {
-    fn decode(bytes: &[u8], id: &SessionId) -> Checked<Self> {
-        decode_checked(bytes, id)
-    }
-}
-
 impl Slot {
-    fn version(slot: &Checked<Self>) -> Option<Version> {
-        match slot {
-            Checked::Whole(slot) => Some(slot.version),
-            Checked::Never | Checked::Torn => None,
-        }
-    }
-
-    fn decode(bytes: &[u8], id: &SessionId) -> Checked<Self> {
+    fn decode(bytes: &[u8], at: SlotBytes, id: &SessionId) -> Checked<Self> {
         let Some(head) = bytes.get(..SLOT_HEAD) else {
             return if is_zero(bytes) {
                 Checked::Never
@@ -427,10 +629,10 @@ impl Slot {
         if is_zero(head) {
             return Checked::Never;
         }
-        Self::decode_whole(bytes, id).map_or(Checked::Torn, Checked::Whole)
+        Self::decode_whole(bytes, at, id).map_or(Checked::Torn, Checked::Whole)
     }
 
-    fn decode_whole(bytes: &[u8], id: &SessionId) -> Option<Self> {
+    fn decode_whole(bytes: &[u8], at: SlotBytes, id: &SessionId) -> Option<Self> {
         let (checksum, rest) = bytes.split_first_chunk::<CHECKSUM>()?;
         let (head, _): (SlotHead, usize) = bincode::decode_from_slice(rest, LAYOUT).ok()?;
         let user_length = match head.user_length {
@@ -443,47 +645,21 @@ impl Slot {
         if u64::from_le_bytes(*checksum) != checksum_of(covered, id) {
             return None;
         }
-        let user = match head.user_length {
-            NO_USER => None,
-            _ => Some(String::from_utf8(bytes.get(SLOT_HEAD..data_at)?.to_vec()).ok()?),
-        };
+        let has_user = head.user_length != NO_USER;
+        std::str::from_utf8(bytes.get(SLOT_HEAD..data_at)?).ok()?;
         Some(Self {
-            version: head.version,
-            modified: head.modified,
-            state: SessionState {
-                user,
-                expires: head.expires,
-                data: bytes.get(data_at..end)?.to_vec(),
-            },
+            head,
+            user: has_user.then_some(SLOT_HEAD..data_at),
+            data: data_at..end,
+            bytes: at,
         })
     }
 }
 
-fn encode_slot(
-    id: &SessionId,
-    version: Version,
-    state: &SessionState,
-    now: Timestamp,
-) -> Result<Vec<u8>, StoreError> {
-    let user = state.user.as_deref().map(str::as_bytes);
-    let length =
-        |bytes: &[u8]| u32::try_from(bytes.len()).map_err(|_| StoreError::TooLarge(MAX_STATE));
-    let head = SlotHead {
-        version,
-        expires: state.expires,
-        modified: now,
-        user_length: user.map_or(Ok(NO_USER), length)?,
-        data_length: length(&state.data)?,
-    };
-    let user = user.unwrap_or_default();
-    let mut slot = Vec::with_capacity(SLOT_HEAD + user.len() + state.data.len());
-    slot.resize(SLOT_HEAD, 0);
-    encode_into(head, &mut slot[CHECKSUM..])?;
-    slot.extend_from_slice(user);
-    slot.extend_from_slice(&state.data);
-    let checksum = checksum_of(&slot[CHECKSUM..], id);
-    slot[..CHECKSUM].copy_from_slice(&checksum.to_le_bytes());
-    Ok(slot)
+/// Nobody counts that far: only damage does.
+fn after(number: u64) -> Result<u64, StoreError> {
+    let next = number.checked_add(1);
+    next.ok_or_else(|| StoreError::Corrupt("it has the last number that there is".into()))
 }
 
 /// Twice what the next smaller one has, so that a session that grows leaves
@@ -525,10 +701,6 @@ fn encode_into(value: impl Encode, bytes: &mut [u8]) -> Result<(), StoreError> {
 
 fn undecodable(error: bincode::error::DecodeError) -> StoreError {
     StoreError::Corrupt(error.to_string())
-}
-
-fn no_whole_slot() -> StoreError {
-    StoreError::Corrupt("neither of its two slots is whole".into())
 }
 
 fn checksum_of(bytes: &[u8], id: &SessionId) -> u64 {

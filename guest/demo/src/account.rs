@@ -1,0 +1,90 @@
+//! The pages of somebody who is logged in: by name only, since who a user is,
+//! is the application's business. Every form has a token of its own.
+
+use crate::bindings::session3::sessions::manager::{Session, SessionError, SessionSummary};
+use crate::http::{Request, Response};
+use crate::pages::{escape, html, message, to};
+
+const ACCOUNT: &str = include_str!("account.html");
+const STRANGER: &str = include_str!("stranger.html");
+
+/// Who one is, what messages there are, where else one is logged in.
+pub fn show(session: &Session) -> Result<Response, SessionError> {
+    let messages: String = session
+        .take_flashes()?
+        .iter()
+        .map(|message| format!("<p class=\"message\">{}</p>\n", escape(message)))
+        .collect();
+    let body = match session.user() {
+        None => STRANGER.to_owned(),
+        Some(user) => ACCOUNT
+            .replace("{sessions}", &sessions(&session.own_sessions()?))
+            .replace("{user}", &escape(&user)),
+    };
+    let body = with_form_tokens(session, &body.replace("{messages}", &messages))?;
+    Ok(html(200, "Your account", &body, session.commit()?))
+}
+
+fn sessions(sessions: &[SessionSummary]) -> String {
+    let item = |own: &SessionSummary| {
+        let mark = if own.is_current { " (this one)" } else { "" };
+        let agent = own.user_agent.as_deref().unwrap_or("unknown browser");
+        format!(
+            "<li>{}{mark}<br><span>{}</span></li>\n",
+            own.id,
+            escape(agent)
+        )
+    };
+    sessions.iter().map(item).collect()
+}
+
+/// Each form that is shown can be sent once.
+pub fn with_form_tokens(session: &Session, body: &str) -> Result<String, SessionError> {
+    let mut parts = body.split("{form}");
+    let mut filled = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let token = session.create_form_token()?;
+        filled += &format!("<input type=\"hidden\" name=\"form\" value=\"{token}\">");
+        filled += part;
+    }
+    Ok(filled)
+}
+
+/// A form that was sent: `act` does what it asks for. Refused unless it is one
+/// of this session's, and for the first time.
+pub fn post(
+    session: &Session,
+    request: &Request,
+    act: impl FnOnce(&Session, &Request) -> Result<(), SessionError>,
+) -> Result<Response, SessionError> {
+    if !session.remove_form_token(request.field("form"))? {
+        return Ok(message(
+            403,
+            "This form is no longer good",
+            "It was sent before, or it is not from this session. Go back, reload the page and try again.",
+        ));
+    }
+    act(session, request)?;
+    Ok(to("/account", session.commit()?))
+}
+
+/// By the name that was typed.
+pub fn log_in(session: &Session, request: &Request) -> Result<(), SessionError> {
+    let user = request.field("user");
+    if user.is_empty() {
+        return session.flash("Give a name to log in.");
+    }
+    session.set_user(Some(user))?;
+    session.flash("Welcome. Your cookie has a new secret now; the old one opens nothing.")
+}
+
+/// Leaves the message that was typed.
+pub fn leave_note(session: &Session, request: &Request) -> Result<(), SessionError> {
+    session.flash(request.field("text"))
+}
+
+/// Ends the user's other sessions.
+pub fn end_others(session: &Session, _: &Request) -> Result<(), SessionError> {
+    let ended = session.expire_others()?;
+    session.flash(&format!("Other sessions that were ended: {ended}."))
+}

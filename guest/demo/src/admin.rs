@@ -1,0 +1,68 @@
+//! A page for the user `admin` only, on top of the manager's `admin`, which an
+//! ordinary application does not get.
+
+use crate::account::with_form_tokens;
+use crate::bindings::session3::sessions::admin::{self, SessionInfo};
+use crate::bindings::session3::sessions::manager::{Session, SessionError};
+use crate::bindings::session3::sessions::types::Value;
+use crate::http::{Request, Response};
+use crate::pages::{escape, html, message, to};
+
+const ADMIN: &str = include_str!("admin.html");
+/// More than a page shows well.
+const LIMIT: u32 = 25;
+
+/// Some of all sessions.
+pub fn show(session: &Session) -> Result<Response, SessionError> {
+    if !is_administrator(session) {
+        return Ok(forbidden());
+    }
+    let page = admin::list_sessions(None, LIMIT).map_err(SessionError::Store)?;
+    let rows: String = page.sessions.iter().map(row).collect();
+    let body = with_form_tokens(session, &ADMIN.replace("{rows}", &rows))?;
+    Ok(html(200, "Everyone's sessions", &body, session.commit()?))
+}
+
+/// Ends one session.
+pub fn end(session: &Session, request: &Request) -> Result<Response, SessionError> {
+    if !is_administrator(session) || !session.remove_form_token(request.field("form"))? {
+        return Ok(forbidden());
+    }
+    admin::delete_session(request.field("id")).map_err(SessionError::Store)?;
+    Ok(to("/admin", session.commit()?))
+}
+
+fn is_administrator(session: &Session) -> bool {
+    session.user().as_deref() == Some("admin")
+}
+
+fn forbidden() -> Response {
+    message(
+        403,
+        "Not for you",
+        "This page is for the user admin: log in under that name.",
+    )
+}
+
+fn row(info: &SessionInfo) -> String {
+    let attribute = |(name, value): &(String, Value)| format!("{name}: {}", text(value));
+    let attributes: Vec<String> = info.attributes.iter().map(attribute).collect();
+    format!(
+        "<tr><td>{id}</td><td>{user}</td><td>{attributes}</td>\
+         <td><form method=\"post\" action=\"end\">{{form}}\
+         <input type=\"hidden\" name=\"id\" value=\"{id}\"><button>End</button></form></td></tr>\n",
+        id = info.id,
+        user = escape(info.user.as_deref().unwrap_or("nobody")),
+        attributes = escape(&attributes.join(", ")),
+    )
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Boolean(value) => value.to_string(),
+        Value::Integer(value) => value.to_string(),
+        Value::Number(value) => value.to_string(),
+        Value::Text(value) | Value::Json(value) => value.clone(),
+        Value::Bytes(value) => format!("{} bytes", value.len()),
+    }
+}

@@ -1,0 +1,176 @@
+//! One-time tokens against cross-site request forgery.
+
+use serde::{Deserialize, Serialize};
+use subtle::{Choice, ConstantTimeEq};
+
+use crate::bindings::exports::session3::sessions::manager::{Mode, SessionError};
+use crate::bindings::session3::sessions::store::StoreError;
+use crate::commit::{MAX_ROUNDS, session_error};
+use crate::imports::Imports;
+use crate::session::{Session, Stored};
+use crate::token::{base64, from_base64};
+
+/// Form tokens of one session: forms that are open in many tabs.
+const MAX_TOKENS: usize = 32;
+
+/// 128 random bits. It has no `Debug`, so that no message can hold it.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
+pub struct FormToken([u8; 16]);
+
+/// The tokens that are good, oldest first.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
+pub struct FormTokens(Vec<FormToken>);
+
+impl FormToken {
+    /// A new token.
+    pub fn new(imports: &dyn Imports) -> Self {
+        Self(imports.random().to_le_bytes())
+    }
+
+    /// None for everything that was never issued in this form.
+    fn parse(text: &str) -> Option<Self> {
+        from_base64(text).map(Self)
+    }
+
+    fn is(&self, other: &Self) -> Choice {
+        self.0.ct_eq(&other.0)
+    }
+}
+
+impl FormTokens {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many there are.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Adds one; the oldest goes when there are too many.
+    pub fn add(&mut self, token: FormToken) {
+        self.0.push(token);
+        if self.0.len() > MAX_TOKENS {
+            self.0.remove(0);
+        }
+    }
+
+    /// Adds those of another request.
+    pub fn add_all(&mut self, others: &Self) {
+        for token in &others.0 {
+            self.add(*token);
+        }
+    }
+
+    /// Whether the token is good. It takes as long whether it is or not.
+    pub fn has(&self, token: &FormToken) -> bool {
+        let found = self.0.iter().map(|other| other.is(token));
+        found.fold(Choice::from(0), |any, is| any | is).into()
+    }
+
+    /// Takes a token out; whether it was there.
+    pub fn remove(&mut self, token: &FormToken) -> bool {
+        let had = self.has(token);
+        if had {
+            self.0.retain(|other| !bool::from(other.is(token)));
+        }
+        had
+    }
+
+    /// Takes all of them out.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Session {
+    /// A new form token.
+    pub fn create_form_token(&mut self, imports: &dyn Imports) -> Result<String, SessionError> {
+        self.check_writable()?;
+        let token = FormToken::new(imports);
+        self.view.forms.add(token);
+        self.changes.forms.add(token);
+        Ok(base64(&token.0))
+    }
+
+    /// Whether a form token is good.
+    pub fn has_form_token(&self, text: &str) -> bool {
+        FormToken::parse(text).is_some_and(|token| self.view.forms.has(&token))
+    }
+
+    /// Uses a form token up in the store; whether it was good.
+    pub fn remove_form_token(
+        &mut self,
+        text: &str,
+        imports: &dyn Imports,
+    ) -> Result<bool, SessionError> {
+        self.check_writable()?;
+        let Some(token) = FormToken::parse(text).filter(|token| self.view.forms.has(token)) else {
+            return Ok(false);
+        };
+        // One that this request made, nobody else knows.
+        let was_good =
+            self.changes.forms.remove(&token) || self.remove_stored_form_token(&token, imports)?;
+        self.view.forms.remove(&token);
+        Ok(was_good)
+    }
+
+    /// Saves the session as the request found it, without the token: what the
+    /// request changed is not committed yet.
+    fn remove_stored_form_token(
+        &mut self,
+        token: &FormToken,
+        imports: &dyn Imports,
+    ) -> Result<bool, SessionError> {
+        self.check_lock()?;
+        let Some(stored) = &self.stored else {
+            return Ok(false);
+        };
+        let mut version = stored.version;
+        let mut state = self.decode_base()?;
+        for round in 0..MAX_ROUNDS {
+            if !state.forms.remove(token) {
+                self.remove_from_base(token)?;
+                return Ok(false);
+            }
+            let now = imports.now();
+            let record = state.encode(self.expires(&state, now))?;
+            match imports.save_session(&stored.id, &record, version) {
+                Err(StoreError::Conflict(_)) if self.mode == Mode::Merge => {
+                    (state, version) = self.reload(&stored.id, imports)?;
+                }
+                Err(error) => return Err(session_error(error)),
+                // The version stays as it was, so that the next commit finds a
+                // conflict and merges with the others.
+                Ok(_) if round > 0 => {
+                    self.remove_from_base(token)?;
+                    return Ok(true);
+                }
+                Ok(version) => {
+                    let used = now;
+                    let stored = stored.clone();
+                    self.stored = Some(Stored {
+                        version,
+                        used,
+                        ..stored
+                    });
+                    self.base.record = record;
+                    return Ok(true);
+                }
+            }
+        }
+        Err(SessionError::Conflict)
+    }
+
+    /// Forgotten changes do not bring it back.
+    fn remove_from_base(&mut self, token: &FormToken) -> Result<(), SessionError> {
+        let mut state = self.decode_base()?;
+        state.forms.remove(token);
+        self.base.record = state.encode(self.base.record.expires)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,131 @@
+//! The sessions of one user: what users see and end of their own, and how many
+//! they may have.
+
+use crate::bindings::exports::session3::sessions::manager::{SessionError, SessionSummary};
+use crate::bindings::session3::sessions::{
+    events::{EndReason, Event},
+    store::{StoreError, StoredSession},
+};
+use crate::commit::session_error;
+use crate::config::timed_out;
+use crate::imports::Imports;
+use crate::session::{End, Session};
+use crate::state::State;
+use crate::token::is_id;
+
+impl Session {
+    /// The user's sessions that have not timed out.
+    pub fn own_sessions(&self, imports: &dyn Imports) -> Result<Vec<SessionSummary>, SessionError> {
+        let now = imports.now();
+        let sessions = self.stored_sessions_of_user(imports)?;
+        let living = sessions.into_iter().filter_map(|stored| {
+            let state = State::decode(&stored.state).ok()?;
+            let ended = timed_out(&self.config, &stored, &state, now);
+            ended.is_none().then(|| SessionSummary {
+                is_current: self.id() == Some(&stored.id),
+                id: stored.id,
+                created: state.created,
+                accessed: stored.modified,
+                remote_address: state.remote_address,
+                user_agent: state.user_agent,
+            })
+        });
+        Ok(living.collect())
+    }
+
+    /// Ends one of the user's sessions; whether there was one.
+    pub fn expire_own(&mut self, id: &str, imports: &dyn Imports) -> Result<bool, SessionError> {
+        self.check_writable()?;
+        let Some(user) = &self.view.user else {
+            return Ok(false);
+        };
+        // It comes from a form, so it may be anything.
+        if !is_id(id) {
+            return Ok(false);
+        }
+        let stored = imports.load_session(id).map_err(session_error)?;
+        if stored.is_none_or(|stored| stored.state.user.as_ref() != Some(user)) {
+            return Ok(false);
+        }
+        let ended = end(id, EndReason::ExpiredByApplication, imports)?;
+        if self.id() == Some(id) {
+            self.view.empty();
+            self.end = End::Deleted;
+        }
+        Ok(ended)
+    }
+
+    /// Ends all of the user's sessions but this one; how many.
+    pub fn expire_others(&self, imports: &dyn Imports) -> Result<u32, SessionError> {
+        self.check_writable()?;
+        let mut count = 0;
+        for id in self.ids_of_user(imports)? {
+            if self.id() != Some(&id) && end(&id, EndReason::ExpiredByApplication, imports)? {
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+
+    /// Ends the user's least recently used sessions, where there are more than
+    /// `max`, but never this one.
+    ///
+    /// Of two log-ins at once, each sees the same order and ends what stands
+    /// first in it, so that they never end each other.
+    pub fn end_surplus(&self, max: u32, imports: &dyn Imports) -> Result<(), SessionError> {
+        let max = usize::try_from(max).unwrap_or(usize::MAX);
+        if self.ids_of_user(imports)?.len() <= max {
+            return Ok(());
+        }
+        let now = imports.now();
+        let mut sessions = self.stored_sessions_of_user(imports)?;
+        while sessions.len() > max {
+            // Those that have timed out, and nobody has deleted yet, first.
+            let key = |s: &StoredSession| (s.state.expires > now, s.modified);
+            let order = |a: &&StoredSession, b: &&StoredSession| {
+                key(a).cmp(&key(b)).then_with(|| a.id.cmp(&b.id))
+            };
+            let Some(next) = sessions.iter().min_by(order) else {
+                break;
+            };
+            let id = next.id.clone();
+            if self.id() != Some(&id) {
+                end(&id, EndReason::TooMany, imports)?;
+            }
+            sessions.retain(|session| session.id != id);
+        }
+        Ok(())
+    }
+
+    /// Without those that cannot be read.
+    fn stored_sessions_of_user(
+        &self,
+        imports: &dyn Imports,
+    ) -> Result<Vec<StoredSession>, SessionError> {
+        let mut sessions = Vec::new();
+        for id in self.ids_of_user(imports)? {
+            match imports.load_session(&id) {
+                Ok(Some(stored)) if stored.state.user == self.view.user => sessions.push(stored),
+                Ok(_) | Err(StoreError::Corrupt(_)) => {}
+                Err(error) => return Err(session_error(error)),
+            }
+        }
+        Ok(sessions)
+    }
+
+    fn ids_of_user(&self, imports: &dyn Imports) -> Result<Vec<String>, SessionError> {
+        match &self.view.user {
+            Some(user) => imports.sessions_of_user(user).map_err(session_error),
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
+/// Ends a session in the store; whether there was one.
+pub fn end(id: &str, reason: EndReason, imports: &dyn Imports) -> Result<bool, SessionError> {
+    let ended = imports.delete_session(id).map_err(session_error)?;
+    if ended {
+        imports.report(&Event::Ended((id.to_owned(), reason)));
+    }
+    Ok(ended)
+}

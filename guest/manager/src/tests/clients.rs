@@ -1,0 +1,90 @@
+//! The remote address and the user agent of a session's start.
+
+use super::App;
+use crate::bindings::exports::session3::sessions::manager::{Mode, Policy, SessionError};
+use crate::bindings::session3::sessions::events::{EndReason, Event, RejectReason};
+
+const AT_START: (Option<&str>, Option<&str>) = (Some("192.0.2.1"), Some("Browser/1"));
+const OTHERS: [(Option<&str>, Option<&str>); 3] = [
+    (Some("192.0.2.2"), Some("Browser/1")),
+    (Some("192.0.2.1"), Some("Browser/2")),
+    (None, Some("Browser/2")),
+];
+
+fn logged_in(policy: Policy) -> (App, String) {
+    let mut app = App::with(|c| c.on_client_change = policy);
+    app.client = AT_START;
+    app.log_in("alice");
+    let id = app.id().expect("it is stored");
+    app.fake.take_events();
+    (app, id)
+}
+
+#[test]
+fn the_same_client_is_no_change_whatever_is_not_told() {
+    let (mut app, _) = logged_in(Policy::Fail);
+    for client in [
+        AT_START,
+        (None, AT_START.1),
+        (AT_START.0, None),
+        (None, None),
+    ] {
+        app.client = client;
+        assert!(app.is_logged_in());
+    }
+    let mut app = App::with(|c| c.on_client_change = Policy::Fail);
+    app.client = (None, None);
+    app.log_in("alice");
+    app.client = AT_START;
+    assert!(app.is_logged_in(), "its start told nothing");
+    assert_eq!(app.open().view().remote_address, None);
+}
+
+#[test]
+fn a_changed_client_is_ignored_or_reported() {
+    for (policy, events) in [(Policy::Ignore, 0), (Policy::Report, 3)] {
+        let (mut app, id) = logged_in(policy);
+        for client in OTHERS {
+            app.client = client;
+            assert!(app.is_logged_in());
+        }
+        let expected = vec![Event::ClientChanged(id); events];
+        assert_eq!(app.fake.take_events(), expected);
+    }
+}
+
+#[test]
+fn a_changed_client_ends_the_session() {
+    for client in OTHERS {
+        let (mut app, id) = logged_in(Policy::End);
+        app.client = client;
+        assert!(app.open().is_new());
+        assert_eq!(app.stored(), 0);
+        let ended = Event::Ended((id.clone(), EndReason::ClientChanged));
+        let rejected = Event::Rejected((Some(id), RejectReason::Ended));
+        assert_eq!(app.fake.take_events(), [ended, rejected]);
+    }
+}
+
+#[test]
+fn a_changed_client_is_an_error_and_the_session_stays() {
+    for client in OTHERS {
+        let (mut app, id) = logged_in(Policy::Fail);
+        app.client = client;
+        let refused = app.open_as(Mode::Merge).err();
+        assert!(matches!(refused, Some(SessionError::Invalid(_))));
+        assert_eq!(app.fake.take_events(), [Event::ClientChanged(id)]);
+        app.client = AT_START;
+        assert!(app.is_logged_in());
+    }
+}
+
+#[test]
+fn whoever_has_no_secret_reports_no_client() {
+    let (mut app, id) = logged_in(Policy::End);
+    app.client = OTHERS[0];
+    app.cookie = format!("__Host-session={id}.AAAAAAAAAAAAAAAAAAAAAA");
+    assert!(app.open().is_new());
+    let wrong = Event::Rejected((Some(id), RejectReason::WrongSecret));
+    assert_eq!((app.fake.take_events(), app.stored()), (vec![wrong], 1));
+}

@@ -1,0 +1,68 @@
+//! Cookies and the tokens in them.
+
+use super::{App, text};
+use crate::bindings::session3::sessions::events::{Event, RejectReason};
+
+#[test]
+fn a_cookie_with_a_lifetime_is_sent_again_while_the_session_is_used() {
+    let mut app = App::with(|c| c.cookie.max_age = Some(3600));
+    app.set("a", "1");
+    app.request(|_| ());
+    for change in [false, true] {
+        app.fake.wait(61);
+        let mut session = app.open();
+        if change {
+            session.set("a", text("2")).expect("sets");
+        }
+        let headers = session.commit(&*app.fake).expect("a commit");
+        assert!(headers[0].value.starts_with(&app.cookie));
+        let again = app.open().commit(&*app.fake);
+        assert_eq!(again, Ok(vec![]), "not with every request");
+    }
+}
+
+#[test]
+fn of_several_cookies_the_first_that_opens_a_session_counts() {
+    let mut app = App::new();
+    app.set("a", "1");
+    let good = app.cookie.clone();
+    let bad = "__Host-session=x";
+    app.fake.take_events();
+    for (cookies, opens) in [
+        (format!("{bad}; {good}"), true),
+        (format!("{bad}; {bad}; {bad}; {good}"), true),
+        (format!("{bad}; {bad}; {bad}; {bad}; {good}"), false),
+    ] {
+        app.cookie = cookies;
+        assert_eq!(!app.open().is_new(), opens);
+    }
+    let malformed = Event::Rejected((None, RejectReason::Malformed));
+    assert_eq!(app.fake.take_events(), vec![malformed; 1 + 3 + 4]);
+}
+
+#[test]
+fn a_token_that_was_never_issued_gets_a_new_id() {
+    let mut app = App::new();
+    let id = "0".repeat(32);
+    app.cookie = format!("__Host-session={id}.AAAAAAAAAAAAAAAAAAAAAA");
+    app.set("a", "1");
+    assert_ne!(app.id().as_deref(), Some(id.as_str()));
+    let unknown = Event::Rejected((Some(id), RejectReason::Unknown));
+    assert_eq!(app.fake.take_events()[0], unknown);
+}
+
+#[test]
+fn a_refused_token_changes_nothing_and_clears_no_cookie() {
+    let mut app = App::new();
+    app.log_in("alice");
+    let id = app.id().expect("it is stored");
+    let before = app.fake.sessions.borrow().clone();
+    let mut thief = app.copy();
+    thief.cookie = format!("__Host-session={id}.AAAAAAAAAAAAAAAAAAAAAA");
+    let mut session = thief.open();
+    assert!(session.is_new());
+    session.expire().expect("there is nothing to end");
+    assert_eq!(session.commit(&*app.fake), Ok(vec![]));
+    assert!(before == *app.fake.sessions.borrow());
+    assert!(app.is_logged_in());
+}

@@ -1,0 +1,61 @@
+//! `session3 component`: the components that are built into this program.
+
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+use clap::{Args, ValueEnum};
+use session3::components::{DEMO, MANAGER};
+
+use super::output;
+
+/// Writes one of the built-in components, for use under another host
+#[derive(Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  session3 component manager -o manager.wasm
+  session3 component demo | wasm-tools component wit"
+)]
+pub struct Component {
+    /// Which one
+    #[arg(value_enum)]
+    name: Name,
+    /// Writes it into this file, instead of to standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Name {
+    /// The session manager, which exports session3:sessions/manager
+    Manager,
+    /// The demo application, which imports it
+    Demo,
+}
+
+impl Component {
+    /// Writes it.
+    pub fn run(self) -> Result<ExitCode> {
+        let component = match self.name {
+            Name::Manager => MANAGER,
+            Name::Demo => DEMO,
+        };
+        if let Some(file) = &self.output {
+            fs::write(file, component)
+                .with_context(|| format!("{}: cannot be written", file.display()))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        ensure!(
+            !io::stdout().is_terminal(),
+            "a component is nothing for a terminal: name a file with -o"
+        );
+        let mut output = output::output();
+        output.write_all(component)?;
+        output.flush()?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

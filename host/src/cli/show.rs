@@ -1,0 +1,92 @@
+//! `session3 show`: one session.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use indicatif::HumanDuration;
+use session3::store::{Clock, SessionStore, StoredSession, SystemClock, Timestamp};
+
+use super::{input, output};
+
+/// Shows what the store knows of one session
+///
+/// Its data stay out of sight. That there is no such session is a failure.
+#[derive(Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  session3 show /tmp/sessions da889bdfb78779ff54edd939e7c4b7dc
+  session3 show /tmp/sessions da889bdfb78779ff54edd939e7c4b7dc --json"
+)]
+pub struct Show {
+    /// The directory of the sessions
+    store: PathBuf,
+    /// The session: 32 hexadecimal digits
+    id: String,
+    /// As a JSON object: id, user, version, modified, expires, size
+    #[arg(long)]
+    json: bool,
+}
+
+impl Show {
+    /// An error when there is no such session.
+    pub async fn run(self) -> Result<ExitCode> {
+        let id = input::session_id(&self.id)?;
+        let store = input::open(&self.store)?;
+        let loaded = store.load_session(&id).await;
+        let session = loaded.with_context(|| id.to_string())?;
+        let session = session.with_context(|| format!("{id}: there is no such session"))?;
+        let text = if self.json {
+            output::json(&session)? + "\n"
+        } else {
+            describe(&session)
+        };
+        let mut output = output::output();
+        output.write_all(text.as_bytes())?;
+        output.flush()?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn describe(session: &StoredSession) -> String {
+    let now = SystemClock.now();
+    let time = |time| format!("{:.0} ({})", output::time(time), distance(time, now));
+    let lines = [
+        ("ID", session.id.to_string()),
+        ("User", output::user(session.state.user.as_deref())),
+        ("Version", session.version.to_string()),
+        ("Modified", time(session.modified)),
+        ("Expires", time(session.state.expires)),
+        ("Size", format!("{} bytes", session.state.size())),
+    ];
+    let lines = lines.map(|(name, value)| format!("{name:8}  {value}\n"));
+    lines.concat()
+}
+
+/// From now.
+fn distance(time: Timestamp, now: Timestamp) -> String {
+    let distance = HumanDuration(Duration::from_millis(time.abs_diff(now)));
+    if time > now {
+        format!("in {distance}")
+    } else {
+        format!("{distance} ago")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_before_or_after_now() {
+        assert_eq!(distance(60_000, 240_000), "3 minutes ago");
+        assert_eq!(distance(240_000, 60_000), "in 3 minutes");
+        assert_eq!(distance(5, 5), "0 seconds ago");
+        assert!(distance(u64::MAX, 0).starts_with("in "));
+    }
+}

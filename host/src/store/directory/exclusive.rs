@@ -1,0 +1,69 @@
+//! Exclusive requests: a lock of its own for each session, on an empty file
+//! `locks/<session ID>` that is there while somebody has or wants it.
+
+use std::sync::Arc;
+
+use super::fs::{Lock, Locked, Open, OpenFailure};
+use super::{DirectoryStore, Inner};
+use crate::store::{SessionId, StoreError};
+
+/// Where the files are.
+pub const DIRECTORY: &str = "locks";
+
+/// Gives the lock back and removes its file.
+struct Exclusive {
+    inner: Arc<Inner>,
+    locked: Locked,
+}
+
+impl Drop for Exclusive {
+    fn drop(&mut self) {
+        // What remains, the sweep removes.
+        let _ = self.inner.root.unlink(self.locked.name());
+    }
+}
+
+/// Waits for the lock, for the lock timeout at most.
+pub async fn lock(store: &DirectoryStore, id: &SessionId) -> Result<impl Send + use<>, StoreError> {
+    let root = &store.inner.root;
+    let name = format!("{DIRECTORY}/{id}");
+    loop {
+        let file = match root.open_file(&name, Open::New) {
+            Err(failure) if failure.is_missing() => {
+                root.make_directory(DIRECTORY)?;
+                continue;
+            }
+            Ok(None) => root.open_file(&name, Open::Write)?,
+            file => file?,
+        };
+        // Whoever had the lock may have removed the file meanwhile.
+        let Some(file) = file else { continue };
+        let locked = store.lock(&file, Lock::Exclusive).await?;
+        if root.is_current(&locked)? {
+            let inner = store.inner.clone();
+            return Ok(Exclusive { inner, locked });
+        }
+    }
+}
+
+/// Removes what requests that were killed left.
+pub fn sweep(inner: &Inner) -> Result<(), StoreError> {
+    for name in inner.root.list(DIRECTORY)? {
+        let is_ours = name.parse::<SessionId>().is_ok();
+        let opened = match inner
+            .root
+            .open_file(&format!("{DIRECTORY}/{name}"), Open::Write)
+        {
+            Err(OpenFailure::Irregular) => continue,
+            opened => opened?,
+        };
+        if is_ours
+            && let Some(file) = opened
+            && let Some(locked) = file.try_lock(Lock::Exclusive)?
+            && inner.root.is_current(&locked)?
+        {
+            inner.root.unlink(locked.name())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! Which sessions a user has: empty files, `users/123/4567….<session ID>`,
+//! where 1234567… is SHA-256 of the user in hexadecimal digits.
+//!
+//! An entry is written before the record that needs it and removed after that
+//! record has another user or a tombstone, both under the record's lock. So a
+//! live session always has its entry; whatever is cut short leaves a surplus
+//! one, which only means that a record is looked at in vain.
+
+use sha2::{Digest, Sha256};
+
+use super::Durability;
+use super::fs::{Open, Root};
+use crate::store::{SessionId, StoreError};
+
+/// Where the index is.
+pub const DIRECTORY: &str = "users";
+/// Digits of the hash that make a subdirectory, so that each has some hundreds
+/// of entries when there are a million sessions.
+const PREFIX: usize = 3;
+/// How many subdirectories there may be.
+pub const SUBDIRECTORIES: u16 = 1 << (4 * PREFIX);
+
+/// An entry of the index.
+#[derive(Debug)]
+pub struct Entry {
+    /// SHA-256 of the user.
+    hash: String,
+    /// The session that is or was this user's.
+    pub id: SessionId,
+}
+
+impl Entry {
+    /// That a user has a session.
+    pub fn new(user: &str, id: &SessionId) -> Self {
+        Self {
+            hash: hash_of(user),
+            id: *id,
+        }
+    }
+
+    /// Whether it is one of this user's.
+    pub fn is_of(&self, user: &str) -> bool {
+        self.hash == hash_of(user)
+    }
+
+    /// Its name in the store's directory.
+    pub fn name(&self) -> String {
+        let (prefix, rest) = self.hash.split_at(PREFIX);
+        format!("{DIRECTORY}/{prefix}/{rest}.{}", self.id)
+    }
+
+    fn parse(prefix: &str, name: &str) -> Option<Self> {
+        let (rest, id) = name.split_once('.')?;
+        let hash = format!("{prefix}{rest}");
+        let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let is_hash = hash.len() == 64 && hash.bytes().all(is_digit);
+        let id = id.parse().ok()?;
+        is_hash.then_some(Self { hash, id })
+    }
+}
+
+/// The subdirectories in their order, and the names that are none.
+pub fn subdirectories(root: &Root) -> Result<(Vec<u16>, Vec<String>), StoreError> {
+    let (mut numbers, mut foreign) = (Vec::new(), Vec::new());
+    for name in root.list(DIRECTORY)? {
+        match u16::from_str_radix(&name, 16) {
+            Ok(number) if name == prefix_of(number) => numbers.push(number),
+            _ => foreign.push(format!("{DIRECTORY}/{name}")),
+        }
+    }
+    numbers.sort_unstable();
+    Ok((numbers, foreign))
+}
+
+/// The entries of a subdirectory, and the names that are none.
+pub fn list(root: &Root, number: u16) -> Result<(Vec<Entry>, Vec<String>), StoreError> {
+    list_prefix(root, &prefix_of(number))
+}
+
+fn prefix_of(number: u16) -> String {
+    format!("{number:0PREFIX$x}")
+}
+
+fn list_prefix(root: &Root, prefix: &str) -> Result<(Vec<Entry>, Vec<String>), StoreError> {
+    let (mut entries, mut foreign) = (Vec::new(), Vec::new());
+    for name in root.list(&format!("{DIRECTORY}/{prefix}"))? {
+        match Entry::parse(prefix, &name) {
+            Some(entry) => entries.push(entry),
+            None => foreign.push(format!("{DIRECTORY}/{prefix}/{name}")),
+        }
+    }
+    Ok((entries, foreign))
+}
+
+/// The sessions that are or were a user's.
+pub fn sessions_of(root: &Root, user: &str) -> Result<Vec<SessionId>, StoreError> {
+    let hash = hash_of(user);
+    let (entries, _) = list_prefix(root, &hash[..PREFIX])?;
+    let of_user = entries.into_iter().filter(|entry| entry.hash == hash);
+    Ok(of_user.map(|entry| entry.id).collect())
+}
+
+/// Writes an entry; that it is there is fine.
+pub fn add(root: &Root, entry: &Entry, durability: Durability) -> Result<(), StoreError> {
+    let name = entry.name();
+    let parent = format!("{DIRECTORY}/{}", &entry.hash[..PREFIX]);
+    let created = match root.open_file(&name, Open::New) {
+        Err(failure) if failure.is_missing() => {
+            root.make_directory(DIRECTORY)?;
+            root.make_directory(&parent)?;
+            root.open_file(&name, Open::New)?
+        }
+        created => created?,
+    };
+    if durability == Durability::Disk {
+        if let Some(file) = created {
+            file.flush()?;
+        }
+        root.flush_directory(&parent)?;
+    }
+    Ok(())
+}
+
+/// Whether an entry is there.
+pub fn has(root: &Root, entry: &Entry) -> Result<bool, StoreError> {
+    Ok(root.open_file(&entry.name(), Open::Read)?.is_some())
+}
+
+/// Removes an entry.
+pub fn remove(root: &Root, entry: &Entry) -> Result<(), StoreError> {
+    Ok(root.unlink(&entry.name())?)
+}
+
+fn hash_of(user: &str) -> String {
+    use std::fmt::Write as _;
+    let mut hash = String::with_capacity(64);
+    for byte in Sha256::digest(user) {
+        // Writing to a string does not fail.
+        let _ = write!(hash, "{byte:02x}");
+    }
+    hash
+}

@@ -1,0 +1,284 @@
+//! Deleting what is old: the job that runs now and then.
+//!
+//! One at a time, by the lock on the file `sweep.lock`, which also remembers
+//! where a sweep stopped. It deletes under each session's lock after looking
+//! again, waits for no lock, and holds one record's at a time. With
+//! [`Durability::Disk`], deletions are flushed by the subdirectory.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::fs::{Lock, Locked, Open, OpenFailure, OpenFile};
+use super::index::{self, Entry};
+use super::record::Record;
+use super::{DirectoryStore, Durability, Inner, exclusive, record_name};
+use crate::store::{SessionId, StoreError, SweepReport, Timestamp, is_old};
+
+/// Whose lock keeps a second sweep away, and where the first one is.
+pub const SWEEP_FILE: &str = "sweep.lock";
+
+/// Where a sweep goes on: first through the records, then through the index.
+#[derive(Clone, Copy)]
+enum Position {
+    Record(SessionId),
+    Index(u16),
+}
+
+/// What became of a session.
+enum Outcome {
+    Deleted,
+    Remains,
+}
+
+/// What a sweep is about, and what it has done.
+struct Sweep<'a> {
+    inner: &'a Inner,
+    minutes: u32,
+    now: Timestamp,
+    report: SweepReport,
+}
+
+/// Deletes sessions that are old, files without a session, and surplus entries
+/// of the index. Stops at the limit, and goes on there the next time.
+pub fn sweep(
+    inner: &Inner,
+    minutes: u32,
+    limit: Option<Duration>,
+) -> Result<SweepReport, StoreError> {
+    let start = Instant::now();
+    let is_over = || limit.is_some_and(|limit| start.elapsed() >= limit);
+    let file = sweep_file(inner)?;
+    let locked = file.try_lock(Lock::Exclusive)?.ok_or(StoreError::Busy)?;
+    let mut sweep = Sweep {
+        inner,
+        minutes,
+        now: inner.options.clock.now(),
+        report: SweepReport::default(),
+    };
+    let stopped_at = sweep.go_on(read_position(&locked)?, is_over)?;
+    write_position(&locked, stopped_at)?;
+    sweep.report.complete = stopped_at.is_none();
+    Ok(sweep.report)
+}
+
+impl DirectoryStore {
+    /// Whether a sweep stopped at its time limit. The next one goes on there,
+    /// so it looks at a part of the sessions only.
+    pub async fn has_unfinished_sweep(&self) -> Result<bool, StoreError> {
+        self.block(|inner| {
+            let Some(file) = inner.root.open_file(SWEEP_FILE, Open::Read)? else {
+                return Ok(false);
+            };
+            Ok(match read_position(&file)? {
+                Position::Record(first) => first != SessionId::from(0),
+                Position::Index(_) => true,
+            })
+        })
+        .await
+    }
+}
+
+impl Sweep<'_> {
+    /// Where it stopped; `None` at the end.
+    fn go_on(
+        &mut self,
+        position: Position,
+        is_over: impl Fn() -> bool,
+    ) -> Result<Option<Position>, StoreError> {
+        let first = match position {
+            Position::Record(first) => first,
+            Position::Index(number) => return self.sweep_index(number, is_over),
+        };
+        for prefix in first.prefix()..=u8::MAX {
+            let stopped_at = self.sweep_records(prefix, first, &is_over)?;
+            self.flush(prefix)?;
+            if stopped_at.is_some() {
+                return Ok(stopped_at);
+            }
+        }
+        exclusive::sweep(self.inner)?;
+        self.sweep_index(0, is_over)
+    }
+
+    /// Those of one subdirectory, from `first` on. Where it stopped; `None` at
+    /// the end.
+    fn sweep_records(
+        &mut self,
+        prefix: u8,
+        first: SessionId,
+        is_over: impl Fn() -> bool,
+    ) -> Result<Option<Position>, StoreError> {
+        let (ids, _) = self.inner.list(prefix)?;
+        for id in ids.into_iter().filter(|id| *id >= first) {
+            // At least one each time, or it would never end.
+            if self.report.deleted + self.report.remaining > 0 && is_over() {
+                return Ok(Some(Position::Record(id)));
+            }
+            self.sweep_record(&id);
+        }
+        Ok(None)
+    }
+
+    /// Brings deletions to the medium, those of a sweep that was killed too.
+    /// Entries of the index go after that: a session that lives after all would
+    /// miss its own.
+    fn flush(&self, prefix: u8) -> Result<(), StoreError> {
+        if self.inner.options.durability == Durability::Process {
+            return Ok(());
+        }
+        match self.inner.root.flush_directory(&format!("{prefix:02x}")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            flushed => Ok(flushed?),
+        }
+    }
+
+    /// An error with one session is no reason to leave the others.
+    fn sweep_record(&mut self, id: &SessionId) {
+        match self.delete_if_old(id) {
+            Ok(Some(Outcome::Deleted)) => self.report.deleted += 1,
+            Ok(Some(Outcome::Remains)) => self.report.remaining += 1,
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(session = %id, %error, "the sweep leaves this session");
+                self.report.remaining += 1;
+            }
+        }
+    }
+
+    /// `None` where there is no session.
+    fn delete_if_old(&self, id: &SessionId) -> Result<Option<Outcome>, StoreError> {
+        let Some(file) = self.inner.root.open_file(&record_name(id), Open::Write)? else {
+            return Ok(None);
+        };
+        match Record::read(&file, id)? {
+            Some(record) if record.is_settled() && !self.is_old(&record)? => {
+                return Ok(Some(Outcome::Remains));
+            }
+            _ => {}
+        }
+        let Some(locked) = file.try_lock(Lock::Exclusive)? else {
+            // It is in use.
+            return Ok(Some(Outcome::Remains));
+        };
+        match Record::read(&locked, id)? {
+            Some(record) if self.is_old(&record)? => {
+                self.inner.remove(&locked)?;
+                Ok(Some(Outcome::Deleted))
+            }
+            Some(_) => Ok(Some(Outcome::Remains)),
+            None => {
+                self.inner.remove_leftover(&locked)?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn is_old(&self, record: &Record) -> Result<bool, StoreError> {
+        let (modified, expires) = (record.modified()?, record.expires()?);
+        Ok(is_old(modified, expires, self.minutes, self.now))
+    }
+
+    /// Where it stopped; `None` at the end.
+    fn sweep_index(
+        &self,
+        first: u16,
+        is_over: impl Fn() -> bool,
+    ) -> Result<Option<Position>, StoreError> {
+        let (numbers, _) = index::subdirectories(&self.inner.root)?;
+        for number in numbers.into_iter().filter(|number| *number >= first) {
+            let (entries, _) = index::list(&self.inner.root, number)?;
+            for entry in &entries {
+                if let Err(error) = is_surplus(self.inner, entry, true) {
+                    tracing::warn!(session = %entry.id, %error, "the sweep leaves this entry");
+                }
+            }
+            if is_over() {
+                return Ok(Some(Position::Index(number + 1)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Whether an entry of the index is of a session that is gone, or has another
+/// user; if so, and with `remove`, it goes.
+///
+/// Whoever adds an entry holds the record's lock until the record says so too,
+/// so this holds it as well.
+pub fn is_surplus(inner: &Inner, entry: &Entry, remove: bool) -> Result<bool, StoreError> {
+    let name = record_name(&entry.id);
+    let mut file = match inner.root.open_file(&name, Open::Write) {
+        Err(OpenFailure::Irregular) => return Ok(false),
+        file => file?,
+    };
+    if let Some(file) = &file
+        && is_needed(file, entry)?
+    {
+        return Ok(false);
+    }
+    if file.is_none() {
+        if !remove {
+            return Ok(true);
+        }
+        // A file to lock, so that nobody makes one meanwhile.
+        file = inner.create_file(&entry.id)?;
+    }
+    let Some(file) = file else { return Ok(false) };
+    let Some(locked) = file.try_lock(Lock::Exclusive)? else {
+        return Ok(false);
+    };
+    if !inner.root.is_current(&locked)? || is_needed(&locked, entry)? {
+        return Ok(false);
+    }
+    if remove {
+        index::remove(&inner.root, entry)?;
+        if Record::read(&locked, &entry.id)?.is_none() {
+            inner.remove_leftover(&locked)?;
+        }
+    }
+    Ok(true)
+}
+
+/// Nobody knows what a damaged record needs.
+fn is_needed(file: &OpenFile, entry: &Entry) -> Result<bool, StoreError> {
+    let user = match Record::read(file, &entry.id) {
+        Ok(Some(record)) => record.user().map(|user| user.map(|user| entry.is_of(user))),
+        Ok(None) => return Ok(false),
+        Err(error) => Err(error),
+    };
+    match user {
+        Ok(is_of_user) => Ok(is_of_user == Some(true)),
+        Err(StoreError::Corrupt(_)) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+fn sweep_file(inner: &Inner) -> Result<Arc<OpenFile>, StoreError> {
+    if let Some(file) = inner.root.open_file(SWEEP_FILE, Open::New)? {
+        return Ok(file);
+    }
+    // Nobody removes it.
+    let file = inner.root.open_file(SWEEP_FILE, Open::Write)?;
+    file.ok_or(StoreError::Busy)
+}
+
+/// The file holds the position as text; anything else is the beginning.
+fn read_position(file: &OpenFile) -> Result<Position, StoreError> {
+    let mut bytes = [0; 32];
+    let length = file.read_at(&mut bytes, 0)?;
+    let text = std::str::from_utf8(&bytes[..length]).unwrap_or_default();
+    Ok(match text.split_once(' ') {
+        Some(("users", number)) => Position::Index(number.trim().parse().unwrap_or(0)),
+        _ => Position::Record(text.parse().unwrap_or(SessionId::from(0))),
+    })
+}
+
+fn write_position(file: &Locked, position: Option<Position>) -> Result<(), StoreError> {
+    let text = match position {
+        None => SessionId::from(0).to_string(),
+        Some(Position::Record(id)) => id.to_string(),
+        Some(Position::Index(number)) => format!("users {number:<26}"),
+    };
+    Ok(file.write_at(text.as_bytes(), 0)?)
+}

@@ -1,0 +1,141 @@
+//! The directory store beside the bare system calls and beside other session
+//! stores; in one run on the same file systems, so that the ratios hold.
+//!
+//! `BENCH` says how large: `short` only shows that it works, `long` goes up to a
+//! million sessions.
+#![expect(clippy::unwrap_used, reason = "a failing benchmark panics")]
+
+#[expect(dead_code, reason = "the tests use the rest")]
+#[path = "../support/component.rs"]
+mod component;
+mod directory;
+mod floor;
+mod image;
+mod native;
+mod operations;
+mod parallel;
+mod peers;
+mod requests;
+mod sessions;
+mod sweep;
+mod table;
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+
+use directory::Directory;
+use image::Image;
+use sessions::Sessions;
+use table::Table;
+
+/// How much to measure.
+pub struct Plan {
+    /// How many sessions there are.
+    sizes: &'static [u64],
+    /// Sessions in a round of an operation.
+    batch: usize,
+    /// Each round measures everything once.
+    rounds: usize,
+    /// No further round, after three, when a case has taken this long.
+    budget: Duration,
+    /// How long the threads and processes run in a round.
+    window: Duration,
+}
+
+impl Plan {
+    fn from_environment() -> Self {
+        let usual = Self {
+            sizes: &[1_000, 100_000],
+            batch: 500,
+            rounds: 11,
+            budget: Duration::from_secs(15),
+            window: Duration::from_millis(200),
+        };
+        match std::env::var("BENCH").as_deref() {
+            Err(_) => usual,
+            Ok("long") => Self {
+                sizes: &[1_000, 100_000, 1_000_000],
+                ..usual
+            },
+            Ok("short") => Self {
+                sizes: &[300, 1_000],
+                batch: 50,
+                rounds: 3,
+                budget: Duration::ZERO,
+                window: Duration::from_millis(20),
+            },
+            Ok(other) => panic!("BENCH is `short`, `long` or not set, and not {other}"),
+        }
+    }
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["sweep", directory] => sweep::child(&runtime(), Path::new(directory)),
+        ["work", directory, who, what, number] => {
+            parallel::child(Path::new(directory), who, what, number);
+        }
+        ["measure"] => measure(&Plan::from_environment(), true),
+        _ if image::may_mount() => panic!("{}", in_own_mounts()),
+        _ => measure(&Plan::from_environment(), false),
+    }
+}
+
+/// Goes on where the mounts are this process's own, and end with it however it
+/// ends; or says why not.
+fn in_own_mounts() -> io::Error {
+    let program = std::env::current_exe().unwrap();
+    let mut command = Command::new("unshare");
+    command.arg("--mount").arg(program).arg("measure").exec()
+}
+
+fn measure(plan: &Plan, may_mount: bool) {
+    let runtime = runtime();
+    let here = Directory::new(Path::new(env!("CARGO_TARGET_TMPDIR")), "bench");
+    measure_in(plan, &runtime, &here);
+    if !may_mount {
+        println!("\nthis user may not mount an image of an ext4 with a journal");
+        return;
+    }
+    match Image::mount(here.path(), *plan.sizes.iter().max().unwrap()) {
+        Ok(image) => measure_in(plan, &runtime, &Directory::new(image.path(), "bench")),
+        Err(error) => println!("\nthere is no image of an ext4 with a journal: {error}"),
+    }
+}
+
+/// One file system.
+fn measure_in(plan: &Plan, runtime: &Runtime, place: &Directory) {
+    let file_system = directory::file_system(place.path());
+    let mut table = Table::new(&file_system, plan);
+    for size in plan.sizes {
+        let directory = Directory::new(place.path(), "sessions");
+        table.section(&format!("{} sessions", table::thousands(*size)));
+        let sessions = Sessions::create(runtime, directory.path(), *size);
+        operations::measure(plan, runtime, &sessions, &mut table);
+        sweep::measure(plan, runtime, &sessions, &mut table);
+    }
+    parallel::measure(plan, runtime, place.path(), &mut table);
+    requests::measure(plan, runtime, place.path(), &mut table);
+    table.end();
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(parallel::THREADS)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+/// The one in the middle.
+pub fn median(mut rounds: Vec<f64>) -> f64 {
+    rounds.sort_by(f64::total_cmp);
+    rounds[rounds.len() / 2]
+}

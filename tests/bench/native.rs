@@ -1,0 +1,75 @@
+//! The directory store, called natively.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use session3::store::directory::Options;
+use session3::store::{DirectoryStore, SessionState, SessionStore, StoreError};
+use tokio::runtime::Runtime;
+
+use crate::operations::{Contestant, Operation};
+use crate::sessions::{Sessions, id, is_old, state};
+
+/// A store.
+pub struct Native<'a> {
+    runtime: &'a Runtime,
+    store: DirectoryStore,
+    sessions: &'a Sessions,
+    states: [SessionState; 2],
+}
+
+impl<'a> Native<'a> {
+    /// Over these sessions.
+    pub fn new(runtime: &'a Runtime, sessions: &'a Sessions, options: Options) -> Self {
+        Self {
+            runtime,
+            store: DirectoryStore::open(&sessions.directory, options).unwrap(),
+            sessions,
+            states: [false, true].map(state),
+        }
+    }
+
+    async fn perform(&self, operation: Operation, number: u64) -> Result<(), StoreError> {
+        let Self { store, .. } = self;
+        let (id, state) = (id(number), &self.states[usize::from(is_old(number))]);
+        match operation {
+            Operation::Create => {
+                store.create_session(&id, state).await?;
+            }
+            Operation::Load => {
+                black_box(store.load_session(&id).await?.unwrap());
+            }
+            Operation::Save => {
+                let version = self.version(number);
+                let version = store.save_session(&id, state, version).await?;
+                self.sessions.versions.borrow_mut()[number as usize] = version;
+            }
+            Operation::Touch => {
+                let version = self.version(number);
+                store.touch_session(&id, state.expires, version).await?;
+            }
+            Operation::Delete => assert!(store.delete_session(&id).await?),
+        }
+        Ok(())
+    }
+
+    fn version(&self, number: u64) -> u64 {
+        self.sessions.versions.borrow()[number as usize]
+    }
+}
+
+impl Contestant for Native<'_> {
+    fn can(&self, _: Operation) -> bool {
+        true
+    }
+
+    fn run(&mut self, operation: Operation, numbers: &[u64]) -> Duration {
+        self.runtime.block_on(async {
+            let start = Instant::now();
+            for number in numbers {
+                self.perform(operation, *number).await.unwrap();
+            }
+            start.elapsed()
+        })
+    }
+}

@@ -1,0 +1,215 @@
+//! Threads and processes at once, each on a session of its own or all on one:
+//! loads, and updates, which are a load and the save of just that version.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use session3::store::directory::Options;
+use session3::store::{DirectoryStore, SessionStore, StoreError};
+use tokio::runtime::Runtime;
+
+use crate::directory::Directory;
+use crate::floor::Bare;
+use crate::operations::Operation;
+use crate::sessions::{Sessions, id};
+use crate::table::Table;
+use crate::{Plan, median};
+
+/// In one process.
+pub const THREADS: usize = 16;
+const PROCESSES: usize = 4;
+
+/// What each of them does again and again.
+#[derive(Clone, Copy)]
+struct Work {
+    /// `load` or `update`.
+    what: &'static str,
+    is_one_session: bool,
+}
+
+impl Work {
+    fn number(self, worker: usize) -> u64 {
+        if self.is_one_session {
+            0
+        } else {
+            worker as u64
+        }
+    }
+}
+
+/// All of it.
+pub fn measure(plan: &Plan, runtime: &Runtime, place: &Path, table: &mut Table) {
+    let directory = Directory::new(place, "parallel");
+    let sessions = Sessions::create(runtime, directory.path(), THREADS as u64);
+    table.section("threads and processes: thousands in a second");
+    for is_one_session in [false, true] {
+        for what in ["load", "update"] {
+            let work = Work {
+                what,
+                is_one_session,
+            };
+            let of = if is_one_session {
+                "one session"
+            } else {
+                "own sessions"
+            };
+            let bare = || bare_threads(&sessions, work, plan.window);
+            let ours = || threads(runtime, &sessions, work, plan.window);
+            let name = format!("{THREADS} threads, {of}, {what}");
+            table.rates(&name, rates(plan, &bare, &ours));
+            let bare = || processes(&sessions, "bare", work, plan.window);
+            let ours = || processes(&sessions, "ours", work, plan.window);
+            let name = format!("{PROCESSES} processes, {of}, {what}");
+            table.rates(&name, rates(plan, &bare, &ours));
+        }
+    }
+}
+
+/// Thousands in a second.
+fn rates(plan: &Plan, bare: &dyn Fn() -> u64, ours: &dyn Fn() -> u64) -> [f64; 2] {
+    let rate = |count: u64| count as f64 / plan.window.as_secs_f64() / 1e3;
+    let rounds: Vec<_> = (0..plan.rounds).map(|_| (bare(), ours())).collect();
+    let bare = rounds.iter().map(|(bare, _)| rate(*bare)).collect();
+    let ours = rounds.iter().map(|(_, ours)| rate(*ours)).collect();
+    [median(bare), median(ours)]
+}
+
+fn bare_threads(sessions: &Sessions, work: Work, window: Duration) -> u64 {
+    let barrier = Barrier::new(THREADS);
+    let stores: Vec<_> = (0..THREADS)
+        .map(|worker| {
+            let number = work.number(worker);
+            (number, Bare::new(&sessions.directory, &[number], false))
+        })
+        .collect();
+    thread::scope(|scope| {
+        let threads: Vec<_> = stores
+            .iter()
+            .map(|(number, store)| {
+                let barrier = &barrier;
+                scope.spawn(move || {
+                    barrier.wait();
+                    count_bare(store, work.what, *number, window)
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .sum()
+    })
+}
+
+fn threads(runtime: &Runtime, sessions: &Sessions, work: Work, window: Duration) -> u64 {
+    let store = Arc::new(DirectoryStore::open(&sessions.directory, Options::default()).unwrap());
+    let barrier = Arc::new(tokio::sync::Barrier::new(THREADS));
+    runtime.block_on(async {
+        let workers: Vec<_> = (0..THREADS)
+            .map(|worker| {
+                let (store, barrier) = (store.clone(), barrier.clone());
+                tokio::spawn(async move {
+                    barrier.wait().await;
+                    count(&store, work.what, work.number(worker), window).await
+                })
+            })
+            .collect();
+        let mut total = 0;
+        for worker in workers {
+            total += worker.await.unwrap();
+        }
+        total
+    })
+}
+
+fn processes(sessions: &Sessions, who: &str, work: Work, window: Duration) -> u64 {
+    let start = |worker| {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
+            .arg("work")
+            .arg(&sessions.directory)
+            .args([who, work.what, &work.number(worker).to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let mut children: Vec<Child> = (0..PROCESSES).map(start).collect();
+    let mut outputs: Vec<_> = children
+        .iter_mut()
+        .map(|child| BufReader::new(child.stdout.take().unwrap()).lines())
+        .collect();
+    for output in &mut outputs {
+        assert_eq!(output.next().unwrap().unwrap(), "ready");
+    }
+    for child in &mut children {
+        writeln!(child.stdin.take().unwrap(), "{}", window.as_millis()).unwrap();
+    }
+    let counts = outputs
+        .iter_mut()
+        .map(|output| output.next().unwrap().unwrap().parse::<u64>().unwrap());
+    let total = counts.sum();
+    children
+        .iter_mut()
+        .for_each(|child| assert!(child.wait().unwrap().success()));
+    total
+}
+
+/// One of these processes: says when it is ready, and is told how long to work.
+pub fn child(directory: &Path, who: &str, what: &str, number: &str) {
+    let number = number.parse().unwrap();
+    let window = || {
+        println!("ready");
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).unwrap();
+        Duration::from_millis(line.trim().parse().unwrap())
+    };
+    let count = if who == "bare" {
+        let store = Bare::new(directory, &[number], false);
+        count_bare(&store, what, number, window())
+    } else {
+        let store = DirectoryStore::open(directory, Options::default()).unwrap();
+        crate::runtime().block_on(count(&store, what, number, window()))
+    };
+    println!("{count}");
+}
+
+/// How often it is done within the time.
+fn count_bare(store: &Bare, what: &str, number: u64, window: Duration) -> u64 {
+    let file = store.kept(number);
+    let end = Instant::now() + window;
+    let mut count = 0;
+    while Instant::now() < end {
+        store.perform_kept(Operation::Load, file);
+        if what == "update" {
+            store.perform_kept(Operation::Save, file);
+        }
+        count += 1;
+    }
+    count
+}
+
+/// Likewise; what came too late for its version is done again.
+async fn count(store: &DirectoryStore, what: &str, number: u64, window: Duration) -> u64 {
+    let id = id(number);
+    let end = Instant::now() + window;
+    let mut count = 0;
+    while Instant::now() < end {
+        let session = store.load_session(&id).await.unwrap().unwrap();
+        if what == "load" {
+            count += 1;
+            continue;
+        }
+        match store
+            .save_session(&id, &session.state, session.version)
+            .await
+        {
+            Ok(_) => count += 1,
+            Err(StoreError::Conflict(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    count
+}

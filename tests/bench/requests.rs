@@ -1,0 +1,133 @@
+//! Requests through the manager component, beside the store operations that they
+//! make.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use session3::store::{DirectoryStore, SessionId, SessionStore};
+use tokio::runtime::Runtime;
+use wasmtime_wasi::WasiCtx;
+
+use crate::component::Manager;
+use crate::directory::Directory;
+use crate::table::Table;
+use crate::{Plan, median};
+
+/// Few enough for their files to be kept open.
+const SESSIONS: usize = 500;
+
+/// What a request does.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// It has no cookie.
+    Stranger,
+    /// It reads an attribute.
+    Read,
+    /// It adds to one.
+    Add,
+}
+
+/// A session, and the cookie that opens it.
+struct Visitor {
+    id: SessionId,
+    cookie: Vec<u8>,
+}
+
+/// Everything.
+pub fn measure(plan: &Plan, runtime: &Runtime, place: &Path, table: &mut Table) {
+    let directory = Directory::new(place, "requests");
+    let store = Arc::new(DirectoryStore::open(directory.path(), Default::default()).unwrap());
+    table.section("requests: the store's operations, with the component, added");
+    runtime.block_on(async {
+        let mut manager = manager(&store).await;
+        let mut visitors = Vec::new();
+        for _ in 0..SESSIONS.min(plan.batch) {
+            visitors.push(Visitor::new(&mut manager).await);
+        }
+        for (name, kind) in [
+            ("without a cookie", Kind::Stranger),
+            ("read an attribute", Kind::Read),
+            ("add to an attribute", Kind::Add),
+        ] {
+            let (mut alone, mut reused, mut fresh) = (Vec::new(), Vec::new(), Vec::new());
+            // The first round is to warm up.
+            for round in 0..=plan.rounds {
+                let times = [
+                    time(&visitors, async |visitor| {
+                        operations(&store, kind, visitor).await
+                    })
+                    .await,
+                    time(&visitors, async |visitor| {
+                        request(&mut manager, kind, visitor).await
+                    })
+                    .await,
+                    time(&visitors, async |visitor| {
+                        request(&mut self::manager(&store).await, kind, visitor).await;
+                    })
+                    .await,
+                ];
+                if round > 0 {
+                    alone.push(times[0]);
+                    reused.push(times[1]);
+                    fresh.push(times[2]);
+                }
+            }
+            let [alone, reused, fresh] = [alone, reused, fresh].map(median);
+            table.addition(name, alone, reused);
+            table.addition(&format!("{name}, new instance"), alone, fresh);
+        }
+    });
+}
+
+async fn manager(store: &Arc<DirectoryStore>) -> Manager {
+    Manager::with(store.clone(), WasiCtx::builder().build(), |_| ()).await
+}
+
+/// Microseconds for each.
+async fn time(visitors: &[Visitor], mut each: impl AsyncFnMut(&Visitor)) -> f64 {
+    let start = Instant::now();
+    for visitor in visitors {
+        each(visitor).await;
+    }
+    start.elapsed().as_secs_f64() * 1e6 / visitors.len() as f64
+}
+
+async fn request(manager: &mut Manager, kind: Kind, visitor: &Visitor) {
+    let cookies = match kind {
+        Kind::Stranger => Vec::new(),
+        Kind::Read | Kind::Add => vec![visitor.cookie.clone()],
+    };
+    let session = manager.open(cookies).await.unwrap();
+    match kind {
+        Kind::Stranger => assert!(manager.get(session, "n").await.is_none()),
+        Kind::Read => assert!(manager.get(session, "n").await.is_some()),
+        Kind::Add => assert!(manager.add(session, "n", 1).await > 1),
+    }
+    manager.commit(session).await.unwrap();
+}
+
+/// What the component asks of the store meanwhile.
+async fn operations(store: &DirectoryStore, kind: Kind, Visitor { id, .. }: &Visitor) {
+    if matches!(kind, Kind::Stranger) {
+        return;
+    }
+    let session = store.load_session(id).await.unwrap().unwrap();
+    if matches!(kind, Kind::Add) {
+        let saved = store.save_session(id, &session.state, session.version);
+        saved.await.unwrap();
+    }
+}
+
+impl Visitor {
+    async fn new(manager: &mut Manager) -> Self {
+        let cookie = manager.request(b"", "n", 1).await;
+        let (_, token) = std::str::from_utf8(&cookie)
+            .unwrap()
+            .split_once('=')
+            .unwrap();
+        let (id, _) = token.split_once('.').unwrap();
+        let id = id.parse().unwrap();
+        Self { id, cookie }
+    }
+}

@@ -1,0 +1,128 @@
+//! Deleting what is old: half of the sessions.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{AtFlags, Dir, FlockOperation, OFlags, flock, unlinkat};
+use session3::store::directory::Options;
+use session3::store::{DirectoryStore, SessionStore};
+use tokio::runtime::Runtime;
+
+use crate::floor::{PAGE, open, read};
+use crate::sessions::{EXPIRED, Sessions, is_old};
+use crate::table::Table;
+use crate::{Plan, median};
+
+/// Where slot 0 says when the session expires.
+const EXPIRES_AT: usize = 512 + 16;
+
+/// What the store's sweep took.
+struct Swept {
+    time: Duration,
+    /// Kibibytes that it needed at its peak, beyond what the process had.
+    memory: u64,
+}
+
+/// The sweep beside the bare system calls; it leaves the sessions that are not
+/// old.
+pub fn measure(plan: &Plan, runtime: &Runtime, sessions: &Sessions, table: &mut Table) {
+    let (mut bare, mut ours, mut memory) = (Vec::new(), Vec::new(), 0);
+    let start = Instant::now();
+    let per_session = |time: Duration| time.as_secs_f64() * 1e6 / sessions.count as f64;
+    loop {
+        let swept = in_child(sessions);
+        ours.push(per_session(swept.time));
+        memory = memory.max(swept.memory);
+        sessions.fill(
+            runtime,
+            (0..sessions.count).filter(|number| is_old(*number)),
+        );
+        bare.push(per_session(with_bare_calls(sessions)));
+        if start.elapsed() >= plan.budget {
+            break;
+        }
+        sessions.fill(
+            runtime,
+            (0..sessions.count).filter(|number| is_old(*number)),
+        );
+    }
+    let medians = [Some(median(bare)), Some(median(ours))];
+    table.times("sweep, half of them old, for each", &medians);
+    table.note(&format!("the sweep's memory: {memory} KiB"));
+}
+
+/// For each subdirectory, readdir; for each session open, pread, close; for an
+/// old one also flock, pread, unlink.
+fn with_bare_calls(sessions: &Sessions) -> Duration {
+    let root = File::open(&sessions.directory).unwrap();
+    let mut deleted = 0;
+    let start = Instant::now();
+    for prefix in 0..256 {
+        let prefix = format!("{prefix:02x}");
+        let directory = open(&root, &prefix, OFlags::RDONLY);
+        let entries = Dir::read_from(directory).unwrap().map(Result::unwrap);
+        let names = entries.map(|entry| entry.file_name().to_str().unwrap().to_owned());
+        let names: Vec<String> = names.collect();
+        for name in names.iter().filter(|name| !name.starts_with('.')) {
+            let name = format!("{prefix}/{name}");
+            let file = open(&root, &name, OFlags::RDWR);
+            if !has_expired(&read(&file)) {
+                continue;
+            }
+            flock(&file, FlockOperation::LockExclusive).unwrap();
+            assert!(has_expired(&read(&file)));
+            unlinkat(&root, &name, AtFlags::empty()).unwrap();
+            deleted += 1;
+        }
+    }
+    let time = start.elapsed();
+    assert_eq!(deleted, sessions.count / 2);
+    time
+}
+
+fn has_expired(page: &[u8; PAGE]) -> bool {
+    page[EXPIRES_AT..EXPIRES_AT + 8] == EXPIRED.to_le_bytes()
+}
+
+/// The store's, in a process of its own, so that its memory can be told.
+fn in_child(sessions: &Sessions) -> Swept {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let output = command.arg("sweep").arg(&sessions.directory).output();
+    let output = output.unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let numbers: Vec<u64> = text.split_whitespace().flat_map(str::parse).collect();
+    let [time, memory, deleted] = numbers[..] else {
+        panic!("{}", String::from_utf8_lossy(&output.stderr));
+    };
+    assert_eq!(deleted, sessions.count / 2);
+    Swept {
+        time: Duration::from_nanos(time),
+        memory,
+    }
+}
+
+/// That process.
+pub fn child(runtime: &Runtime, directory: &Path) {
+    let store = DirectoryStore::open(directory, Options::default()).unwrap();
+    let before = peak_memory();
+    let start = Instant::now();
+    // Nothing is as old as that: they go because they have expired.
+    let report = runtime.block_on(store.delete_old_sessions(u32::MAX, None));
+    let (time, report) = (start.elapsed(), report.unwrap());
+    assert!(report.complete);
+    let memory = peak_memory() - before;
+    println!("{} {memory} {}", time.as_nanos(), report.deleted);
+}
+
+/// Kibibytes.
+fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.unwrap()
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .unwrap()
+}

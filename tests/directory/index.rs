@@ -1,0 +1,139 @@
+//! The index of sessions by user.
+
+use std::fs;
+use std::path::PathBuf;
+
+use session3::store::directory::Finding;
+use session3::store::{SessionId, SessionState, SessionStore};
+
+use super::Fixture;
+use crate::support::{block_on, files, id, state};
+
+/// SHA-256 of `alice`.
+const ALICE: &str = "2bd806c97f0e00af1a1fc3328fa763a9269723c8db8fac4f93af71db186d6e90";
+
+fn alices() -> SessionState {
+    SessionState {
+        user: Some("alice".into()),
+        expires: u64::MAX,
+        ..state("a")
+    }
+}
+
+impl Fixture {
+    /// With a session of alice's.
+    fn of_alice() -> Self {
+        let fixture = Self::new();
+        block_on(fixture.store.create_session(&id(1), &alices())).unwrap();
+        fixture
+    }
+
+    fn entry(&self, id: &SessionId) -> PathBuf {
+        let (prefix, rest) = ALICE.split_at(3);
+        let name = format!("users/{prefix}/{rest}.{id}");
+        self.directory.path().join(name)
+    }
+
+    fn of_user(&self, user: &str) -> Vec<SessionId> {
+        block_on(self.store.sessions_of_user(user)).unwrap()
+    }
+
+    fn check(&self, repair: bool) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        block_on(
+            self.store
+                .check(repair, |finding| findings.push(finding), |_| ()),
+        )
+        .unwrap();
+        findings
+    }
+}
+
+#[test]
+fn an_entry_is_an_empty_file_named_after_the_hash_of_the_user() {
+    let fixture = Fixture::of_alice();
+    assert_eq!(fs::read(fixture.entry(&id(1))).unwrap(), b"");
+    for file in files(fixture.directory.path()) {
+        assert!(!file.to_string_lossy().contains("alice"), "{file:?}");
+    }
+}
+
+#[test]
+fn nothing_is_left_of_the_user_after_a_change_or_a_delete() {
+    let fixture = Fixture::of_alice();
+    fixture.save("b", 1).unwrap();
+    assert!(!fixture.entry(&id(1)).exists());
+    block_on(fixture.store.save_session(&id(1), &alices(), 2)).unwrap();
+    assert!(fixture.entry(&id(1)).exists());
+    assert_eq!(fixture.delete(), Ok(true));
+    assert_eq!(files(fixture.directory.path()), [] as [PathBuf; 0]);
+}
+
+/// As a change that was cut short leaves them.
+#[test]
+fn surplus_entries_are_left_out_and_removed() {
+    for remove in ["sweep", "check"] {
+        let fixture = Fixture::of_alice();
+        fixture.store_of_nobody(2);
+        let surplus = [fixture.entry(&id(2)), fixture.entry(&id(3))];
+        for entry in &surplus {
+            fs::write(entry, "").unwrap();
+        }
+        assert_eq!(fixture.of_user("alice"), [id(1)]);
+        assert_eq!(fixture.check(false).len(), 2);
+        assert!(
+            surplus.iter().all(|entry| entry.exists()),
+            "a look changes nothing"
+        );
+        match remove {
+            "sweep" => drop(block_on(fixture.store.delete_old_sessions(u32::MAX, None)).unwrap()),
+            _ => assert_eq!(fixture.check(true).len(), 2),
+        }
+        assert!(!surplus.iter().any(|entry| entry.exists()), "{remove}");
+        assert_eq!(fixture.of_user("alice"), [id(1)]);
+        assert_eq!(fixture.check(false), []);
+    }
+}
+
+#[test]
+fn an_entry_that_is_missing_is_found_and_put_back() {
+    let fixture = Fixture::of_alice();
+    fs::remove_file(fixture.entry(&id(1))).unwrap();
+    assert_eq!(fixture.check(false), [Finding::Missing(id(1))]);
+    assert_eq!(fixture.of_user("alice"), []);
+    assert_eq!(fixture.check(true), [Finding::Missing(id(1))]);
+    assert_eq!(fixture.of_user("alice"), [id(1)]);
+    assert_eq!(fixture.check(false), []);
+}
+
+#[test]
+fn a_check_names_what_is_damaged_foreign_or_left_over() {
+    let fixture = Fixture::of_alice();
+    fixture.store_of_nobody(2);
+    fs::write(fixture.path(&id(3)), "").unwrap();
+    fs::write(fixture.path(&id(2)), "nonsense".repeat(100)).unwrap();
+    fs::write(fixture.directory.path().join("notes.txt"), "").unwrap();
+    fs::write(fixture.directory.path().join("users/2bd/x"), "").unwrap();
+    fs::write(fixture.directory.path().join("users/2BD"), "").unwrap();
+    let findings = fixture.check(true);
+    let has = |wanted: &dyn Fn(&Finding) -> bool| findings.iter().any(wanted);
+    assert!(has(
+        &|f| matches!(f, Finding::Damaged(damaged, _) if *damaged == id(2))
+    ));
+    assert!(has(&|f| *f == Finding::Leftover(id(3))));
+    assert!(has(&|f| *f == Finding::Foreign("notes.txt".into())));
+    assert!(has(&|f| *f == Finding::Foreign("users/2bd/x".into())));
+    assert!(has(&|f| *f == Finding::Foreign("users/2BD".into())));
+    assert_eq!(findings.len(), 5, "{findings:?}");
+    assert!(fixture.path(&id(2)).exists() && fixture.path(&id(3)).exists());
+}
+
+impl Fixture {
+    fn store_of_nobody(&self, number: u128) {
+        let nobodys = SessionState {
+            user: None,
+            ..alices()
+        };
+        block_on(self.store.create_session(&id(number), &nobodys)).unwrap();
+    }
+}

@@ -1,0 +1,193 @@
+//! Files that are kept open, and what is flushed: by the system calls.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use session3::store::directory::{Call, Durability, Options, Watch};
+use session3::store::{DirectoryStore, SessionState, SessionStore};
+
+use super::Fixture;
+use crate::support::{block_on, id, state};
+
+/// Writes down the name of every call.
+#[derive(Default)]
+struct Calls(Mutex<Vec<&'static str>>);
+
+impl Watch for Calls {
+    fn before(&self, call: Call) -> io::Result<usize> {
+        self.0.lock().unwrap().push(match call {
+            Call::Open(_) => "open",
+            Call::Create(_) => "create",
+            Call::Stat(_) => "stat",
+            Call::Lock(_) => "lock",
+            Call::Read(_) => "read",
+            Call::Write { .. } => "write",
+            Call::Flush(_) => "flush",
+            Call::Unlink(_) => "unlink",
+            Call::MakeDirectory(_) => "mkdir",
+            Call::List(_) => "list",
+            Call::FlushDirectory(_) => "flush directory",
+        });
+        Ok(usize::MAX)
+    }
+}
+
+/// A store whose calls are written down.
+fn watched(directory: &Path, options: Options) -> (DirectoryStore, Arc<Calls>) {
+    let calls = Arc::new(Calls::default());
+    let store = DirectoryStore::open(directory, options.watch(calls.clone())).unwrap();
+    (store, calls)
+}
+
+impl Calls {
+    /// Since the last time.
+    fn take(&self) -> Vec<&'static str> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+/// How many files of a directory this process has open.
+fn open_files(directory: &Path) -> usize {
+    let open = fs::read_dir("/proc/self/fd").unwrap();
+    let links = open.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+    let is_record = |link: &std::path::PathBuf| {
+        link.starts_with(directory) && link.parent() != directory.parent() && link != directory
+    };
+    links.filter(is_record).count()
+}
+
+#[test]
+fn a_session_in_use_costs_no_opening() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, calls) = watched(directory.path(), Options::default());
+    block_on(async {
+        store.create_session(&id(1), &state("a")).await.unwrap();
+        calls.take();
+        store.load_session(&id(1)).await.unwrap();
+        assert_eq!(calls.take(), ["stat", "read"]);
+        store.save_session(&id(1), &state("b"), 1).await.unwrap();
+        assert_eq!(calls.take(), ["stat", "lock", "read", "write"]);
+        let (cold, calls) = watched(directory.path(), Options::default());
+        cold.load_session(&id(1)).await.unwrap();
+        assert_eq!(calls.take(), ["open", "stat", "read"]);
+        cold.load_session(&id(1)).await.unwrap();
+        assert_eq!(calls.take(), ["stat", "read"]);
+    });
+}
+
+#[test]
+fn no_more_files_are_kept_open_than_allowed() {
+    let directory = tempfile::tempdir().unwrap();
+    for most in [0, 10] {
+        let options = Options::default().max_kept_files(most);
+        let store = DirectoryStore::open(directory.path(), options).unwrap();
+        block_on(async {
+            for number in 0..100 {
+                let _ = store.create_session(&id(number), &state("a")).await;
+                store.load_session(&id(number)).await.unwrap();
+            }
+        });
+        let open = open_files(directory.path());
+        assert!(open <= most, "{open} of {most}");
+        assert_eq!(open > 0, most > 0);
+        drop(store);
+        assert_eq!(open_files(directory.path()), 0);
+    }
+}
+
+#[test]
+fn what_another_handle_deleted_is_gone_though_its_file_is_kept_open() {
+    let fixture = Fixture::with_session(0);
+    let other = super::open(fixture.directory.path());
+    assert_eq!(block_on(other.delete_session(&id(1))), Ok(true));
+    assert_eq!(fixture.load(), Ok(None));
+    // And made again: another file.
+    block_on(other.create_session(&id(1), &state("again"))).unwrap();
+    assert_eq!(fixture.data(), "again");
+}
+
+#[test]
+fn a_file_that_was_removed_or_replaced_by_hand_is_not_the_one_kept_open() {
+    let fixture = Fixture::with_session(0);
+    let path = fixture.path(&id(1));
+    let backup = fixture.directory.path().join("backup");
+    fs::copy(&path, &backup).unwrap();
+    fixture.save("new", 1).unwrap();
+    fs::remove_file(&path).unwrap();
+    assert_eq!(fixture.load(), Ok(None));
+    fs::rename(&backup, &path).unwrap();
+    assert_eq!(fixture.data(), "1");
+    // With a hard link to it, only its tombstone tells.
+    let link = fixture.directory.path().join("link");
+    fs::hard_link(&path, &link).unwrap();
+    let other = super::open(fixture.directory.path());
+    assert_eq!(block_on(other.delete_session(&id(1))), Ok(true));
+    block_on(other.create_session(&id(1), &state("again"))).unwrap();
+    assert_eq!(fixture.data(), "again");
+}
+
+#[test]
+fn process_flushes_nothing_and_disk_before_it_answers() {
+    let users = SessionState {
+        user: Some("alice".into()),
+        ..state("a")
+    };
+    for durability in [Durability::Process, Durability::Disk] {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, calls) = watched(directory.path(), Options::default().durability(durability));
+        let check = |last: &[&str]| {
+            let calls = calls.take();
+            let flushes = calls
+                .iter()
+                .filter(|call| call.starts_with("flush"))
+                .count();
+            match durability {
+                Durability::Process => assert_eq!(flushes, 0, "{calls:?}"),
+                Durability::Disk => assert!(calls.ends_with(last), "{calls:?}"),
+            }
+        };
+        block_on(async {
+            store.create_session(&id(1), &state("a")).await.unwrap();
+            check(&[
+                "flush",
+                "write",
+                "flush",
+                "flush directory",
+                "flush directory",
+                "write",
+            ]);
+            store.save_session(&id(1), &state("b"), 1).await.unwrap();
+            check(&["read", "write", "flush", "write"]);
+            store.save_session(&id(1), &users, 2).await.unwrap();
+            // The entry of the index first.
+            check(&["flush directory", "write", "flush", "write"]);
+            store.touch_session(&id(1), 5, 3).await.unwrap();
+            check(&["read", "write", "flush"]);
+            store.delete_session(&id(1)).await.unwrap();
+            check(&["write", "flush", "unlink", "unlink", "flush directory"]);
+        });
+    }
+}
+
+/// What the other mode wrote is brought to the medium before its other slot is
+/// overwritten.
+#[test]
+fn disk_trusts_only_what_was_flushed() {
+    let directory = tempfile::tempdir().unwrap();
+    let process = DirectoryStore::open(directory.path(), Options::default()).unwrap();
+    let options = Options::default().durability(Durability::Disk);
+    let (disk, calls) = watched(directory.path(), options);
+    block_on(async {
+        process.create_session(&id(1), &state("a")).await.unwrap();
+        disk.save_session(&id(1), &state("b"), 1).await.unwrap();
+        let foreign = ["flush directory", "write", "write", "flush", "write"];
+        assert!(calls.take().ends_with(&foreign));
+        disk.save_session(&id(1), &state("c"), 2).await.unwrap();
+        assert!(calls.take().ends_with(&["read", "write", "flush", "write"]));
+        process.save_session(&id(1), &state("d"), 3).await.unwrap();
+        disk.save_session(&id(1), &state("e"), 4).await.unwrap();
+        assert!(calls.take().ends_with(&foreign));
+    });
+}

@@ -1,0 +1,52 @@
+//! How long and by which seed the tortures run.
+
+use std::env;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use crate::random::Random;
+
+/// What the environment asks for.
+pub struct Plan {
+    is_long: bool,
+    seed: u64,
+}
+
+impl Plan {
+    /// By `TORTURE` and `TORTURE_SEED`; a new seed each time without.
+    pub fn from_environment() -> Self {
+        let is_long = match env::var("TORTURE").as_deref() {
+            Ok("long") => true,
+            Ok("short") | Err(_) => false,
+            Ok(other) => panic!("TORTURE is {other}: say short or long"),
+        };
+        let seed = match env::var("TORTURE_SEED") {
+            Ok(seed) => seed.parse().expect("TORTURE_SEED is a number"),
+            Err(_) => RandomState::new().hash_one(0),
+        };
+        Self { is_long, seed }
+    }
+
+    /// The choices of one torture.
+    pub fn random(&self) -> Random {
+        Random::new(self.seed)
+    }
+
+    /// How long one configuration of processes works.
+    pub fn duration(&self) -> Duration {
+        Duration::from_millis(if self.is_long { 10_000 } else { 2500 })
+    }
+
+    /// How many processes are killed for each durability.
+    pub fn kills(&self) -> u64 {
+        if self.is_long { 1000 } else { 100 }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let length = if self.is_long { "long" } else { "short" };
+        write!(f, "TORTURE={length} TORTURE_SEED={}", self.seed)
+    }
+}

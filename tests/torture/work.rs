@@ -1,0 +1,301 @@
+//! What processes do that share sessions: adding, loading, sweeping.
+//!
+//! Sessions with an even number keep their user; those with an odd one get
+//! another with most saves.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::time::Duration;
+
+use session3::store::{DirectoryStore, SessionId, SessionState, SessionStore, StoreError};
+
+use crate::child::{BEFORE, Job, LATER, MINUTES, Role, say};
+use crate::content::Content;
+use crate::ledger::Ledger;
+use crate::random::Random;
+use crate::tally::Tally;
+
+/// What must not be.
+pub const FAULTS: [&str; 8] = [
+    "torn",
+    "foreign",
+    "stale",
+    "older",
+    "corrupt",
+    "destroyed",
+    "unlisted",
+    "failed",
+];
+const USERS: u64 = 5;
+const SHOWN_FAULTS: u64 = 3;
+
+/// The ID of a session by its number, spread over the subdirectories.
+pub fn id(number: u64) -> SessionId {
+    let spread = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+    SessionId::from(u128::from(number + 1).wrapping_mul(spread))
+}
+
+/// One of a few users.
+pub fn user(number: u64) -> String {
+    format!("user {}", number % USERS)
+}
+
+/// At every instant, the index has to name these sessions.
+fn keeps_user(number: u64) -> bool {
+    number.is_multiple_of(2)
+}
+
+struct Worker {
+    store: DirectoryStore,
+    ledger: Ledger,
+    sessions: u64,
+    random: Random,
+    tally: Tally,
+    faults: u64,
+}
+
+/// Works until the time is over; what it did.
+pub async fn work(role: Role, job: &Job) -> Tally {
+    let mut worker = Worker {
+        store: job.open(),
+        ledger: job.ledger(),
+        sessions: job.sessions,
+        random: Random::new(job.seed),
+        tally: Tally::default(),
+        faults: 0,
+    };
+    let has_time = job.clock();
+    while has_time() {
+        match role {
+            Role::Write => worker.write().await,
+            Role::Read => worker.read().await,
+            Role::Sweep => worker.sweep().await,
+            _ => worker.visit().await,
+        }
+    }
+    worker.tally
+}
+
+/// The sessions that processes share, at version 1 with nothing added.
+pub async fn create(store: &DirectoryStore, sessions: u64) {
+    for number in 0..sessions {
+        let content = Content {
+            session: id(number),
+            version: 1,
+            number: 0,
+            length: 100,
+        };
+        let state = SessionState {
+            user: Some(user(number)),
+            expires: LATER,
+            data: content.bytes(),
+        };
+        store.create_session(&id(number), &state).await.unwrap();
+    }
+}
+
+impl Worker {
+    async fn write(&mut self) {
+        let number = self.random.below(self.sessions);
+        if self.random.below(16) == 0 {
+            self.touch(number).await;
+        }
+        while !self.add(number).await {}
+    }
+
+    /// One more in a session; false when somebody else was faster.
+    async fn add(&mut self, number: u64) -> bool {
+        let Some(before) = self.load(number).await else {
+            return true;
+        };
+        let version = before.version + 1;
+        let content = Content {
+            version,
+            number: before.number + 1,
+            // Growth all the time, and not only in the beginning.
+            length: self.random.length().min(100 + 300 * version),
+            ..before
+        };
+        let state = SessionState {
+            user: Some(self.next_user(number)),
+            expires: LATER,
+            data: content.bytes(),
+        };
+        self.ledger.begin(number);
+        let id = id(number);
+        match self.store.save_session(&id, &state, before.version).await {
+            Ok(saved) if saved == version => {
+                self.ledger.finish(number, version);
+                return true;
+            }
+            Ok(other) => self.fault("failed", format!("{version} became {other}")),
+            Err(StoreError::Conflict(now)) if now > before.version => {
+                self.tally.count("conflicts");
+            }
+            Err(error) => self.refused(number, &error),
+        }
+        self.ledger.abandon(number);
+        false
+    }
+
+    fn next_user(&mut self, number: u64) -> String {
+        if keeps_user(number) {
+            return user(number);
+        }
+        user(self.random.below(USERS))
+    }
+
+    async fn touch(&mut self, number: u64) {
+        let Some(before) = self.load(number).await else {
+            return;
+        };
+        let expires = LATER + self.random.below(1000);
+        let id = id(number);
+        match self.store.touch_session(&id, expires, before.version).await {
+            Ok(()) => self.tally.count("touches"),
+            Err(StoreError::Conflict(now)) if now > before.version => {}
+            Err(error) => self.refused(number, &error),
+        }
+    }
+
+    async fn read(&mut self) {
+        match self.random.below(500) {
+            0 => self.walk().await,
+            1 => self.list().await,
+            _ => {
+                let number = self.random.below(self.sessions);
+                self.load(number).await;
+            }
+        }
+    }
+
+    async fn load(&mut self, number: u64) -> Option<Content> {
+        let latest = self.ledger.latest(number);
+        let session = match self.store.load_session(&id(number)).await {
+            Ok(Some(session)) => session,
+            Ok(None) => {
+                self.fault("destroyed", number);
+                return None;
+            }
+            Err(error) => {
+                self.refused(number, &error);
+                return None;
+            }
+        };
+        self.tally.count("loads");
+        let content = match Content::read(&session) {
+            Ok(content) => content,
+            Err(fault) => {
+                self.fault(fault, number);
+                return None;
+            }
+        };
+        if content.version < latest {
+            let details = format!("{} after {latest} of session {number}", content.version);
+            self.fault("older", details);
+        }
+        if keeps_user(number) && session.state.user != Some(user(number)) {
+            self.fault("foreign", format!("{:?}", session.state.user));
+        }
+        self.ledger.saw(number, content.version);
+        Some(content)
+    }
+
+    /// Said at once, since this process may be killed.
+    fn fault(&mut self, what: &str, details: impl fmt::Display) {
+        self.faults += 1;
+        if self.faults <= SHOWN_FAULTS {
+            eprintln!("{what}: {details}");
+        }
+        say(&format!("1 !{what}"));
+    }
+
+    fn refused(&mut self, number: u64, error: &StoreError) {
+        match error {
+            // It may be so, and says so.
+            StoreError::Busy => self.tally.count("busy"),
+            StoreError::Corrupt(how) => self.fault("corrupt", format!("{number}: {how}")),
+            StoreError::Absent => self.fault("destroyed", number),
+            error => self.fault("failed", error),
+        }
+    }
+
+    /// Each of the sessions is seen exactly once.
+    async fn walk(&mut self) {
+        let (mut seen, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = self.store.iter_sessions(cursor.as_deref(), 10).await;
+            let page = match page {
+                Ok(page) => page,
+                Err(error) => return self.refused(0, &error),
+            };
+            for (_, how) in page.damaged {
+                self.fault("corrupt", how);
+            }
+            seen.extend(page.sessions.into_iter().map(|session| session.id));
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        let ours: HashSet<_> = (0..self.sessions).map(id).collect();
+        let seen: Vec<_> = seen.into_iter().filter(|id| ours.contains(id)).collect();
+        let once: HashSet<_> = seen.iter().collect();
+        if once.len() != ours.len() || seen.len() != ours.len() {
+            let details = format!("{} of {}, {} times", once.len(), ours.len(), seen.len());
+            self.fault("unlisted", details);
+        }
+        self.tally.count("walks");
+    }
+
+    /// A user has the sessions that were always this user's.
+    async fn list(&mut self) {
+        let name = user(self.random.below(USERS));
+        let listed = match self.store.sessions_of_user(&name).await {
+            Ok(listed) => listed,
+            Err(error) => return self.refused(0, &error),
+        };
+        for number in (0..self.sessions).filter(|number| keeps_user(*number)) {
+            let is_listed = listed.contains(&id(number));
+            if is_listed != (user(number) == name) {
+                let fault = if is_listed { "foreign" } else { "unlisted" };
+                self.fault(fault, format!("{number} of {name}"));
+            }
+        }
+        self.tally.count("lists");
+    }
+
+    async fn sweep(&mut self) {
+        let limit = Duration::from_millis(self.random.below(20));
+        match self.store.delete_old_sessions(MINUTES, Some(limit)).await {
+            Ok(report) => self.tally.add("swept", report.deleted),
+            Err(error) => self.fault("failed", error),
+        }
+    }
+
+    /// A session that has expired already, for the sweep.
+    async fn visit(&mut self) {
+        let content = Content {
+            session: u128::from(self.random.number())
+                .wrapping_mul(u128::MAX / 5)
+                .into(),
+            version: 1,
+            number: 0,
+            length: self.random.length(),
+        };
+        let state = SessionState {
+            user: Some("visitor".into()),
+            expires: BEFORE,
+            data: content.bytes(),
+        };
+        match self.store.create_session(&content.session, &state).await {
+            Ok(_) => self.tally.count("visits"),
+            Err(error) => self.fault("failed", error),
+        }
+        if self.random.below(4) == 0
+            && let Err(error) = self.store.delete_session(&content.session).await
+        {
+            self.fault("failed", error);
+        }
+    }
+}
