@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use hyper::{Request, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -69,7 +68,7 @@ impl Application {
     /// response's head, and ends with its `place` among the requests.
     pub async fn run(
         &self,
-        request: Request<Incoming>,
+        request: Request<LimitedBody>,
         sessions: SessionsCtx,
         options: &ServeOptions,
         place: OwnedSemaphorePermit,
@@ -84,11 +83,10 @@ impl Application {
             true => Scheme::Https,
             false => Scheme::Http,
         };
-        let (parts, body) = request.into_parts();
-        let (body, is_too_long) = LimitedBody::new(body, options.max_body);
+        let is_too_long = request.body().is_too_long();
         let (sender, receiver) = oneshot::channel();
         let mut http = store.data_mut().http();
-        let request = http.new_incoming_request(scheme, Request::from_parts(parts, body))?;
+        let request = http.new_incoming_request(scheme, request)?;
         let out = http.new_response_outparam(sender)?;
         let pre = self.pre.clone();
         let task = tokio::spawn(async move {

@@ -5,34 +5,75 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
+use http_body_util::BodyExt;
+use hyper::Request;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::header::EXPECT;
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 use wasmtime_wasi_http::Error;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 /// What the task of a request comes to.
 pub type Ended = Result<wasmtime::Result<()>, Elapsed>;
 
+/// How long the rest of a body that nobody wants is read.
+const DRAIN_TIME: Duration = Duration::from_secs(2);
+
 /// A request's body that fails when it gets too long.
 pub struct LimitedBody {
-    body: Incoming,
+    /// `None` only once it is dropped.
+    body: Option<Incoming>,
     /// Bytes that may still come.
     left: u64,
     is_too_long: Arc<AtomicBool>,
+    /// Whether the client sends it without waiting until it is asked for.
+    is_coming: bool,
 }
 
 impl LimitedBody {
-    /// A body, and what tells whether it became too long.
-    pub fn new(body: Incoming, max: u64) -> (Self, Arc<AtomicBool>) {
-        let is_too_long = Arc::new(AtomicBool::new(false));
-        let body = Self {
-            body,
+    /// The same request, whose body may have so many bytes.
+    pub fn limit(request: Request<Incoming>, max: u64) -> Request<Self> {
+        let is_coming = !request.headers().contains_key(EXPECT);
+        request.map(|body| Self {
+            body: Some(body),
             left: max,
-            is_too_long: is_too_long.clone(),
+            is_too_long: Arc::default(),
+            is_coming,
+        })
+    }
+
+    /// Whether it will be too long, when the client said its length.
+    pub fn will_be_too_long(&self) -> bool {
+        self.size_hint().lower() > self.left
+    }
+
+    /// Tells, also later, whether it became too long.
+    pub fn is_too_long(&self) -> Arc<AtomicBool> {
+        self.is_too_long.clone()
+    }
+}
+
+impl Drop for LimitedBody {
+    /// Reads on for a while: a connection that is closed while the client still
+    /// sends is reset, and the response lost with it (RFC 9112 §9.6).
+    fn drop(&mut self) {
+        let Some(mut body) = self.body.take() else {
+            return;
         };
-        (body, is_too_long)
+        if body.is_end_stream() || !self.is_coming {
+            return;
+        }
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        runtime.spawn(timeout(DRAIN_TIME, async move {
+            while let Some(Ok(_)) = body.frame().await {}
+        }));
     }
 }
 
@@ -47,7 +88,11 @@ impl Body for LimitedBody {
         if self.is_too_long.load(Ordering::Relaxed) {
             return Poll::Ready(None);
         }
-        let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(context)?) else {
+        self.is_coming = true;
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        let Some(frame) = ready!(Pin::new(body).poll_frame(context)?) else {
             return Poll::Ready(None);
         };
         let length = frame.data_ref().map_or(0, |data| data.len() as u64);
@@ -60,11 +105,11 @@ impl Body for LimitedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map(Body::size_hint).unwrap_or_default()
     }
 }
 

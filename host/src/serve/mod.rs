@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Bytes, Incoming};
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{HOST, HeaderValue, RETRY_AFTER};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -29,6 +29,7 @@ use crate::linker::SessionsCtx;
 use crate::text::escaped;
 
 use application::{Application, Failure};
+use body::LimitedBody;
 pub use options::ServeOptions;
 
 /// How long a client may take to send a request's header.
@@ -151,6 +152,7 @@ impl Shared {
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response<HyperOutgoingBody> {
+        let request = LimitedBody::limit(request, self.options.max_body);
         // wasi:http cannot say it otherwise (RFC 9112 §3.2).
         if request.uri().authority().is_none() && !request.headers().contains_key(HOST) {
             return answer(StatusCode::BAD_REQUEST, "The request names no host.\n");
@@ -163,9 +165,9 @@ impl Shared {
 
     async fn run(
         &self,
-        request: Request<Incoming>,
+        request: Request<LimitedBody>,
     ) -> Result<Response<HyperOutgoingBody>, Failure> {
-        if request.body().size_hint().lower() > self.options.max_body {
+        if request.body().will_be_too_long() {
             return Err(Failure::BodyTooLong);
         }
         let place = self.places.clone().try_acquire_owned();
