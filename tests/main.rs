@@ -20,6 +20,7 @@ mod hosts;
 mod http;
 mod metrics;
 mod operators;
+mod policy;
 mod powercut;
 mod processes;
 mod program;

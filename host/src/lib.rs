@@ -42,6 +42,7 @@ mod linker;
 pub mod manager;
 pub mod metrics;
 mod mutex;
+pub mod policy;
 mod serve;
 pub mod store;
 pub mod text;

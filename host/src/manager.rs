@@ -83,9 +83,20 @@ impl SessionManager {
         sessions: SessionsCtx,
         change: impl FnOnce(&mut Config),
     ) -> Result<Self, SessionError> {
-        let pool = Pool::of(MANAGER).map_err(failed)?;
+        Self::of(MANAGER, cache, sessions, change).await
+    }
+
+    /// The same with this manager component, which has an operator's
+    /// [policy](crate::policy) in it, say.
+    pub async fn of(
+        manager: &[u8],
+        cache: Option<&Path>,
+        sessions: SessionsCtx,
+        change: impl FnOnce(&mut Config),
+    ) -> Result<Self, SessionError> {
+        let pool = Pool::of(manager).map_err(failed)?;
         let engine = engine(&pool.max_instances(MAX_INSTANCES), cache).map_err(failed)?;
-        let pre = link(&engine).map_err(failed)?;
+        let pre = link(&engine, manager).map_err(failed)?;
         let mut store = new_store(&pre, &sessions);
         let component = pre.instantiate_async(&mut store).await.map_err(failed)?;
         let guest = component.session3_sessions_manager();
@@ -160,8 +171,8 @@ pub fn request_of(headers: &HeaderMap) -> Request {
     }
 }
 
-fn link(engine: &Engine) -> wasmtime::Result<SessionManagerPre<State>> {
-    let component = Component::new(engine, MANAGER)?;
+fn link(engine: &Engine, manager: &[u8]) -> wasmtime::Result<SessionManagerPre<State>> {
+    let component = Component::new(engine, manager)?;
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     add_to_linker(&mut linker)?;

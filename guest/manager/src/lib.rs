@@ -18,7 +18,9 @@ mod forms;
 mod imports;
 mod manager;
 mod messages;
+mod operator;
 mod own;
+mod policy;
 mod renewal;
 mod session;
 mod sorted;
@@ -39,6 +41,7 @@ use bindings::exports::session3::sessions::{
 use bindings::session3::sessions::{store, types::Value};
 use imports::ComponentImports;
 use manager::SessionManager;
+use operator::Operator;
 use session::Session;
 
 struct Component;
@@ -55,12 +58,19 @@ impl Guest for Component {
     type Session = RefCell<Session>;
 
     fn default_config() -> Config {
-        config::default_config()
+        // What cannot be read is refused where it matters: by `open`.
+        match Operator::of_host() {
+            Ok(Some(operator)) => operator.config,
+            _ => config::default_config(),
+        }
     }
 }
 
 impl GuestSessionManager for SessionManager {
     fn open(config: Config) -> Result<ManagerHandle, SessionError> {
+        if let Some(operator) = Operator::of_host()? {
+            operator.check(&config)?;
+        }
         Ok(ManagerHandle::new(Self::open(config)?))
     }
 

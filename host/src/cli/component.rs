@@ -7,9 +7,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
-use session3::components::{DEMO, MANAGER};
+use session3::components::DEMO;
 
 use super::output;
+use super::policy::Policy;
 
 /// Writes one of the built-in components, for use under another host
 #[derive(Args)]
@@ -18,6 +19,7 @@ use super::output;
     after_help = "\
 Examples:
   session3 component manager -o manager.wasm
+  session3 component manager --config policy.toml -o manager.wasm
   session3 component demo | wasm-tools component wit"
 )]
 pub struct Component {
@@ -27,6 +29,8 @@ pub struct Component {
     /// Writes it into this file, instead of to standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    policy: Policy,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -39,13 +43,17 @@ enum Name {
 
 impl Component {
     /// Writes it.
-    pub fn run(self) -> Result<ExitCode> {
+    pub async fn run(self) -> Result<ExitCode> {
+        ensure!(
+            matches!(self.name, Name::Manager) || !self.policy.is_given(),
+            "--config is for the manager: the others take no policy"
+        );
         let component = match self.name {
-            Name::Manager => MANAGER,
-            Name::Demo => DEMO,
+            Name::Manager => self.policy.manager().await?,
+            Name::Demo => DEMO.to_vec(),
         };
         if let Some(file) = &self.output {
-            fs::write(file, component)
+            fs::write(file, &component)
                 .with_context(|| format!("{}: cannot be written", file.display()))?;
             return Ok(ExitCode::SUCCESS);
         }
@@ -54,7 +62,7 @@ impl Component {
             "a component is nothing for a terminal: name a file with -o"
         );
         let mut output = output::output();
-        output.write_all(component)?;
+        output.write_all(&component)?;
         output.flush()?;
         Ok(ExitCode::SUCCESS)
     }

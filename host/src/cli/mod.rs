@@ -10,6 +10,7 @@ mod list;
 mod man;
 mod metrics;
 pub mod output;
+mod policy;
 mod progress;
 mod prune;
 mod serve;
@@ -71,7 +72,7 @@ impl Cli {
             Command::Prune(prune) => prune.run().await,
             Command::Check(check) => check.run().await,
             Command::Stats(stats) => stats.run().await,
-            Command::Component(component) => component.run(),
+            Command::Component(component) => component.run().await,
             Command::Wit(wit) => wit.run(),
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),

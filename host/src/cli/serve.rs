@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
-use session3::components::MANAGER;
 use session3::store::MemoryStore;
 use session3::text::escaped;
 use session3::{Composition, ServeOptions, Server, SessionsCtx};
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
 
+use super::policy::Policy;
 use super::serving::{Serving, one_line, stop_signal};
 
 /// Serves a web application that is a WebAssembly component
@@ -31,6 +32,7 @@ use super::serving::{Serving, one_line, stop_signal};
 Examples:
   session3 serve application.wasm --store /tmp/sessions
   session3 serve application.wasm --store /tmp/sessions --dir data::/data --env LANG
+  session3 serve application.wasm --store /tmp/sessions --config policy.toml
   session3 serve application.wasm --store-component store.wasm --dir /tmp/sessions::/sessions"
 )]
 pub struct Serve {
@@ -71,6 +73,8 @@ pub struct Serve {
     #[arg(long, value_name = "COUNT", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     max_instances: u32,
     #[command(flatten)]
+    policy: Policy,
+    #[command(flatten)]
     serving: Serving,
 }
 
@@ -100,7 +104,7 @@ impl Serve {
         self.check_stores()?;
         let serve = Arc::new(self);
         let listener = serve.serving.listen().await?;
-        let component = serve.component()?;
+        let component = serve.component().await?;
         let (sessions, options) = (serve.sessions()?, serve.options()?);
         let server = Server::new(&component, sessions, options)
             .map_err(one_line)
@@ -122,20 +126,28 @@ impl Serve {
     }
 
     /// What is served: the application, the manager, and maybe a store.
-    fn component(&self) -> Result<Vec<u8>> {
+    async fn component(&self) -> Result<Vec<u8>> {
         let application = read(&self.application)?;
+        let manager = self.policy.manager().await?;
         let store = self.store_component.as_deref().map(read).transpose()?;
         let mut composition =
-            Composition::new(&application, MANAGER).host_store(self.store.is_some());
+            Composition::new(&application, &manager).host_store(self.store.is_some());
         if let Some(store) = &store {
             composition = composition.store_component(store);
         }
         for grant in &self.grant {
             composition = composition.grant((*grant).into());
         }
-        composition
+        let component = composition
             .compose()
-            .with_context(|| self.application.display().to_string())
+            .with_context(|| self.application.display().to_string())?;
+        ensure!(
+            component != application || !self.policy.is_given(),
+            "{}: it does not import session3:sessions/manager, so --config has no effect on it: \
+             leave it out",
+            self.application.display()
+        );
+        Ok(component)
     }
 
     fn sessions(&self) -> Result<SessionsCtx> {
@@ -170,7 +182,7 @@ impl Serve {
         while hangup.recv().await.is_some() {
             let (serve, server) = (self.clone(), server.clone());
             let reloaded = spawn_blocking(move || {
-                let component = serve.component()?;
+                let component = Handle::current().block_on(serve.component())?;
                 server.replace(&component).map_err(one_line)
             });
             let name = escaped(&self.application.to_string_lossy());

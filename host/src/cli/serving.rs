@@ -135,7 +135,7 @@ pub fn stop_signal() -> Result<impl Future<Output = ()>> {
 }
 
 /// Where compiled code is kept; without a home, nowhere.
-fn cache_directory() -> Option<PathBuf> {
+pub fn cache_directory() -> Option<PathBuf> {
     let absolute = |name| {
         let path = PathBuf::from(env::var_os(name)?);
         path.is_absolute().then_some(path)

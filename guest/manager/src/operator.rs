@@ -1,0 +1,274 @@
+//! What the operator's policy says, which the host has written into [`PLACE`].
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use crate::bindings::exports::session3::sessions::manager::{
+    Config, CookieConfig, Policy, SameSite, SessionError,
+};
+use crate::policy::{LIMITED, MARKER, NUMBERS, ROOM, VERSION};
+
+const LENGTH: usize = MARKER.len() + ROOM;
+
+/// Kept, and atomic, so that the compiler does not take for constant what it
+/// sees here.
+#[used]
+static PLACE: [AtomicU8; LENGTH] = empty_place();
+
+const fn empty_place() -> [AtomicU8; LENGTH] {
+    let mut place = [const { AtomicU8::new(0) }; LENGTH];
+    let mut index = 0;
+    while index < MARKER.len() {
+        place[index] = AtomicU8::new(MARKER[index]);
+        index += 1;
+    }
+    place
+}
+
+/// What an operator says.
+pub struct Operator {
+    /// The greatest number for each of [`LIMITED`].
+    limits: [u32; LIMITED.len()],
+    /// What `default-config` returns.
+    pub config: Config,
+}
+
+impl Operator {
+    /// What the host has written; `None` when that is nothing, `invalid` when it
+    /// is not for this manager.
+    pub fn of_host() -> Result<Option<Self>, SessionError> {
+        let place = PLACE.iter().skip(MARKER.len());
+        let place: Vec<_> = place.map(|byte| byte.load(Ordering::Relaxed)).collect();
+        match place.split_first() {
+            None | Some((0, _)) => Ok(None),
+            Some((&VERSION, written)) => Self::read(&mut { written }).map(Some).ok_or_else(unknown),
+            Some(_) => Err(unknown()),
+        }
+    }
+
+    fn read(written: &mut &[u8]) -> Option<Self> {
+        let limits = numbers(written)?;
+        let numbers = numbers(written)?;
+        let [name, path, domain] = [text(written)?, text(written)?, text(written)?];
+        let domain = Some(domain).filter(|domain| !domain.is_empty());
+        let config = config(numbers, name, path, domain)?;
+        Some(Self { limits, config })
+    }
+
+    /// Refuses a configuration that is weaker than the operator wants.
+    pub fn check(&self, config: &Config) -> Result<(), SessionError> {
+        let weaknesses = weaknesses(config).into_iter();
+        let mut fields = weaknesses.zip(self.limits).zip(LIMITED);
+        match fields.find(|((weakness, limit), _)| weakness > limit) {
+            Some((_, field)) => Err(SessionError::Invalid(format!(
+                "{field}: weaker than the operator's policy requires"
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn unknown() -> SessionError {
+    let why = "the operator's policy is not for this manager: write it into this one anew";
+    SessionError::Invalid(why.into())
+}
+
+fn number(written: &mut &[u8]) -> Option<u32> {
+    let (number, rest) = written.split_first_chunk()?;
+    *written = rest;
+    Some(u32::from_le_bytes(*number))
+}
+
+fn numbers<const N: usize>(written: &mut &[u8]) -> Option<[u32; N]> {
+    let mut numbers = [0; N];
+    for place in &mut numbers {
+        *place = number(written)?;
+    }
+    Some(numbers)
+}
+
+fn text(written: &mut &[u8]) -> Option<String> {
+    let length = number(written)?.try_into().ok()?;
+    let (text, rest) = written.split_at_checked(length)?;
+    *written = rest;
+    Some(str::from_utf8(text).ok()?.to_owned())
+}
+
+fn config(
+    numbers: [u32; NUMBERS],
+    name: String,
+    path: String,
+    domain: Option<String>,
+) -> Option<Config> {
+    let [
+        secure,
+        http_only,
+        same_site,
+        partitioned,
+        max_age,
+        idle_timeout,
+        absolute_timeout,
+        first_use_timeout,
+        renew_after,
+        renew_grace,
+        touch_after,
+        max_sessions_per_user,
+        on_client_change,
+        on_damage,
+    ] = numbers;
+    let optional = |number| Some(number).filter(|number| *number != 0);
+    Some(Config {
+        cookie: CookieConfig {
+            name,
+            path,
+            domain,
+            secure: secure != 0,
+            http_only: http_only != 0,
+            same_site: *[SameSite::Strict, SameSite::Lax, SameSite::None]
+                .get(same_site as usize)?,
+            partitioned: partitioned != 0,
+            max_age: optional(max_age),
+        },
+        idle_timeout,
+        absolute_timeout,
+        first_use_timeout,
+        renew_after,
+        renew_grace,
+        touch_after,
+        max_sessions_per_user: optional(max_sessions_per_user),
+        on_client_change: policy(on_client_change)?,
+        on_damage: policy(on_damage)?,
+    })
+}
+
+fn policy(index: u32) -> Option<Policy> {
+    let policies = [Policy::Ignore, Policy::Report, Policy::End, Policy::Fail];
+    policies.get(index as usize).copied()
+}
+
+/// In the order of [`LIMITED`].
+fn weaknesses(config: &Config) -> [u32; LIMITED.len()] {
+    let cookie = &config.cookie;
+    [
+        u32::from(!cookie.secure),
+        u32::from(!cookie.http_only),
+        match cookie.same_site {
+            SameSite::Strict => 0,
+            SameSite::Lax => 1,
+            SameSite::None => 2,
+        },
+        u32::from(!cookie.partitioned),
+        cookie.max_age.unwrap_or(0),
+        config.idle_timeout,
+        config.absolute_timeout,
+        config.first_use_timeout,
+        match config.renew_after {
+            0 => u32::MAX,
+            seconds => seconds,
+        },
+        config.renew_grace,
+        config.max_sessions_per_user.unwrap_or(u32::MAX),
+        weakness(config.on_client_change),
+        weakness(config.on_damage),
+    ]
+}
+
+fn weakness(policy: Policy) -> u32 {
+    match policy {
+        Policy::End | Policy::Fail => 0,
+        Policy::Report => 1,
+        Policy::Ignore => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::default_config;
+
+    #[test]
+    fn without_a_policy_there_is_none() {
+        assert!(Operator::of_host().expect("nothing was written").is_none());
+    }
+
+    #[test]
+    fn what_is_cut_short_or_no_choice_is_not_read() {
+        let whole = [&[0; 4 * (LIMITED.len() + NUMBERS)][..], &[0; 12]].concat();
+        assert!(Operator::read(&mut &whole[..]).is_some());
+        for length in 0..whole.len() {
+            assert!(Operator::read(&mut &whole[..length]).is_none(), "{length}");
+        }
+        for (number, choices) in [(2, 3), (12, 4), (13, 4)] {
+            let mut wrong = whole.clone();
+            wrong[4 * (LIMITED.len() + number)] = choices;
+            assert!(Operator::read(&mut &wrong[..]).is_none(), "{number}");
+        }
+        let mut wrong = whole;
+        let length = wrong.len();
+        wrong[length - 1] = 1;
+        assert!(Operator::read(&mut &wrong[..]).is_none(), "a text's length");
+    }
+
+    /// Under limits that are exactly this configuration.
+    fn refusal(change: impl FnOnce(&mut Config)) -> Option<String> {
+        let mut config = default_config();
+        config.cookie.partitioned = true;
+        config.cookie.max_age = Some(60);
+        config.max_sessions_per_user = Some(3);
+        let operator = Operator {
+            limits: weaknesses(&config),
+            config: default_config(),
+        };
+        change(&mut config);
+        match operator.check(&config) {
+            Ok(()) => None,
+            Err(SessionError::Invalid(why)) => Some(why),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_as_strict_or_stricter_is_accepted() {
+        assert_eq!(refusal(|_| ()), None);
+        let stricter = |config: &mut Config| {
+            config.cookie.same_site = SameSite::Strict;
+            config.cookie.max_age = None;
+            config.idle_timeout = 1;
+            config.absolute_timeout = 1;
+            config.first_use_timeout = 1;
+            config.renew_after = 1;
+            config.renew_grace = 1;
+            config.max_sessions_per_user = Some(1);
+            config.on_client_change = Policy::End;
+            config.on_damage = Policy::Fail;
+        };
+        assert_eq!(refusal(stricter), None);
+    }
+
+    #[test]
+    fn nothing_that_is_required_can_be_weakened() {
+        type Change = fn(&mut Config);
+        let changes: &[(&str, Change)] = &[
+            ("cookie secure", |c| c.cookie.secure = false),
+            ("cookie http-only", |c| c.cookie.http_only = false),
+            ("cookie same-site", |c| c.cookie.same_site = SameSite::None),
+            ("cookie partitioned", |c| c.cookie.partitioned = false),
+            ("cookie max-age", |c| c.cookie.max_age = Some(61)),
+            ("idle-timeout", |c| c.idle_timeout += 1),
+            ("absolute-timeout", |c| c.absolute_timeout += 1),
+            ("first-use-timeout", |c| c.first_use_timeout += 1),
+            ("renew-after", |c| c.renew_after += 1),
+            ("renew-after", |c| c.renew_after = 0),
+            ("renew-grace", |c| c.renew_grace += 1),
+            ("max-sessions-per-user", |c| {
+                c.max_sessions_per_user = Some(4)
+            }),
+            ("max-sessions-per-user", |c| c.max_sessions_per_user = None),
+            ("on-client-change", |c| c.on_client_change = Policy::Ignore),
+            ("on-damage", |c| c.on_damage = Policy::Ignore),
+        ];
+        for (field, change) in changes {
+            let why = refusal(*change).unwrap_or_else(|| panic!("accepted: {field}"));
+            assert!(why.starts_with(field), "{why}");
+        }
+    }
+}
