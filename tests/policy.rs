@@ -91,7 +91,6 @@ fn an_application_cannot_weaken_what_is_required() {
     let server = place.serve(&[]);
     let page = Browser::new().get(&server, "keep");
     assert_eq!((page.status, page.set_cookie), (400, None));
-    assert!(page.text.contains("cookie secure: weaker"), "{}", page.text);
     drop(server);
     assert!(cookie(&place.serve(&["--secure-cookies"])).contains("; Secure"));
 }
