@@ -129,13 +129,13 @@ impl SessionPolicy {
         manager: &[u8],
         cache: Option<&Path>,
     ) -> Result<Vec<u8>, PolicyError> {
-        // Its own defaults, without the policy that it may have.
+        // With its own defaults, without the policy that it may have.
         let pristine = write(manager, &[0])?;
-        let config = self.resolve(default_config(&pristine, cache).await?);
+        // The manager itself says what is allowed, and then whether that is as
+        // strict as required: better now than to every request.
+        let config = open(&pristine, cache, |config| self.resolve(config)).await?;
         let written = write(manager, &self.encode(&config))?;
-        // The manager itself says whether its defaults are allowed: better now
-        // than to every request.
-        default_config(&written, cache).await?;
+        open(&written, cache, |config| config).await?;
         Ok(written)
     }
 
@@ -314,15 +314,20 @@ fn write(manager: &[u8], written: &[u8]) -> Result<Vec<u8>, PolicyError> {
     Ok(manager)
 }
 
-/// What the manager returns for its default, if it accepts that itself.
-async fn default_config(manager: &[u8], cache: Option<&Path>) -> Result<Config, PolicyError> {
+/// Opens the manager with its default configuration, as it is changed; which
+/// that is.
+async fn open(
+    manager: &[u8],
+    cache: Option<&Path>,
+    change: impl FnOnce(Config) -> Config,
+) -> Result<Config, PolicyError> {
     let sessions = SessionsCtx::new(Arc::new(MemoryStore::default()));
-    let mut default = None;
+    let mut changed = None;
     let opened = SessionManager::of(manager, cache, sessions, |config| {
-        default = Some(config.clone())
-    })
-    .await;
-    match (opened, default) {
+        *config = change(config.clone());
+        changed = Some(config.clone());
+    });
+    match (opened.await, changed) {
         (Ok(_), Some(config)) => Ok(config),
         (Err(SessionError::Invalid(why)), _) => Err(PolicyError::Refused(why)),
         (Err(error), _) => Err(PolicyError::Failed(error)),
@@ -419,7 +424,7 @@ mod tests {
     async fn written(text: &str) -> Result<Config, PolicyError> {
         let policy = SessionPolicy::from_toml(text)?;
         let manager = policy.write_into(MANAGER, None).await?;
-        default_config(&manager, None).await
+        open(&manager, None, |config| config).await
     }
 
     #[tokio::test]
@@ -469,9 +474,22 @@ mod tests {
             on_damage: Policy::Fail,
         };
         assert_eq!(config, format!("{expected:?}"));
-        let none = default_config(MANAGER, None).await.expect("the manager's");
+        let none = open(MANAGER, None, |config| config).await;
+        let none = none.expect("the manager's");
         let same = written("").await.expect("a policy");
         assert_eq!(format!("{same:?}"), format!("{none:?}"));
+    }
+
+    /// The place has 0 for what there is not.
+    #[tokio::test]
+    async fn nothing_is_not_written_0() {
+        for (policy, field) in [
+            ("cookie.max-age = 0", "cookie max-age"),
+            ("max-sessions-per-user = 0", "max-sessions-per-user"),
+        ] {
+            let why = written(policy).await.expect_err(policy).to_string();
+            assert!(why.starts_with(field), "{why}");
+        }
     }
 
     #[tokio::test]
