@@ -20,9 +20,10 @@ use wit_component::ComponentEncoder;
 const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Package and file name; `tests/` loads those of tests.
-const GUESTS: [(&str, &str); 6] = [
+const GUESTS: [(&str, &str); 7] = [
     ("session3-manager", "manager.wasm"),
     ("session3-demo", "demo.wasm"),
+    ("session3-store-filesystem", "store-filesystem.wasm"),
     ("session3-test-guest", "test-guest.wasm"),
     ("session3-test-relay", "test-relay.wasm"),
     ("session3-test-nosy", "test-nosy.wasm"),
@@ -42,6 +43,7 @@ fn build_guests() -> Result<()> {
         "Cargo.lock",
         "wit",
         "guest",
+        "host/src/store",
         "tests/guest",
         "tests/relay",
         "tests/nosy",

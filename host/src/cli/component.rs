@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
-use session3::components::{DEMO, MANAGER};
+use session3::components::{DEMO, MANAGER, STORE_FILESYSTEM};
 
 use super::output;
 
@@ -35,6 +35,8 @@ enum Name {
     Manager,
     /// The demo application, which imports it
     Demo,
+    /// A store for it in a directory that the host calls /sessions
+    StoreFilesystem,
 }
 
 impl Component {
@@ -43,6 +45,7 @@ impl Component {
         let component = match self.name {
             Name::Manager => MANAGER,
             Name::Demo => DEMO,
+            Name::StoreFilesystem => STORE_FILESYSTEM,
         };
         if let Some(file) = &self.output {
             fs::write(file, component)
