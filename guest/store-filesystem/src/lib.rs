@@ -37,7 +37,8 @@ fn directory() -> Result<Rc<Directory>, StoreError> {
     if let Some(directory) = DIRECTORY.with(|cell| cell.get().cloned()) {
         return Ok(directory);
     }
-    let directory = Rc::new(Directory::open()?);
+    let opened = Directory::open().inspect_err(log::closed);
+    let directory = Rc::new(opened?);
     Ok(DIRECTORY.with(|cell| cell.get_or_init(|| directory).clone()))
 }
 

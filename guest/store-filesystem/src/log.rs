@@ -17,6 +17,11 @@ pub fn left(id: &SessionId, what: &str, error: &StoreError) {
     ));
 }
 
+/// Says why there is no store at all, whatever the application makes of that.
+pub fn closed(error: &StoreError) {
+    say(format_args!("ERROR {error}"));
+}
+
 /// Says what the manager reports. Ordinary life is not worth a line, since every
 /// request has a part in it. The manager reports no token and no secret.
 pub fn report(event: &Event) {

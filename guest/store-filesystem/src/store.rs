@@ -8,7 +8,7 @@ mod error;
 mod id;
 #[path = "../../../host/src/store/paging.rs"]
 mod paging;
-#[expect(dead_code, reason = "the native store needs it")]
+#[allow(dead_code, reason = "the native store needs it")]
 #[path = "../../../host/src/store/types.rs"]
 mod types;
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
@@ -47,18 +47,23 @@ impl Component {
             Name::Demo => DEMO,
             Name::StoreFilesystem => STORE_FILESYSTEM,
         };
-        if let Some(file) = &self.output {
-            fs::write(file, component)
-                .with_context(|| format!("{}: cannot be written", file.display()))?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        ensure!(
-            !io::stdout().is_terminal(),
-            "a component is nothing for a terminal: name a file with -o"
-        );
-        let mut output = output::output();
-        output.write_all(component)?;
-        output.flush()?;
-        Ok(ExitCode::SUCCESS)
+        write(component, self.output.as_deref())
     }
+}
+
+/// Writes a component into a file, or to standard output.
+pub fn write(component: &[u8], file: Option<&Path>) -> Result<ExitCode> {
+    if let Some(file) = file {
+        fs::write(file, component)
+            .with_context(|| format!("{}: cannot be written", file.display()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    ensure!(
+        !io::stdout().is_terminal(),
+        "a component is nothing for a terminal: name a file with -o"
+    );
+    let mut output = output::output();
+    output.write_all(component)?;
+    output.flush()?;
+    Ok(ExitCode::SUCCESS)
 }

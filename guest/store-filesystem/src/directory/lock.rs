@@ -98,8 +98,8 @@ impl Lock {
             if let Some(lock) = Self::try_take(root, name, purpose)? {
                 return Ok(lock);
             }
-            if attempt % ATTEMPTS_PER_LOOK == 0 {
-                watch.look(root, name)?;
+            if attempt % ATTEMPTS_PER_LOOK == 0 && watch.look(root, name)? {
+                continue;
             }
             if !watch.is_over() && start.elapsed() >= timeout {
                 break;
@@ -221,22 +221,25 @@ impl Watch {
         self.times > 0
     }
 
-    fn look(&mut self, root: &Rc<Root>, name: &str) -> Result<(), StoreError> {
+    /// Whether the lock may be had now.
+    fn look(&mut self, root: &Rc<Root>, name: &str) -> Result<bool, StoreError> {
         let seen = last_of(root, name)?;
-        self.times = match &seen {
-            Some(found) if !found.is_over() => 0,
-            Some(_) if seen == self.seen => self.times + 1,
-            Some(_) => 1,
-            None => 0,
+        let is_over = seen.as_ref().is_some_and(Seen::is_over);
+        self.times = match is_over {
+            true if seen == self.seen => self.times + 1,
+            true => 1,
+            false => 0,
         };
         self.seen = seen;
-        if let Some(seen) = &self.seen
-            && self.times >= LOOKS
-        {
-            remove(root, seen)?;
-            *self = Self::default();
+        match &self.seen {
+            None => Ok(true),
+            Some(seen) if self.times >= LOOKS => {
+                remove(root, seen)?;
+                self.times = 0;
+                Ok(true)
+            }
+            Some(_) => Ok(false),
         }
-        Ok(())
     }
 }
 
@@ -244,10 +247,14 @@ impl Watch {
 pub fn sweep(root: &Rc<Root>, name: &str) -> Result<(), StoreError> {
     let (id, _) = name.split_once('.').unwrap_or_default();
     let is_ours = id.parse::<SessionId>().is_ok();
-    if is_ours && Seen::find(root, name)?.is_some_and(|seen| seen.is_over()) {
-        drop(Lock::take_now(root, name)?);
+    if !is_ours || !Seen::find(root, name)?.is_some_and(|seen| seen.is_over()) {
+        return Ok(());
     }
-    Ok(())
+    match Lock::take_now(root, name) {
+        // It is wanted.
+        Err(StoreError::Busy) => Ok(()),
+        taken => taken.map(drop),
+    }
 }
 
 /// What is in the way of removing what is in the way.

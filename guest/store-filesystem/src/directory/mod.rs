@@ -2,7 +2,6 @@
 //! `host/src/store/directory`, whose record, index and layout these are. The
 //! order of things is the same, too; only the locks differ.
 
-#[expect(dead_code, reason = "the native store needs it")]
 #[path = "../../../../host/src/store/directory/durability.rs"]
 mod durability;
 mod fs;

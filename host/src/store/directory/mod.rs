@@ -3,7 +3,9 @@
 //!
 //! `record` documents the bytes, `index` the sessions by user, `fs` is the only
 //! module that touches the operating system, and this one has the order of
-//! things.
+//! things. The store for other hosts, `guest/store-filesystem`, is built from the
+//! same `record`, `index`, `layout` and `position`; it must not have the directory
+//! at the same time, since it does not see these locks, nor this store its.
 //!
 //! - **The directory is a capability.** It is opened once; IDs are checked
 //!   before any access; records are opened without following links. Files are
