@@ -57,8 +57,9 @@ const GUESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/guests");
 /// A `session3 demo`, or `serve`, that runs until it is dropped.
 pub struct Demo {
     child: Child,
+    /// Where another program's standard error goes.
     log: Option<TempPath>,
-    /// What it said before that.
+    /// What it said before it answered.
     pub greeting: Vec<String>,
     /// Where it answers, with a slash at the end.
     pub url: String,

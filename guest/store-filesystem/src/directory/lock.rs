@@ -17,8 +17,8 @@
 //!   the file of the next holder. A `<name>~` that was left behind is removed
 //!   likewise, under `<name>~~`.
 //!
-//! What remains: a write that the host holds up, within the one call, until the
-//! lock's minute is over comes through beside the next holder's. Of several
+//! What remains: a call that changes a file, and that the host holds up until the
+//! lock's minute is over, comes through beside the next holder's. Of several
 //! processes, one can be stopped at just that place while the others go on, and
 //! machines have clocks of their own: so this store is not for several processes.
 
@@ -116,6 +116,8 @@ impl Lock {
         name: &str,
         purpose: Purpose,
     ) -> Result<Option<Self>, StoreError> {
+        // Before anybody can see it.
+        let start = Start::now();
         let path = path_of(name);
         let created = match root.open_file(&path, Open::New) {
             Err(failure) if failure.is_missing() => {
@@ -130,7 +132,7 @@ impl Lock {
             root: root.clone(),
             name: name.to_owned(),
             holder: format!("{:016x} {until}\n", random::get_random_u64()),
-            start: Start::now(),
+            start,
         };
         file.write_at(lock.holder.as_bytes(), 0)?;
         Ok(Some(lock))
@@ -271,10 +273,10 @@ fn last_of(root: &Root, name: &str) -> Result<Option<Seen>, StoreError> {
 
 /// Removes what its holder left behind, unless somebody else does.
 fn remove(root: &Rc<Root>, seen: &Seen) -> Result<(), StoreError> {
-    let Some(_guard) = Lock::try_take(root, &guard_of(&seen.name), Purpose::Change)? else {
+    let Some(guard) = Lock::try_take(root, &guard_of(&seen.name), Purpose::Change)? else {
         return Ok(());
     };
-    if Seen::find(root, &seen.name)?.as_ref() == Some(seen) {
+    if Seen::find(root, &seen.name)?.as_ref() == Some(seen) && guard.is_held() {
         root.unlink(&path_of(&seen.name))?;
     }
     Ok(())
