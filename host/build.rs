@@ -24,9 +24,10 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const FLAGS: &str = "--cfg sha2_backend_soft=\"compact\"";
 
 /// Package and file name; `tests/` loads those of tests.
-const GUESTS: [(&str, &str); 6] = [
+const GUESTS: [(&str, &str); 7] = [
     ("session3-manager", "manager.wasm"),
     ("session3-demo", "demo.wasm"),
+    ("session3-store-filesystem", "store-filesystem.wasm"),
     ("session3-test-guest", "test-guest.wasm"),
     ("session3-test-relay", "test-relay.wasm"),
     ("session3-test-nosy", "test-nosy.wasm"),
@@ -46,6 +47,7 @@ fn build_guests() -> Result<()> {
         "Cargo.lock",
         "wit",
         "guest",
+        "host/src/store",
         "tests/guest",
         "tests/relay",
         "tests/nosy",
