@@ -74,8 +74,10 @@ target/guests/%.wasm: $$(wildcard guest/$$*/* guest/$$*/*/src/*) \
 guest-tools:
 	@tools/install-packages python3-venv clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32
 
-# What the examples of other hosts run with.
-examples: target/examples/quixote/requirements.txt
+# The examples of other hosts, and what they run with.
+examples: components target/examples/quixote/requirements.txt
+	$(CARGO) build $(WORKSPACE) --examples
+
 target/examples/quixote/requirements.txt: examples/quixote/requirements.txt | guest-tools
 	python3 -m venv $(@D)/venv
 	$(@D)/venv/bin/pip install --quiet --disable-pip-version-check --requirement $<
