@@ -48,8 +48,8 @@ fuzz:
 	$(CARGO) fuzz run --sanitizer none operations fuzz/found/operations fuzz/corpus/operations \
 		-- $(FUZZING)
 
-# One table, in one run: the store, the bare system calls, other session stores.
-# Up to 100,000 sessions.
+# One table, in one run: the store, the bare system calls, other session stores,
+# and requests over HTTP; PART=web measures only these. Up to 100,000 sessions.
 bench: components peers
 	$(CARGO) bench --locked --workspace --all-features --bench store
 

@@ -20,12 +20,13 @@ use wit_component::ComponentEncoder;
 const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Package and file name; `tests/` loads those of tests.
-const GUESTS: [(&str, &str); 6] = [
+const GUESTS: [(&str, &str); 7] = [
     ("session3-manager", "manager.wasm"),
     ("session3-demo", "demo.wasm"),
     ("session3-test-guest", "test-guest.wasm"),
     ("session3-test-relay", "test-relay.wasm"),
     ("session3-test-nosy", "test-nosy.wasm"),
+    ("session3-test-plain", "test-plain.wasm"),
     ("session3-test-administration", "test-administration.wasm"),
 ];
 
@@ -45,6 +46,7 @@ fn build_guests() -> Result<()> {
         "tests/guest",
         "tests/relay",
         "tests/nosy",
+        "tests/plain",
         "tests/administration",
     ] {
         println!("cargo::rerun-if-changed=../{path}");
