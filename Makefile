@@ -52,8 +52,8 @@ fuzz:
 	$(CARGO) fuzz run --sanitizer none operations fuzz/found/operations fuzz/corpus/operations \
 		-- $(FUZZING)
 
-# One table, in one run: the store, the bare system calls, other session stores.
-# Up to 100,000 sessions.
+# One table, in one run: the store, the bare system calls, other session stores,
+# and requests over HTTP; PART=web measures only these. Up to 100,000 sessions.
 bench: components peers
 	$(CARGO) bench --locked --workspace --all-features --bench store
 
@@ -78,8 +78,10 @@ target/guests/%.wasm: $$(wildcard guest/$$*/* guest/$$*/*/src/*) \
 guest-tools:
 	@tools/install-packages python3-venv clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32
 
-# What the examples of other hosts run with.
-examples: target/examples/quixote/requirements.txt
+# The examples of other hosts, and what they run with.
+examples: components target/examples/quixote/requirements.txt
+	$(CARGO) build $(WORKSPACE) --examples
+
 target/examples/quixote/requirements.txt: examples/quixote/requirements.txt | guest-tools
 	python3 -m venv $(@D)/venv
 	$(@D)/venv/bin/pip install --quiet --disable-pip-version-check --requirement $<

@@ -31,6 +31,7 @@ const GUESTS: [(&str, &str); 7] = [
     ("session3-test-guest", "test-guest.wasm"),
     ("session3-test-relay", "test-relay.wasm"),
     ("session3-test-nosy", "test-nosy.wasm"),
+    ("session3-test-plain", "test-plain.wasm"),
     ("session3-test-administration", "test-administration.wasm"),
 ];
 
@@ -51,6 +52,7 @@ fn build_guests() -> Result<()> {
         "tests/guest",
         "tests/relay",
         "tests/nosy",
+        "tests/plain",
         "tests/administration",
     ] {
         println!("cargo::rerun-if-changed=../{path}");
