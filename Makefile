@@ -11,7 +11,7 @@ CARGO = cargo
 WORKSPACE = --release --locked --workspace --all-features
 BUILD = $(WORKSPACE) --all-targets
 
-.PHONY: demo test lint unit torture fuzz bench bench-scale components guests guest-tools examples browser peers
+.PHONY: demo test lint unit test-hosts wasmtime torture fuzz bench bench-scale components guests guest-tools examples browser peers
 
 # Runs the interactive demo; the last line it prints is the address to open.
 demo: components
@@ -28,6 +28,10 @@ lint: components
 unit: components guests examples browser
 	$(CARGO) test $(WORKSPACE) --lib --bins --tests
 	$(CARGO) test $(WORKSPACE) --doc
+
+# Hosts that take long to install: the stock wasmtime.
+test-hosts: components wasmtime
+	$(CARGO) test $(WORKSPACE) --test session3 -- --include-ignored stock::
 
 # What `unit` runs for about a minute, for longer: a thousand kills, power cuts,
 # failing system calls. Mounts file systems, which needs root.
@@ -48,8 +52,8 @@ fuzz:
 	$(CARGO) fuzz run --sanitizer none operations fuzz/found/operations fuzz/corpus/operations \
 		-- $(FUZZING)
 
-# One table, in one run: the store, the bare system calls, other session stores.
-# Up to 100,000 sessions.
+# One table, in one run: the store, the bare system calls, other session stores,
+# and requests over HTTP; PART=web measures only these. Up to 100,000 sessions.
 bench: components peers
 	$(CARGO) bench --locked --workspace --all-features --bench store
 
@@ -74,8 +78,10 @@ target/guests/%.wasm: $$(wildcard guest/$$*/* guest/$$*/*/src/*) \
 guest-tools:
 	@tools/install-packages python3-venv clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32
 
-# What the examples of other hosts run with.
-examples: target/examples/quixote/requirements.txt
+# The examples of other hosts, and what they run with.
+examples: components target/examples/quixote/requirements.txt
+	$(CARGO) build $(WORKSPACE) --examples
+
 target/examples/quixote/requirements.txt: examples/quixote/requirements.txt | guest-tools
 	python3 -m venv $(@D)/venv
 	$(@D)/venv/bin/pip install --quiet --disable-pip-version-check --requirement $<
@@ -84,6 +90,16 @@ target/examples/quixote/requirements.txt: examples/quixote/requirements.txt | gu
 # What the browser test drives.
 browser:
 	@tools/install-packages chromium chromium-driver
+
+# Another host, of the version that is built into this one, with what serving
+# takes: a quarter of an hour of one core.
+WASMTIME = 48.0.8
+wasmtime: target/tools/wasmtime-$(WASMTIME)
+target/tools/wasmtime-$(WASMTIME):
+	$(CARGO) install wasmtime-cli@$(WASMTIME) --locked --root target/tools \
+		--no-default-features \
+		--features run,serve,cranelift,component-model,component-model-async,pooling-allocator,cache
+	touch $@
 
 # What the benchmark compares with.
 peers:

@@ -24,12 +24,14 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const FLAGS: &str = "--cfg sha2_backend_soft=\"compact\"";
 
 /// Package and file name; `tests/` loads those of tests.
-const GUESTS: [(&str, &str); 6] = [
+const GUESTS: [(&str, &str); 8] = [
     ("session3-manager", "manager.wasm"),
     ("session3-demo", "demo.wasm"),
+    ("session3-store-filesystem", "store-filesystem.wasm"),
     ("session3-test-guest", "test-guest.wasm"),
     ("session3-test-relay", "test-relay.wasm"),
     ("session3-test-nosy", "test-nosy.wasm"),
+    ("session3-test-plain", "test-plain.wasm"),
     ("session3-test-administration", "test-administration.wasm"),
 ];
 
@@ -46,9 +48,14 @@ fn build_guests() -> Result<()> {
         "Cargo.lock",
         "wit",
         "guest",
+        // What the store that is a component shares.
+        "host/src/linker",
+        "host/src/metrics",
+        "host/src/store",
         "tests/guest",
         "tests/relay",
         "tests/nosy",
+        "tests/plain",
         "tests/administration",
     ] {
         println!("cargo::rerun-if-changed=../{path}");

@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 
-use crate::support::program::{Browser, Demo};
+use crate::support::files;
+use crate::support::program::{Browser, Demo, Page};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -117,4 +119,105 @@ fn counts_visits(server: &Demo) {
     let (other, counter) = stolen.look(server);
     assert_ne!(other, id);
     assert_eq!(counter, 1);
+}
+
+/// What `make examples` builds, beside the tests.
+fn axum(directory: &Path) -> Demo {
+    let tests = std::env::current_exe().unwrap();
+    let program = tests.parent().unwrap().join("../examples/axum");
+    assert!(
+        program.exists(),
+        "{} is missing: run make examples",
+        program.display()
+    );
+    Demo::run(Command::new(program).arg(directory))
+}
+
+/// Sends one of the start page's forms, which leads back there.
+fn press(browser: &mut Browser, server: &Demo, action: &str, fields: &[(&str, &str)]) -> Page {
+    let start = browser.get(server, "");
+    let page = browser.send(server, &start, action, fields);
+    assert_eq!(page.status, 303, "{}", page.text);
+    assert_eq!(page.location.as_deref(), Some("/"));
+    page
+}
+
+#[test]
+fn axum_keeps_sessions_with_the_layer() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = axum(directory.path());
+    let mut browser = Browser::new();
+    assert_eq!(browser.look(&server), ("None".into(), 0));
+    assert!(files(directory.path()).is_empty());
+    let page = press(&mut browser, &server, "increment", &[]);
+    let cookie = page.set_cookie.unwrap();
+    assert!(
+        cookie.ends_with("; HttpOnly; SameSite=Lax; Path=/"),
+        "{cookie}"
+    );
+    let (id, counter) = browser.look(&server);
+    assert_eq!(counter, 1);
+    let mut other = Browser::new();
+    press(&mut other, &server, "login", &[("user", "Eve & <b>")]);
+    assert_eq!(other.look(&server).1, 0);
+    assert!(
+        other
+            .get(&server, "")
+            .text
+            .contains("You are Eve &amp; &lt;b>.")
+    );
+
+    server.signal("INT");
+    assert_eq!(server.wait().code(), Some(0));
+    let server = axum(directory.path());
+    assert_eq!(browser.look(&server), (id.clone(), 1), "after a restart");
+    assert!(browser.get(&server, "").text.contains("You are nobody."));
+    assert_eq!(browser.get(&server, "increment").status, 405);
+
+    let mut old = browser.clone();
+    press(&mut browser, &server, "login", &[("user", "Ann")]);
+    assert_eq!(browser.look(&server), (id, 1));
+    assert!(browser.get(&server, "").text.contains("You are Ann."));
+    assert_eq!(old.look(&server).0, "None", "the token before the log-in");
+
+    let mut stolen = browser.clone();
+    press(&mut browser, &server, "logout", &[]);
+    assert!(browser.cookie.is_empty());
+    assert_eq!(stolen.look(&server), ("None".into(), 0));
+    assert_ne!(other.look(&server).0, "None");
+}
+
+#[test]
+fn in_axum_all_requests_at_once_count() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = axum(directory.path());
+    let mut browser = Browser::new();
+    press(&mut browser, &server, "increment", &[]);
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            let (mut browser, server) = (browser.clone(), &server);
+            scope.spawn(move || {
+                for _ in 0..10 {
+                    press(&mut browser, server, "increment", &[]);
+                }
+            });
+        }
+    });
+    assert_eq!(browser.look(&server).1, 81);
+}
+
+#[test]
+fn axum_and_the_demo_share_their_sessions() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = axum(directory.path());
+    let demo = Demo::start(directory.path());
+    let mut browser = Browser::new();
+    press(&mut browser, &server, "increment", &[]);
+    let (id, _) = browser.look(&server);
+    browser.get(&demo, "increment");
+    for place in [&demo, &server] {
+        assert_eq!(browser.look(place), (id.clone(), 2));
+    }
+    browser.get(&demo, "logout");
+    assert_eq!(browser.look(&server).0, "None");
 }

@@ -21,7 +21,7 @@ use crate::support::{block_on, files, id};
 const NOW: u64 = 1_700_000_000_123;
 const NEVER: u64 = u64::MAX;
 const SLOT: u64 = 512;
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "demo",
     "list",
     "show",
@@ -33,6 +33,7 @@ const COMMANDS: [&str; 12] = [
     "man",
     "serve",
     "component",
+    "compose",
     "wit",
 ];
 

@@ -15,7 +15,7 @@ use hyper::body::Bytes;
 use hyper::client::conn::http2;
 use hyper::{Request, StatusCode, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use session3::components::{DEMO, MANAGER};
+use session3::components::{DEMO, MANAGER, STORE_FILESYSTEM};
 use session3::{Composition, Grant};
 
 use crate::support::program::{Browser, Demo, Page, session3};
@@ -442,6 +442,64 @@ fn a_store_may_be_a_component() {
 }
 
 #[test]
+fn a_store_component_may_keep_sessions_in_a_directory_of_the_hosts() {
+    let place = Place::new(DEMO);
+    place.write("store.wasm", STORE_FILESYSTEM);
+    fs::create_dir(place.path("sessions")).unwrap();
+    let component = ["--grant", "admin", "--store-component", "store.wasm"];
+    let directory = ["--dir", "sessions::/sessions"];
+    let with_directory = [&component[..], &directory].concat();
+    let mut browser = Browser::new();
+    for counter in [1, 3] {
+        let server = place.run(&mut place.command(&with_directory));
+        browser.get(&server, "keep");
+        browser.get(&server, "increment");
+        assert_eq!(browser.look(&server).1, counter);
+        drop(server);
+        let server = place.serve(&AS_DEMO);
+        browser.get(&server, "increment");
+        assert_eq!(browser.look(&server).1, counter + 1);
+    }
+    let server = place.run(&mut place.command(&with_directory));
+    browser.get(&server, "logout");
+    place.wait_for("INFO ended session=");
+    assert_eq!(files(&place.path("sessions")), [] as [PathBuf; 0]);
+    drop(server);
+
+    let server = place.run(&mut place.command(&component));
+    assert_eq!(get(&server, "keep").status, 503);
+    place.wait_for("give one with --dir DIRECTORY::/sessions");
+}
+
+#[test]
+fn an_application_is_joined_for_other_hosts() {
+    let place = Place::new(DEMO);
+    place.write("store.wasm", STORE_FILESYSTEM);
+    let compose = |arguments: &[&str]| {
+        let mut command = session3();
+        command
+            .current_dir(&place.directory)
+            .args(["compose", "application.wasm"])
+            .args(arguments);
+        command
+    };
+    let output = compose(&[]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), said.lines().count()), (Some(1), 1));
+    assert!(said.contains("--grant admin"), "{said}");
+    let output = compose(&["--grant", "admin"]).output().unwrap();
+    assert_eq!(output.stdout, composed());
+
+    let whole = ["--store-component", "store.wasm", "-o", "composed.wasm"];
+    let mut command = compose(&[&AS_DEMO[..], &whole].concat());
+    assert!(command.status().unwrap().success());
+    let composed = fs::read(place.path("composed.wasm")).unwrap();
+    let demo = Composition::new(DEMO, MANAGER).grant(Grant::Admin);
+    let expected = demo.store_component(STORE_FILESYSTEM).compose().unwrap();
+    assert!(composed == expected);
+}
+
+#[test]
 fn what_cannot_be_served_is_one_line() {
     let place = Place::new(b"nonsense");
     let module = b"\0asm\x01\0\0\0";
@@ -487,6 +545,7 @@ fn the_components_and_the_contract_are_handed_out() {
         MANAGER
     );
     assert_eq!(run(&["component", "demo"]), DEMO);
+    assert_eq!(run(&["component", "store-filesystem"]), STORE_FILESYSTEM);
     run(&["wit", "-o", "wit"]);
     let contract = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
     let names = |directory: &Path| {

@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::manager::{Session, SessionError, SessionManager};
+use crate::manager::{Mode, Session, SessionError, SessionManager, request_of};
 
 /// Adds a [`RequestSession`] to each request's extensions, and commits it when
 /// the response is no server error: a request that failed changes nothing.
@@ -61,7 +61,7 @@ impl<S, B, R> Service<Request<B>> for SessionService<S>
 where
     S: Service<Request<B>, Response = Response<R>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
-    B: Send + Sync + 'static,
+    B: Send + 'static,
     R: Default + Send,
 {
     type Response = Response<R>;
@@ -78,7 +78,9 @@ where
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let manager = self.manager.clone();
         Box::pin(async move {
-            let session = match manager.get_session(&request).await {
+            // Not the whole request, since there are bodies that are not `Sync`.
+            let info = request_of(request.headers());
+            let session = match manager.open(&info, Mode::Merge).await {
                 Ok(session) => RequestSession(Arc::new(Mutex::new(session))),
                 Err(error) => return Ok(refused(&error)),
             };

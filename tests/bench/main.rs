@@ -2,7 +2,8 @@
 //! stores; in one run on the same file systems, so that the ratios hold.
 //!
 //! `BENCH` says how large: `short` only shows that it works, `long` goes up to a
-//! million sessions.
+//! million sessions. `PART=web` measures whole requests over HTTP and nothing
+//! else.
 #![expect(clippy::unwrap_used, reason = "a failing benchmark panics")]
 
 #[expect(dead_code, reason = "the tests use the rest")]
@@ -15,10 +16,14 @@ mod native;
 mod operations;
 mod parallel;
 mod peers;
+#[expect(dead_code, reason = "the tests use the rest")]
+#[path = "../support/program.rs"]
+mod program;
 mod requests;
 mod sessions;
 mod sweep;
 mod table;
+mod web;
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -112,6 +117,15 @@ fn measure(plan: &Plan, may_mount: bool) {
 
 /// One file system.
 fn measure_in(plan: &Plan, runtime: &Runtime, place: &Directory) {
+    match std::env::var("PART").as_deref() {
+        Err(_) => measure_store(plan, runtime, place),
+        Ok("web") => {}
+        Ok(other) => panic!("PART is `web` or not set, and not {other}"),
+    }
+    web::measure(plan, runtime, place.path());
+}
+
+fn measure_store(plan: &Plan, runtime: &Runtime, place: &Directory) {
     let file_system = directory::file_system(place.path());
     let mut table = Table::new(&file_system, plan);
     for size in plan.sizes {

@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -43,7 +44,7 @@ pub fn start<'a>(sessions: &Sessions) -> Vec<Box<dyn Contestant + 'a>> {
     let directory = |name| Directory::new(sessions.directory.parent().unwrap(), name);
     let (server, port) = redis();
     let starts = [
-        Peer::start(python(), directory("python"), None),
+        Peer::start(python("python.py"), directory("python"), None),
         Peer::start(php(), directory("php"), None),
         Peer::start(tower_sessions(port), directory("redis"), Some(server)),
     ];
@@ -57,9 +58,15 @@ pub fn start<'a>(sessions: &Sessions) -> Vec<Box<dyn Contestant + 'a>> {
     filled.into()
 }
 
-fn python() -> Command {
-    let mut command = Command::new(format!("{INSTALLED}/python/bin/python"));
-    command.arg(format!("{SCRIPTS}/python.py"));
+/// A script of `tests/peers`, with what it needs.
+pub fn python(script: &str) -> Command {
+    let python = format!("{INSTALLED}/python/bin/python");
+    assert!(
+        Path::new(&python).exists(),
+        "{python} is missing; tools/install-peers installs it"
+    );
+    let mut command = Command::new(python);
+    command.arg(format!("{SCRIPTS}/{script}"));
     command
 }
 

@@ -2,6 +2,6 @@
 //! the WIT.
 
 mod model;
-mod relay;
+pub mod provider;
 mod sentences;
 mod stores;

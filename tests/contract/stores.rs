@@ -12,7 +12,7 @@ use session3::store::{
 };
 use tempfile::TempDir;
 
-use super::relay::Relay;
+use super::provider::{self, Directory};
 use crate::support::block_on;
 
 /// A store and the clock that it was given.
@@ -32,6 +32,7 @@ macro_rules! for_each_store {
         $each! { directory_that_flushes $($more)* }
         $each! { memory_through_wit $($more)* }
         $each! { directory_through_wit $($more)* }
+        $each! { filesystem $($more)* }
     };
 }
 pub(super) use for_each_store;
@@ -61,6 +62,14 @@ pub fn directory_that_flushes(test: impl AsyncFnOnce(Given)) {
     in_directory(test, |options| options.durability(Durability::Disk));
 }
 
+/// The component that keeps sessions in a directory of its host's.
+pub fn filesystem(test: impl AsyncFnOnce(Given)) {
+    let directory = tempfile::tempdir().unwrap();
+    let (clock, _) = clock();
+    let store = provider::filesystem(Directory::new(directory.path(), &clock));
+    run(test, Arc::new(store), clock, Some(directory));
+}
+
 /// As two processes would have: each call goes to the other one.
 pub fn directory_of_two_handles(test: impl AsyncFnOnce(Given)) {
     let directory = tempfile::tempdir().unwrap();
@@ -83,7 +92,7 @@ fn in_directory(test: impl AsyncFnOnce(Given), change: impl FnOnce(Options) -> O
 }
 
 fn through_wit(given: Given) -> Given {
-    let store = Arc::new(Relay::new(given.store.clone()));
+    let store = Arc::new(provider::relay(given.store.clone()));
     Given { store, ..given }
 }
 

@@ -1,10 +1,14 @@
 //! The real program, as a process, and a browser without a screen: cookies and
 //! nothing else.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::Duration;
 
+use tempfile::{NamedTempFile, TempPath};
 use ureq::Agent;
 use ureq::http::Response;
 
@@ -25,13 +29,17 @@ pub enum Application {
     Rust,
     /// What `make guests` builds, by the name of its file.
     Guest(&'static str),
+    /// The same as `Rust`, under another host.
+    Other(fn(&Path) -> Demo),
 }
 
 impl Application {
     /// Serves it on a free port, with more arguments.
     pub fn start(self, directory: &Path, arguments: &[&str]) -> Demo {
-        let Self::Guest(name) = self else {
-            return Demo::start_with(directory, arguments);
+        let name = match self {
+            Self::Rust => return Demo::start_with(directory, arguments),
+            Self::Other(start) => return start(directory),
+            Self::Guest(name) => name,
         };
         let component = format!("{GUESTS}/{name}.wasm");
         assert!(
@@ -49,7 +57,9 @@ const GUESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/guests");
 /// A `session3 demo`, or `serve`, that runs until it is dropped.
 pub struct Demo {
     child: Child,
-    /// What it said before that.
+    /// Where another program's standard error goes.
+    log: Option<TempPath>,
+    /// What it said before it answered.
     pub greeting: Vec<String>,
     /// Where it answers, with a slash at the end.
     pub url: String,
@@ -76,6 +86,7 @@ impl Demo {
                 .stdout(Stdio::piped())
                 .spawn()
                 .unwrap(),
+            log: None,
             greeting: Vec::new(),
             url: String::new(),
         };
@@ -88,6 +99,35 @@ impl Demo {
             demo.greeting.push(line);
         }
         panic!("it does not say where it answers: {:?}", demo.greeting);
+    }
+
+    /// Another program, which says where it answers on standard error, after
+    /// these words.
+    pub fn run_other(command: &mut Command, before: &str) -> Self {
+        let (log, path) = NamedTempFile::new().unwrap().into_parts();
+        let mut demo = Self {
+            child: command.stdout(Stdio::null()).stderr(log).spawn().unwrap(),
+            log: Some(path),
+            greeting: Vec::new(),
+            url: String::new(),
+        };
+        while demo.url.is_empty() {
+            let (log, status) = (demo.log(), demo.child.try_wait().unwrap());
+            assert!(status.is_none(), "{status:?}: {log}");
+            match log
+                .split_once(before)
+                .and_then(|(_, rest)| rest.split_once('\n'))
+            {
+                Some((url, _)) => demo.url = url.to_owned(),
+                None => thread::sleep(Duration::from_millis(10)),
+            }
+        }
+        demo
+    }
+
+    /// What another program has said by now.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log.as_ref().unwrap()).unwrap()
     }
 
     /// Sends a signal, by name.

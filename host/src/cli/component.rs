@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
-use session3::components::DEMO;
+use session3::components::{DEMO, STORE_FILESYSTEM};
 
 use super::output;
 use super::policy::Policy;
@@ -39,6 +39,8 @@ enum Name {
     Manager,
     /// The demo application, which imports it
     Demo,
+    /// A store for it in a directory that the host calls /sessions
+    StoreFilesystem,
 }
 
 impl Component {
@@ -51,19 +53,25 @@ impl Component {
         let component = match self.name {
             Name::Manager => self.policy.manager().await?,
             Name::Demo => DEMO.to_vec(),
+            Name::StoreFilesystem => STORE_FILESYSTEM.to_vec(),
         };
-        if let Some(file) = &self.output {
-            fs::write(file, &component)
-                .with_context(|| format!("{}: cannot be written", file.display()))?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        ensure!(
-            !io::stdout().is_terminal(),
-            "a component is nothing for a terminal: name a file with -o"
-        );
-        let mut output = output::output();
-        output.write_all(&component)?;
-        output.flush()?;
-        Ok(ExitCode::SUCCESS)
+        write(&component, self.output.as_deref())
     }
+}
+
+/// Writes a component into a file, or to standard output.
+pub fn write(component: &[u8], file: Option<&Path>) -> Result<ExitCode> {
+    if let Some(file) = file {
+        fs::write(file, component)
+            .with_context(|| format!("{}: cannot be written", file.display()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    ensure!(
+        !io::stdout().is_terminal(),
+        "a component is nothing for a terminal: name a file with -o"
+    );
+    let mut output = output::output();
+    output.write_all(component)?;
+    output.flush()?;
+    Ok(ExitCode::SUCCESS)
 }

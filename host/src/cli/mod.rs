@@ -3,6 +3,7 @@
 mod check;
 mod completions;
 mod component;
+mod compose;
 mod delete;
 mod demo;
 mod input;
@@ -55,6 +56,7 @@ enum Command {
     Check(check::Check),
     Stats(stats::Stats),
     Component(component::Component),
+    Compose(compose::Compose),
     Wit(wit::Wit),
     Completions(completions::Completions),
     Man(man::Man),
@@ -73,6 +75,7 @@ impl Cli {
             Command::Check(check) => check.run().await,
             Command::Stats(stats) => stats.run().await,
             Command::Component(component) => component.run().await,
+            Command::Compose(compose) => compose.run(),
             Command::Wit(wit) => wit.run(),
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),

@@ -78,8 +78,9 @@ pub struct Serve {
     serving: Serving,
 }
 
+/// What an application may import besides the manager.
 #[derive(Clone, Copy, ValueEnum)]
-enum Grant {
+pub enum Grant {
     /// session3:sessions/store and events: every session, to read, forge and
     /// delete
     Store,
@@ -198,7 +199,8 @@ impl Serve {
     }
 }
 
-fn read(file: &Path) -> Result<Vec<u8>> {
+/// A component from a file.
+pub fn read(file: &Path) -> Result<Vec<u8>> {
     fs::read(file).with_context(|| format!("{}: cannot be read", file.display()))
 }
 

@@ -3,9 +3,9 @@
 
 use super::fs::{Lock, Open};
 use super::index::{self, Entry};
+use super::layout::{self, record_name};
 use super::record::Record;
-use super::sweep::{self, SWEEP_FILE};
-use super::{DirectoryStore, exclusive, record_name};
+use super::{DirectoryStore, exclusive, position, sweep};
 use crate::store::{SessionId, StoreError};
 
 /// Something that is not as it should be.
@@ -52,7 +52,8 @@ impl DirectoryStore {
         self.foreign_names(&mut found).await?;
         for prefix in 0..=u8::MAX {
             progress(f64::from(prefix) / 512.0);
-            let (ids, foreign) = self.block(move |inner| inner.list(prefix)).await?;
+            let listed = self.block(move |inner| layout::list(&inner.root, prefix));
+            let (ids, foreign) = listed.await?;
             foreign
                 .into_iter()
                 .map(Finding::Foreign)
@@ -92,7 +93,7 @@ impl DirectoryStore {
                     .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
         };
         let is_ours = |name: &String| {
-            [SWEEP_FILE, index::DIRECTORY, exclusive::DIRECTORY].contains(&name.as_str())
+            [position::FILE, index::DIRECTORY, exclusive::DIRECTORY].contains(&name.as_str())
                 || is_prefix(name)
         };
         let foreign = names.into_iter().filter(|name| !is_ours(name));

@@ -9,7 +9,8 @@
 use sha2::{Digest, Sha256};
 
 use super::Durability;
-use super::fs::{Open, Root};
+use super::fs::{Open, OpenFile, Root};
+use super::record::Record;
 use crate::store::{SessionId, StoreError};
 
 /// Where the index is.
@@ -129,6 +130,20 @@ pub fn has(root: &Root, entry: &Entry) -> Result<bool, StoreError> {
 /// Removes an entry.
 pub fn remove(root: &Root, entry: &Entry) -> Result<(), StoreError> {
     Ok(root.unlink(&entry.name())?)
+}
+
+/// Whether a record needs an entry. Nobody knows what a damaged one needs.
+pub fn is_needed(file: &OpenFile, entry: &Entry) -> Result<bool, StoreError> {
+    let user = match Record::read(file, &entry.id) {
+        Ok(Some(record)) => record.user().map(|user| user.map(|user| entry.is_of(user))),
+        Ok(None) => return Ok(false),
+        Err(error) => Err(error),
+    };
+    match user {
+        Ok(is_of_user) => Ok(is_of_user == Some(true)),
+        Err(StoreError::Corrupt(_)) => Ok(true),
+        Err(error) => Err(error),
+    }
 }
 
 fn hash_of(user: &str) -> String {

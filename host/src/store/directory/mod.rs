@@ -3,7 +3,9 @@
 //!
 //! `record` documents the bytes, `index` the sessions by user, `fs` is the only
 //! module that touches the operating system, and this one has the order of
-//! things.
+//! things. The store for other hosts, `guest/store-filesystem`, is built from the
+//! same `record`, `index`, `layout` and `position`; it must not have the directory
+//! at the same time, since it does not see these locks, nor this store its.
 //!
 //! - **The directory is a capability.** It is opened once; IDs are checked
 //!   before any access; records are opened without following links. Files are
@@ -23,11 +25,14 @@
 //!   session's.
 
 mod check;
+mod durability;
 mod exclusive;
 mod fs;
 mod index;
 mod kept;
+mod layout;
 mod options;
+mod position;
 mod record;
 mod sweep;
 mod watch;
@@ -40,9 +45,11 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 pub use self::check::{CheckReport, Finding};
+pub use self::durability::Durability;
 use self::fs::{Lock, Locked, Open, OpenFile, Root};
 use self::index::Entry;
-pub use self::options::{Durability, OpenError, Options};
+use self::layout::{parent_of, record_name};
+pub use self::options::{OpenError, Options};
 use self::record::{EncodedSlot, Record};
 pub use self::watch::{Call, Watch};
 use super::{
@@ -516,7 +523,8 @@ impl SessionStore for DirectoryStore {
         };
         let mut paging = Paging::new(limit);
         for prefix in next.prefix()..=u8::MAX {
-            let ids = self.block(move |inner| Ok(inner.list(prefix)?.0)).await?;
+            let ids = self.block(move |inner| layout::list(&inner.root, prefix));
+            let (ids, _) = ids.await?;
             for id in ids.into_iter().filter(|id| *id >= next) {
                 if !paging.take(&id, self.look_at(&id).await) {
                     return Ok(paging.page);
@@ -563,32 +571,6 @@ impl SessionStore for DirectoryStore {
     fn is_thread_safe(&self) -> bool {
         true
     }
-}
-
-impl Inner {
-    /// The sessions of one subdirectory in the order of their IDs, and the names
-    /// that are none.
-    fn list(&self, prefix: u8) -> Result<(Vec<SessionId>, Vec<String>), StoreError> {
-        let directory = format!("{prefix:02x}");
-        let (mut ids, mut foreign) = (Vec::new(), Vec::new());
-        for name in self.root.list(&directory)? {
-            match name.parse::<SessionId>() {
-                Ok(id) if id.prefix() == prefix => ids.push(id),
-                _ => foreign.push(format!("{directory}/{name}")),
-            }
-        }
-        ids.sort_unstable();
-        Ok((ids, foreign))
-    }
-}
-
-/// Where the file of a session is: 256 subdirectories, by the first two digits.
-fn record_name(id: &SessionId) -> String {
-    format!("{:02x}/{id}", id.prefix())
-}
-
-fn parent_of(name: &str) -> &str {
-    name.rsplit_once('/').map_or(".", |(parent, _)| parent)
 }
 
 /// Whether a lock on this file system, by the number that Linux gives it, keeps

@@ -9,21 +9,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::fs::{Lock, Locked, Open, OpenFailure, OpenFile};
+use super::fs::{Lock, Open, OpenFailure, OpenFile};
 use super::index::{self, Entry};
+use super::layout::{self, record_name};
+use super::position::{self, Position};
 use super::record::Record;
-use super::{DirectoryStore, Durability, Inner, exclusive, record_name};
+use super::{DirectoryStore, Durability, Inner, exclusive};
 use crate::store::{SessionId, StoreError, SweepReport, Timestamp, is_old};
-
-/// Whose lock keeps a second sweep away, and where the first one is.
-pub const SWEEP_FILE: &str = "sweep.lock";
-
-/// Where a sweep goes on: first through the records, then through the index.
-#[derive(Clone, Copy)]
-enum Position {
-    Record(SessionId),
-    Index(u16),
-}
 
 /// What became of a session.
 enum Outcome {
@@ -56,8 +48,8 @@ pub fn sweep(
         now: inner.options.clock.now(),
         report: SweepReport::default(),
     };
-    let stopped_at = sweep.go_on(read_position(&locked)?, is_over)?;
-    write_position(&locked, stopped_at)?;
+    let stopped_at = sweep.go_on(position::read(&locked)?, is_over)?;
+    position::write(&locked, stopped_at)?;
     sweep.report.complete = stopped_at.is_none();
     Ok(sweep.report)
 }
@@ -67,10 +59,10 @@ impl DirectoryStore {
     /// so it looks at a part of the sessions only.
     pub async fn has_unfinished_sweep(&self) -> Result<bool, StoreError> {
         self.block(|inner| {
-            let Some(file) = inner.root.open_file(SWEEP_FILE, Open::Read)? else {
+            let Some(file) = inner.root.open_file(position::FILE, Open::Read)? else {
                 return Ok(false);
             };
-            Ok(match read_position(&file)? {
+            Ok(match position::read(&file)? {
                 Position::Record(first) => first != SessionId::from(0),
                 Position::Index(_) => true,
             })
@@ -109,7 +101,7 @@ impl Sweep<'_> {
         first: SessionId,
         is_over: impl Fn() -> bool,
     ) -> Result<Option<Position>, StoreError> {
-        let (ids, _) = self.inner.list(prefix)?;
+        let (ids, _) = layout::list(&self.inner.root, prefix)?;
         for id in ids.into_iter().filter(|id| *id >= first) {
             // At least one each time, or it would never end.
             if self.report.deleted + self.report.remaining > 0 && is_over() {
@@ -213,7 +205,7 @@ pub fn is_surplus(inner: &Inner, entry: &Entry, remove: bool) -> Result<bool, St
         file => file?,
     };
     if let Some(file) = &file
-        && is_needed(file, entry)?
+        && index::is_needed(file, entry)?
     {
         return Ok(false);
     }
@@ -228,7 +220,7 @@ pub fn is_surplus(inner: &Inner, entry: &Entry, remove: bool) -> Result<bool, St
     let Some(locked) = file.try_lock(Lock::Exclusive)? else {
         return Ok(false);
     };
-    if !inner.root.is_current(&locked)? || is_needed(&locked, entry)? {
+    if !inner.root.is_current(&locked)? || index::is_needed(&locked, entry)? {
         return Ok(false);
     }
     if remove {
@@ -240,45 +232,11 @@ pub fn is_surplus(inner: &Inner, entry: &Entry, remove: bool) -> Result<bool, St
     Ok(true)
 }
 
-/// Nobody knows what a damaged record needs.
-fn is_needed(file: &OpenFile, entry: &Entry) -> Result<bool, StoreError> {
-    let user = match Record::read(file, &entry.id) {
-        Ok(Some(record)) => record.user().map(|user| user.map(|user| entry.is_of(user))),
-        Ok(None) => return Ok(false),
-        Err(error) => Err(error),
-    };
-    match user {
-        Ok(is_of_user) => Ok(is_of_user == Some(true)),
-        Err(StoreError::Corrupt(_)) => Ok(true),
-        Err(error) => Err(error),
-    }
-}
-
 fn sweep_file(inner: &Inner) -> Result<Arc<OpenFile>, StoreError> {
-    if let Some(file) = inner.root.open_file(SWEEP_FILE, Open::New)? {
+    if let Some(file) = inner.root.open_file(position::FILE, Open::New)? {
         return Ok(file);
     }
     // Nobody removes it.
-    let file = inner.root.open_file(SWEEP_FILE, Open::Write)?;
+    let file = inner.root.open_file(position::FILE, Open::Write)?;
     file.ok_or(StoreError::Busy)
-}
-
-/// The file holds the position as text; anything else is the beginning.
-fn read_position(file: &OpenFile) -> Result<Position, StoreError> {
-    let mut bytes = [0; 32];
-    let length = file.read_at(&mut bytes, 0)?;
-    let text = std::str::from_utf8(&bytes[..length]).unwrap_or_default();
-    Ok(match text.split_once(' ') {
-        Some(("users", number)) => Position::Index(number.trim().parse().unwrap_or(0)),
-        _ => Position::Record(text.parse().unwrap_or(SessionId::from(0))),
-    })
-}
-
-fn write_position(file: &Locked, position: Option<Position>) -> Result<(), StoreError> {
-    let text = match position {
-        None => SessionId::from(0).to_string(),
-        Some(Position::Record(id)) => id.to_string(),
-        Some(Position::Index(number)) => format!("users {number:<26}"),
-    };
-    Ok(file.write_at(text.as_bytes(), 0)?)
 }

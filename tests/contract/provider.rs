@@ -1,19 +1,26 @@
-//! A store behind the WIT: each call goes through a component that passes it on
-//! to the store.
+//! Stores that are components, each call in an instance of its own, as requests
+//! have them: one that passes every call on to a store of the host's, and the one
+//! over WASI's file system.
 
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use session3::components::STORE_FILESYSTEM;
 use session3::store::{
-    SessionId, SessionLock, SessionPage, SessionState, SessionStore, StoreError, StoredSession,
-    SweepReport, Timestamp, Version,
+    MemoryStore, SessionId, SessionLock, SessionPage, SessionState, SessionStore, StoreError,
+    StoredSession, SweepReport, Timestamp, Version,
 };
 use session3::{SessionsCtx, SessionsView};
-use wasmtime::component::{Component, InstancePre, Linker};
+use wasmtime::component::{Component, InstancePre, Linker, ResourceAny, ResourceTable};
 use wasmtime::{Engine, Store};
+use wasmtime_wasi::{FsPerms, HostMonotonicClock, WasiCtx, WasiCtxView, WasiView};
 
-use bindings::{Provider, exports::session3::sessions::store as wit};
+use crate::support::component::TestClock;
+
+pub use bindings::{Provider, exports::session3::sessions::store as wit};
 
 mod bindings {
     wasmtime::component::bindgen!({
@@ -30,62 +37,164 @@ mod bindings {
     });
 }
 
-static COMPILED: LazyLock<(Engine, Component)> = LazyLock::new(|| {
-    let engine = Engine::default();
-    let bytes = include_bytes!(concat!(env!("OUT_DIR"), "/test-relay.wasm"));
-    let component = Component::new(&engine, bytes).unwrap();
-    (engine, component)
-});
+const RELAY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/test-relay.wasm"));
 
-/// A store through the WIT.
-pub struct Relay {
-    pre: InstancePre<Host>,
-    store: Arc<dyn SessionStore>,
+static RELAYS: LazyLock<InstancePre<Host>> = LazyLock::new(|| link(RELAY));
+static FILESYSTEM: LazyLock<InstancePre<Host>> = LazyLock::new(|| link(STORE_FILESYSTEM));
+
+fn link(component: &[u8]) -> InstancePre<Host> {
+    let engine = Engine::default();
+    let component = Component::new(&engine, component).unwrap();
+    let mut linker = Linker::new(&engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
+    session3::add_to_linker(&mut linker).unwrap();
+    linker.instantiate_pre(&component).unwrap()
 }
 
-struct Host(SessionsCtx);
+/// What an instance has of the host.
+pub struct Host {
+    sessions: SessionsCtx,
+    wasi: WasiCtx,
+    table: ResourceTable,
+}
 
 impl SessionsView for Host {
     fn sessions(&mut self) -> &mut SessionsCtx {
-        &mut self.0
+        &mut self.sessions
     }
 }
 
-impl Relay {
-    /// The component in front of a store.
-    pub fn new(store: Arc<dyn SessionStore>) -> Self {
-        let (engine, component) = &*COMPILED;
-        let mut linker = Linker::<Host>::new(engine);
-        session3::add_to_linker(&mut linker).unwrap();
-        let pre = linker.instantiate_pre(component).unwrap();
-        Self { pre, store }
+impl WasiView for Host {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+/// The component in front of a store of the host's.
+pub fn relay(store: Arc<dyn SessionStore>) -> Provided {
+    Provided {
+        pre: RELAYS.clone(),
+        is_multiprocess_safe: store.is_multiprocess_safe(),
+        host: Box::new(move |lock_time| Host {
+            sessions: SessionsCtx::new(store.clone()).lock_time(lock_time),
+            wasi: WasiCtx::default(),
+            table: ResourceTable::new(),
+        }),
+    }
+}
+
+/// The component that keeps sessions in a directory of its host's.
+pub fn filesystem(directory: Directory) -> Provided {
+    Provided {
+        pre: FILESYSTEM.clone(),
+        is_multiprocess_safe: false,
+        host: Box::new(move |_| Host {
+            sessions: SessionsCtx::new(Arc::new(MemoryStore::default())),
+            wasi: directory.wasi(),
+            table: ResourceTable::new(),
+        }),
+    }
+}
+
+/// A directory as a host gives it, and the host's clocks.
+#[derive(Clone)]
+pub struct Directory {
+    pub path: PathBuf,
+    /// What it is called; nothing for none at all.
+    pub name: &'static str,
+    pub permissions: FsPerms,
+    /// The time of day, in milliseconds since 1970.
+    pub clock: Arc<AtomicU64>,
+    /// In nanoseconds; it stands still unless a test moves it, so that nobody
+    /// waits in vain on a machine that is busy.
+    pub monotonic: Monotonic,
+}
+
+impl Directory {
+    /// To be written, under the name that the component looks for.
+    pub fn new(path: &Path, clock: &Arc<AtomicU64>) -> Self {
+        Self {
+            path: path.to_owned(),
+            name: "/sessions",
+            permissions: FsPerms::ReadWrite,
+            clock: clock.clone(),
+            monotonic: Monotonic::default(),
+        }
     }
 
+    fn wasi(&self) -> WasiCtx {
+        let mut wasi = WasiCtx::builder();
+        wasi.wall_clock(TestClock(self.clock.clone()))
+            .monotonic_clock(self.monotonic.clone());
+        if !self.name.is_empty() {
+            wasi.preopened_dir(&self.path, self.name, self.permissions)
+                .unwrap();
+        }
+        wasi.build()
+    }
+}
+
+/// A clock that a test sets.
+#[derive(Clone, Default)]
+pub struct Monotonic(pub Arc<AtomicU64>);
+
+impl HostMonotonicClock for Monotonic {
+    fn resolution(&self) -> u64 {
+        1
+    }
+
+    fn now(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// A store that is a component.
+pub struct Provided {
+    pre: InstancePre<Host>,
+    /// For a new instance, whose locks last as long as this.
+    host: Box<dyn Fn(Duration) -> Host + Send + Sync>,
+    is_multiprocess_safe: bool,
+}
+
+impl Provided {
     /// A fresh instance, as each request has one.
-    async fn instance(&self) -> (Store<Host>, Provider) {
+    pub async fn instance(&self) -> (Store<Host>, Provider) {
         self.instance_with(Duration::from_secs(30)).await
     }
 
     async fn instance_with(&self, lock_time: Duration) -> (Store<Host>, Provider) {
-        let host = Host(SessionsCtx::new(self.store.clone()).lock_time(lock_time));
-        let mut store = Store::new(self.pre.engine(), host);
+        let mut store = Store::new(self.pre.engine(), (self.host)(lock_time));
         let instance = self.pre.instantiate_async(&mut store).await.unwrap();
         let provider = Provider::new(&mut store, &instance).unwrap();
         (store, provider)
     }
 }
 
+/// A lock, and the instance that has it.
+struct Locked(Option<(Store<Host>, ResourceAny)>);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        if let Some((mut store, lock)) = self.0.take() {
+            tokio::spawn(async move { lock.resource_drop_async(&mut store).await.unwrap() });
+        }
+    }
+}
+
 /// Calls one function of a fresh instance.
 macro_rules! call {
-    ($relay:ident.$function:ident($($argument:expr),*)) => {{
-        let (mut store, provider) = $relay.instance().await;
+    ($provided:ident.$function:ident($($argument:expr),*)) => {{
+        let (mut store, provider) = $provided.instance().await;
         let guest = provider.session3_sessions_store();
         guest.$function(&mut store $(, $argument)*).await.unwrap()
     }};
 }
 
 #[async_trait]
-impl SessionStore for Relay {
+impl SessionStore for Provided {
     async fn setup(&self) -> Result<(), StoreError> {
         Ok(call!(self.call_setup())?)
     }
@@ -182,17 +291,16 @@ impl SessionStore for Relay {
         let (mut store, provider) = self.instance_with(time).await;
         let guest = provider.session3_sessions_store();
         let id = id.to_string();
-        guest.call_lock_session(&mut store, &id).await.unwrap()?;
-        // It lasts as long as the instance.
-        Ok(SessionLock::new(store, time))
+        let lock = guest.call_lock_session(&mut store, &id).await.unwrap()?;
+        Ok(SessionLock::new(Locked(Some((store, lock))), time))
     }
 
     fn is_multiprocess_safe(&self) -> bool {
-        self.store.is_multiprocess_safe()
+        self.is_multiprocess_safe
     }
 
     fn is_thread_safe(&self) -> bool {
-        self.store.is_thread_safe()
+        true
     }
 }
 

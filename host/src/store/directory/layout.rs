@@ -1,0 +1,30 @@
+//! Where the files of sessions are: in 256 subdirectories, by the first two
+//! digits of their IDs.
+
+use super::fs::Root;
+use crate::store::{SessionId, StoreError};
+
+/// The file of a session.
+pub fn record_name(id: &SessionId) -> String {
+    format!("{:02x}/{id}", id.prefix())
+}
+
+/// The directory that a file is in.
+pub fn parent_of(name: &str) -> &str {
+    name.rsplit_once('/').map_or(".", |(parent, _)| parent)
+}
+
+/// The sessions of one subdirectory in the order of their IDs, and the names
+/// that are none.
+pub fn list(root: &Root, prefix: u8) -> Result<(Vec<SessionId>, Vec<String>), StoreError> {
+    let directory = format!("{prefix:02x}");
+    let (mut ids, mut foreign) = (Vec::new(), Vec::new());
+    for name in root.list(&directory)? {
+        match name.parse::<SessionId>() {
+            Ok(id) if id.prefix() == prefix => ids.push(id),
+            _ => foreign.push(format!("{directory}/{name}")),
+        }
+    }
+    ids.sort_unstable();
+    Ok((ids, foreign))
+}
