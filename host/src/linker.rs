@@ -1,5 +1,7 @@
 //! The manager's imports `store` and `events`, for an embedder's linker.
 
+mod convert;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,7 +9,7 @@ use std::time::{Duration, Instant};
 use wasmtime::component::{HasData, Linker, Resource};
 
 use crate::bindings::session3::sessions::{events, store as wit, types};
-use crate::store::{SessionId, SessionLock, SessionState, SessionStore, StoreError, StoredSession};
+use crate::store::{SessionId, SessionLock, SessionStore, StoreError};
 
 pub use crate::bindings::session3::sessions::events::{EndReason, Event, RejectReason};
 
@@ -243,12 +245,7 @@ impl wit::Host for SessionsCtx {
         minutes: u32,
     ) -> Result<wit::SweepReport, wit::StoreError> {
         let sweep = self.store.delete_old_sessions(minutes, Some(SWEEP_LIMIT));
-        let report = sweep.await?;
-        Ok(wit::SweepReport {
-            deleted: report.deleted,
-            remaining: report.remaining,
-            complete: report.complete,
-        })
+        Ok(sweep.await?.into())
     }
 
     async fn iter_sessions(
@@ -256,13 +253,8 @@ impl wit::Host for SessionsCtx {
         cursor: Option<String>,
         limit: u32,
     ) -> Result<wit::SessionPage, wit::StoreError> {
-        let page = self.store.iter_sessions(cursor.as_deref(), limit).await?;
-        let damaged = page.damaged.into_iter();
-        Ok(wit::SessionPage {
-            sessions: page.sessions.into_iter().map(Into::into).collect(),
-            damaged: damaged.map(|(id, how)| (id.to_string(), how)).collect(),
-            next: page.next,
-        })
+        let page = self.store.iter_sessions(cursor.as_deref(), limit);
+        Ok(page.await?.into())
     }
 
     async fn sessions_of_user(&mut self, user: String) -> Result<Vec<String>, wit::StoreError> {
@@ -311,45 +303,4 @@ impl wit::HostSessionLock for SessionsCtx {
 /// Nothing is done with an ID that is none.
 fn parse(id: &str) -> Result<SessionId, wit::StoreError> {
     Ok(id.parse::<SessionId>()?)
-}
-
-impl From<wit::SessionState> for SessionState {
-    fn from(state: wit::SessionState) -> Self {
-        Self {
-            user: state.user,
-            expires: state.expires,
-            data: state.data,
-        }
-    }
-}
-
-impl From<StoredSession> for wit::StoredSession {
-    fn from(session: StoredSession) -> Self {
-        Self {
-            id: session.id.to_string(),
-            version: session.version,
-            modified: session.modified,
-            state: wit::SessionState {
-                user: session.state.user,
-                expires: session.state.expires,
-                data: session.state.data,
-            },
-        }
-    }
-}
-
-impl From<StoreError> for wit::StoreError {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::InvalidId => Self::InvalidId,
-            StoreError::Exists => Self::Exists,
-            StoreError::Absent => Self::Absent,
-            StoreError::Conflict(version) => Self::Conflict(version),
-            StoreError::TooLarge(limit) => Self::TooLarge(limit),
-            StoreError::Corrupt(how) => Self::Corrupt(how),
-            StoreError::Busy => Self::Busy,
-            StoreError::Unsupported => Self::Unsupported,
-            StoreError::Unavailable(what) => Self::Unavailable(what),
-        }
-    }
 }

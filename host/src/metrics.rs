@@ -4,6 +4,8 @@
 //! No token and no secret ever gets here, and no session's ID becomes a label:
 //! there are too many of them.
 
+mod reasons;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +17,7 @@ use crate::store::{
     SessionId, SessionLock, SessionPage, SessionState, SessionStore, StoreError, StoredSession,
     SweepReport, Timestamp, Version,
 };
+use reasons::{end_reason, reject_reason};
 
 /// Counts what the manager reports, by `event` and `reason`.
 pub const EVENTS: &str = "session3_events_total";
@@ -68,28 +71,6 @@ fn labels(event: &Event) -> (&'static str, &'static str) {
         Event::Rejected((_, reason)) => ("rejected", reject_reason(*reason)),
         Event::Damaged(_) => ("damaged", ""),
         Event::ClientChanged(_) => ("client-changed", ""),
-    }
-}
-
-fn end_reason(reason: EndReason) -> &'static str {
-    match reason {
-        EndReason::ExpiredByApplication => "expired-by-application",
-        EndReason::Idle => "idle",
-        EndReason::TooOld => "too-old",
-        EndReason::ReplacedTokenReused => "replaced-token-reused",
-        EndReason::TooMany => "too-many",
-        EndReason::ByAdministrator => "by-administrator",
-        EndReason::ClientChanged => "client-changed",
-    }
-}
-
-fn reject_reason(reason: RejectReason) -> &'static str {
-    match reason {
-        RejectReason::Malformed => "malformed",
-        RejectReason::Unknown => "unknown",
-        RejectReason::WrongSecret => "wrong-secret",
-        RejectReason::ReplacedToken => "replaced-token",
-        RejectReason::Ended => "ended",
     }
 }
 

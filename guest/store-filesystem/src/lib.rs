@@ -4,6 +4,7 @@
 
 mod bindings;
 mod clock;
+#[path = "../../../host/src/linker/convert.rs"]
 mod convert;
 mod directory;
 mod log;

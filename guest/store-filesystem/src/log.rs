@@ -1,10 +1,14 @@
 //! Lines on standard error, as the `session3` program writes them.
 
+#[path = "../../../host/src/metrics/reasons.rs"]
+mod reasons;
+
 use std::fmt;
 
 use crate::bindings::exports::session3::sessions::events::{EndReason, Event, RejectReason};
 use crate::bindings::wasi::cli::stderr::get_stderr;
 use crate::store::{SessionId, StoreError};
+use reasons::{end_reason, reject_reason};
 
 /// What one call writes at most (wasi:io).
 const MAX_LINE: usize = 4096;
@@ -44,28 +48,6 @@ pub fn report(event: &Event) {
             ));
         }
         Event::ClientChanged(id) => say(format_args!(" WARN client changed session={id}")),
-    }
-}
-
-fn end_reason(reason: EndReason) -> &'static str {
-    match reason {
-        EndReason::ExpiredByApplication => "expired-by-application",
-        EndReason::Idle => "idle",
-        EndReason::TooOld => "too-old",
-        EndReason::ReplacedTokenReused => "replaced-token-reused",
-        EndReason::TooMany => "too-many",
-        EndReason::ByAdministrator => "by-administrator",
-        EndReason::ClientChanged => "client-changed",
-    }
-}
-
-fn reject_reason(reason: RejectReason) -> &'static str {
-    match reason {
-        RejectReason::Malformed => "malformed",
-        RejectReason::Unknown => "unknown",
-        RejectReason::WrongSecret => "wrong-secret",
-        RejectReason::ReplacedToken => "replaced-token",
-        RejectReason::Ended => "ended",
     }
 }
 
