@@ -7,7 +7,7 @@ use std::process::Command;
 use session3::components::{DEMO, MANAGER};
 use session3::{Composition, Grant};
 
-use crate::support::program::{Browser, Demo, session3};
+use crate::support::program::{Browser, Demo, between, session3};
 
 /// A directory with the demo, its sessions and a policy.
 struct Place(tempfile::TempDir);
@@ -82,6 +82,13 @@ fn applications_get_the_operators_defaults() {
     ];
     assert_eq!(parts, expected, "{cookie}");
     assert!(cookie.starts_with("__Secure-sid="), "{cookie}");
+}
+
+#[test]
+fn the_policy_of_the_readme_is_one() {
+    let readme = include_str!("../README.md");
+    let place = Place::new(&between(readme, "```toml\n", "```"));
+    assert!(cookie(&place.serve(&["--secure-cookies"])).contains("; SameSite=Strict"));
 }
 
 #[test]
@@ -173,29 +180,23 @@ fn what_it_has_no_effect_on_is_refused() {
 
 /// For other hosts: the component has it in itself.
 #[test]
-fn the_manager_carries_it_along() {
+fn the_manager_and_what_is_joined_with_it_carry_it_along() {
     let place = Place::new("[cookie]\nmax-age = 77\n");
-    let mut command = session3();
-    command.current_dir(&place.0);
-    command.args(["component", "manager", "--config", "policy.toml"]);
-    assert!(
-        command
-            .args(["-o", "manager.wasm"])
-            .status()
-            .unwrap()
-            .success()
-    );
+    let run = |arguments: &[&str]| {
+        let mut command = session3();
+        command.current_dir(&place.0).args(arguments);
+        assert!(command.status().unwrap().success());
+    };
+    let policy = ["--config", "policy.toml", "-o"];
+    run(&[&["component", "manager"], &policy[..], &["manager.wasm"]].concat());
     let manager = fs::read(place.path("manager.wasm")).unwrap();
-    fs::write(place.path("demo.wasm"), composed(&manager)).unwrap();
-    let mut command = session3();
-    command.current_dir(&place.0);
-    command.args([
-        "serve",
-        "demo.wasm",
-        "--store",
-        "sessions",
-        "--grant",
-        "store",
-    ]);
-    assert!(cookie(&Demo::run(&mut command)).contains("; Max-Age=77"));
+    fs::write(place.path("by-hand.wasm"), composed(&manager)).unwrap();
+    let demo = ["compose", "demo.wasm", "--grant", "admin"];
+    run(&[&demo, &policy[..], &["joined.wasm"]].concat());
+    for component in ["by-hand.wasm", "joined.wasm"] {
+        let mut command = session3();
+        command.current_dir(&place.0).args(["serve", component]);
+        command.args(["--store", "sessions", "--grant", "store"]);
+        assert!(cookie(&Demo::run(&mut command)).contains("; Max-Age=77"));
+    }
 }

@@ -75,7 +75,7 @@ impl Cli {
             Command::Check(check) => check.run().await,
             Command::Stats(stats) => stats.run().await,
             Command::Component(component) => component.run().await,
-            Command::Compose(compose) => compose.run(),
+            Command::Compose(compose) => compose.run().await,
             Command::Wit(wit) => wit.run(),
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),

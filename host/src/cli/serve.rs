@@ -1,22 +1,21 @@
 //! `session3 serve`: any application, with sessions.
 
 use std::env;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use session3::store::MemoryStore;
 use session3::text::escaped;
-use session3::{Composition, ServeOptions, Server, SessionsCtx};
+use session3::{ServeOptions, Server, SessionsCtx};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
 
-use super::policy::Policy;
+use super::compose::{Grant, Parts};
 use super::serving::{Serving, one_line, stop_signal};
 
 /// Serves a web application that is a WebAssembly component
@@ -36,8 +35,8 @@ Examples:
   session3 serve application.wasm --store-component store.wasm --dir /tmp/sessions::/sessions"
 )]
 pub struct Serve {
-    /// The application's component
-    application: PathBuf,
+    #[command(flatten)]
+    parts: Parts,
     /// Where the sessions are kept; made where it is missing
     #[arg(
         long,
@@ -45,13 +44,6 @@ pub struct Serve {
         required_unless_present = "store_component"
     )]
     store: Option<PathBuf>,
-    /// A component that exports session3:sessions/store, to keep the sessions;
-    /// with --store only where --grant store gives it that directory's store
-    #[arg(long, value_name = "FILE")]
-    store_component: Option<PathBuf>,
-    /// Lets the application import more than the manager
-    #[arg(long, value_enum, value_name = "INTERFACE")]
-    grant: Vec<Grant>,
     /// Gives the application a directory, under another name if that is wanted
     #[arg(long = "dir", value_name = "HOST[::GUEST]")]
     directories: Vec<String>,
@@ -73,28 +65,7 @@ pub struct Serve {
     #[arg(long, value_name = "COUNT", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     max_instances: u32,
     #[command(flatten)]
-    policy: Policy,
-    #[command(flatten)]
     serving: Serving,
-}
-
-/// What an application may import besides the manager.
-#[derive(Clone, Copy, ValueEnum)]
-pub enum Grant {
-    /// session3:sessions/store and events: every session, to read, forge and
-    /// delete
-    Store,
-    /// session3:sessions/admin: to see and end everybody's sessions
-    Admin,
-}
-
-impl From<Grant> for session3::Grant {
-    fn from(grant: Grant) -> Self {
-        match grant {
-            Grant::Store => Self::Store,
-            Grant::Admin => Self::Admin,
-        }
-    }
 }
 
 impl Serve {
@@ -109,15 +80,15 @@ impl Serve {
         let (sessions, options) = (serve.sessions()?, serve.options()?);
         let server = Server::new(&component, sessions, options)
             .map_err(one_line)
-            .with_context(|| serve.application.display().to_string())?;
+            .with_context(|| serve.parts.application.display().to_string())?;
         tokio::spawn(serve.clone().reload(server.clone(), hangup));
         serve.serving.run(server, listener, stop).await?;
         Ok(ExitCode::SUCCESS)
     }
 
     fn check_stores(&self) -> Result<()> {
-        let are_both = self.store.is_some() && self.store_component.is_some();
-        let is_granted = self.grant.iter().any(|grant| matches!(grant, Grant::Store));
+        let are_both = self.store.is_some() && self.parts.store_component.is_some();
+        let is_granted = self.parts.grant.contains(&Grant::Store);
         ensure!(
             !are_both || is_granted,
             "--store-component keeps the sessions, so leave out --store; or give it the \
@@ -126,29 +97,8 @@ impl Serve {
         Ok(())
     }
 
-    /// What is served: the application, the manager, and maybe a store.
     async fn component(&self) -> Result<Vec<u8>> {
-        let application = read(&self.application)?;
-        let manager = self.policy.manager().await?;
-        let store = self.store_component.as_deref().map(read).transpose()?;
-        let mut composition =
-            Composition::new(&application, &manager).host_store(self.store.is_some());
-        if let Some(store) = &store {
-            composition = composition.store_component(store);
-        }
-        for grant in &self.grant {
-            composition = composition.grant((*grant).into());
-        }
-        let component = composition
-            .compose()
-            .with_context(|| self.application.display().to_string())?;
-        ensure!(
-            component != application || !self.policy.is_given(),
-            "{}: it does not import session3:sessions/manager, so --config has no effect on it: \
-             leave it out",
-            self.application.display()
-        );
-        Ok(component)
+        self.parts.join(self.store.is_some()).await
     }
 
     fn sessions(&self) -> Result<SessionsCtx> {
@@ -186,7 +136,7 @@ impl Serve {
                 let component = Handle::current().block_on(serve.component())?;
                 server.replace(&component).map_err(one_line)
             });
-            let name = escaped(&self.application.to_string_lossy());
+            let name = escaped(&self.parts.application.to_string_lossy());
             match reloaded.await {
                 Ok(Ok(())) => tracing::info!("{name} was loaded anew"),
                 Ok(Err(error)) => {
@@ -197,11 +147,6 @@ impl Serve {
             }
         }
     }
-}
-
-/// A component from a file.
-pub fn read(file: &Path) -> Result<Vec<u8>> {
-    fs::read(file).with_context(|| format!("{}: cannot be read", file.display()))
 }
 
 /// As wasmtime's program has it: without a value, the one of this process.
