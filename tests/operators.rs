@@ -5,22 +5,27 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use fs2::FileExt as _;
 use serde_json::{Value, json};
+use session3::manager::{self, Mode};
 use session3::store::directory::Options;
 use session3::store::{Clock, DirectoryStore, SessionId, SessionState, SessionStore, SystemClock};
+use session3::{SessionManager, SessionsCtx};
 use tempfile::TempDir;
 
-use crate::support::program::{Browser, Demo, session3};
+use crate::support::program::{Browser, Demo, between, session3};
 use crate::support::{block_on, files, id};
 
 /// 2023-11-14T22:13:20.123Z.
 const NOW: u64 = 1_700_000_000_123;
 const NEVER: u64 = u64::MAX;
 const SLOT: u64 = 512;
+/// Of a session whose data are not a manager's; they look newer.
+const NO_CONTENT: &str = "a newer manager wrote the session: use that one";
 const COMMANDS: [&str; 13] = [
     "demo",
     "list",
@@ -193,6 +198,7 @@ fn a_list_in_json_has_one_object_per_line() {
             "modified": "2023-11-14T22:13:20.123Z",
             "expires": "2023-11-14T22:14:20.999Z",
             "size": 3,
+            "problem": NO_CONTENT,
         }),
         json!({
             "id": "00000000000000000000000000000002",
@@ -201,6 +207,7 @@ fn a_list_in_json_has_one_object_per_line() {
             "modified": "2023-11-14T22:13:20.123Z",
             "expires": "9999-12-30T22:00:00.999Z",
             "size": 5,
+            "problem": "the state is empty",
         }),
     ];
     assert_eq!(json_lines(&said.out), expected);
@@ -294,7 +301,7 @@ fn no_name_of_a_user_reaches_the_terminal_as_a_command() {
         for (command, arguments, lines) in [
             ("list", vec![], 2),
             ("list", vec!["--json"], 1),
-            ("show", vec![id.as_str()], 6),
+            ("show", vec![id.as_str()], 7),
             ("show", vec![&id, "--json"], 1),
         ] {
             let said = store.run(command, &arguments);
@@ -323,14 +330,14 @@ fn a_long_name_is_cut_in_the_table_only() {
 }
 
 #[test]
-fn one_session_is_shown_without_its_data() {
+fn a_session_that_the_manager_did_not_write_is_shown_without_its_data() {
     let store = Store::new();
     let now = SystemClock.now();
     let text = id(1).to_string();
     store.create_at(now - 185_000, 1, Some("alice"), now + 630_000, "PRIVATE");
     let said = store.run("show", &[&text]);
     let lines: Vec<_> = said.out.lines().collect();
-    assert_eq!(lines.len(), 6, "{said:?}");
+    assert_eq!(lines.len(), 7, "{said:?}");
     assert_eq!(lines[0], format!("ID        {text}"));
     assert_eq!(lines[1], "User      alice");
     assert_eq!(lines[2], "Version   1");
@@ -345,11 +352,65 @@ fn one_session_is_shown_without_its_data() {
     is_time(lines[3], "Modified  ", "3 minutes ago)");
     is_time(lines[4], "Expires   ", "in 10 minutes)");
     assert_eq!(lines[5], "Size      12 bytes");
+    assert_eq!(lines[6], format!("Content   cannot be read: {NO_CONTENT}"));
     let in_json = store.run("show", &[&text, "--json"]);
     assert_eq!(in_json, store.run("list", &["--json"]));
     for said in [said, in_json] {
         assert_eq!((said.status, said.err.as_str()), (0, ""));
         assert!(!said.out.contains("PRIVATE"));
+    }
+}
+
+/// What a manager has written is decoded by one.
+#[test]
+fn what_is_in_a_session_is_shown_but_not_what_opens_it() {
+    let store = Store::new();
+    let manager = block_on(async {
+        let sessions = SessionsCtx::new(Arc::new(store.open(SystemClock.now())));
+        SessionManager::new(None, sessions, |_| ()).await.unwrap()
+    });
+    let (id, secrets) = block_on(async {
+        let request = manager::Request {
+            cookies: Vec::new(),
+            remote_address: Some("192.0.2.1".into()),
+            user_agent: Some("Browser\u{1b}[2J".into()),
+        };
+        let mut session = manager.open(&request, Mode::Merge).await.unwrap();
+        session.set("count", &7).await.unwrap();
+        session.set("dark\n", &true).await.unwrap();
+        session.set("list", &["a", "\u{9b}"]).await.unwrap();
+        session.set_user(Some("alice")).await.unwrap();
+        let form_token = session.create_form_token().await.unwrap();
+        let headers = session.commit().await.unwrap();
+        let cookie = headers["set-cookie"].to_str().unwrap();
+        let secret = between(cookie, ".", ";");
+        let id = session.id().await.unwrap().unwrap();
+        (id, [secret, form_token])
+    });
+    let said = store.run("show", &[&id]);
+    assert_eq!((said.status, said.err.as_str()), (0, ""));
+    let lines: Vec<_> = said.out.lines().skip(6).collect();
+    let (created, lines) = lines.split_first().unwrap();
+    assert!(created.starts_with("Created   20"), "{created}");
+    let expected = [
+        "Address   192.0.2.1",
+        "Browser   Browser\\u{1b}[2J",
+        "  count = 7",
+        "  dark\\n = true",
+        "  list = [\"a\",\"\\u009b\"]",
+    ];
+    assert_eq!(lines, expected);
+
+    let in_json = store.run("show", &[&id, "--json"]);
+    assert_eq!(in_json, store.run("list", &["--json"]));
+    assert_eq!(in_json, store.run("list", &["--json", "--user", "alice"]));
+    let session = &json_lines(&in_json.out)[0];
+    let attributes = json!({"count": 7, "dark\n": true, "list": ["a", "\u{9b}"]});
+    assert_eq!(session["attributes"], attributes);
+    assert_eq!(session["remote_address"], "192.0.2.1");
+    assert!(session.get("problem").is_none());
+    for secret in secrets {
+        assert!(!said.out.contains(&secret) && !in_json.out.contains(&secret));
     }
 }
 

@@ -31,6 +31,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod bindings;
 pub mod components;
 mod compose;
@@ -47,6 +48,7 @@ mod serve;
 pub mod store;
 pub mod text;
 
+pub use admin::Administration;
 pub use compose::{ComposeError, Composition, Grant, compose};
 pub use engine::{Pool, engine};
 pub use inspect::NotAComponent;

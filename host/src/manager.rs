@@ -63,13 +63,15 @@ struct Instances {
     permits: Arc<Semaphore>,
 }
 
-struct Instance {
-    store: Store<State>,
-    component: bindings::SessionManager,
+/// One of the component, with the manager that it has opened.
+pub(crate) struct Instance {
+    pub(crate) store: Store<State>,
+    pub(crate) component: bindings::SessionManager,
     manager: ResourceAny,
 }
 
-struct State {
+/// What an instance has of the host.
+pub(crate) struct State {
     sessions: SessionsCtx,
     wasi: WasiCtx,
     table: ResourceTable,
@@ -132,13 +134,7 @@ impl SessionManager {
     /// The same in any mode, for a request that is known to come from
     /// somewhere.
     pub async fn open(&self, request: &Request, mode: Mode) -> Result<Session, SessionError> {
-        let permit = self.pool.permits.clone().acquire_owned().await;
-        let permit = permit.map_err(failed)?;
-        let idle = open(&self.pool.idle).pop();
-        let mut instance = match idle {
-            Some(instance) => instance,
-            None => self.pool.instance().await?,
-        };
+        let (permit, mut instance) = self.instance().await?;
         let guest = instance.component.session3_sessions_manager();
         let opened = guest
             .session_manager()
@@ -153,10 +149,27 @@ impl SessionManager {
                 permit: Some(permit),
             }),
             Err(error) => {
-                open(&self.pool.idle).push(instance);
+                self.give_back(instance);
                 Err(error.into())
             }
         }
+    }
+
+    /// An instance that nobody else uses, and the permit to have one.
+    pub(crate) async fn instance(&self) -> Result<(OwnedSemaphorePermit, Instance), SessionError> {
+        let permit = self.pool.permits.clone().acquire_owned().await;
+        let permit = permit.map_err(failed)?;
+        let idle = open(&self.pool.idle).pop();
+        let instance = match idle {
+            Some(instance) => instance,
+            None => self.pool.instance().await?,
+        };
+        Ok((permit, instance))
+    }
+
+    /// For the next one, when nothing failed in it.
+    pub(crate) fn give_back(&self, instance: Instance) {
+        open(&self.pool.idle).push(instance);
     }
 }
 
@@ -408,15 +421,20 @@ fn to_value(value: &impl Serialize) -> Result<Value, SessionError> {
 }
 
 fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, SessionError> {
-    let json = match value {
+    let json = json_of(value).map_err(of_another_type)?;
+    serde_json::from_value(json).map_err(of_another_type)
+}
+
+/// An attribute in JSON; bytes are an array of numbers.
+pub(crate) fn json_of(value: Value) -> serde_json::Result<serde_json::Value> {
+    Ok(match value {
         Value::Boolean(value) => value.into(),
         Value::Integer(value) => value.into(),
         Value::Number(value) => value.into(),
         Value::Text(value) => value.into(),
         Value::Bytes(value) => value.into(),
-        Value::Json(text) => serde_json::from_str(&text).map_err(of_another_type)?,
-    };
-    serde_json::from_value(json).map_err(of_another_type)
+        Value::Json(text) => serde_json::from_str(&text)?,
+    })
 }
 
 fn time(milliseconds: u64) -> SystemTime {
@@ -456,7 +474,8 @@ impl From<wit::SessionError> for SessionError {
     }
 }
 
-fn failed(error: impl fmt::Display) -> SessionError {
+/// The component did what it may not.
+pub(crate) fn failed(error: impl fmt::Display) -> SessionError {
     SessionError::Failed(error.to_string())
 }
 

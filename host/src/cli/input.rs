@@ -1,28 +1,53 @@
 //! What several commands need: a store that is there, IDs, and all its sessions.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use session3::store::directory::{Durability, OpenError, Options};
 use session3::store::{DirectoryStore, SessionId, SessionPage, SessionStore};
+use session3::{Administration, SessionError, SessionManager, SessionsCtx};
 
+use super::output::Content;
 use super::progress::Progress;
+use super::serving::cache_directory;
 
 /// Sessions read before they are shown.
 pub const PAGE: u32 = 1000;
 
 /// Opens a store, and never makes one. What an operator changes by hand, a power
 /// cut must not take back.
-pub fn open(path: &Path) -> Result<DirectoryStore> {
+pub fn open(path: &Path) -> Result<Arc<DirectoryStore>> {
     let options = Options::default().durability(Durability::Disk);
-    DirectoryStore::open(path, options).map_err(|error| match error {
-        OpenError::Missing(path) => anyhow!(
-            "{}: there is no such directory; name one that has sessions",
-            path.display()
-        ),
-        // Its text has its source already.
-        error => anyhow!("{error}"),
-    })
+    DirectoryStore::open(path, options)
+        .map(Arc::new)
+        .map_err(|error| match error {
+            OpenError::Missing(path) => anyhow!(
+                "{}: there is no such directory; name one that has sessions",
+                path.display()
+            ),
+            // Its text has its source already.
+            error => anyhow!("{error}"),
+        })
+}
+
+/// What the manager says of the sessions of a store, which it alone can read.
+pub async fn administration(store: Arc<DirectoryStore>) -> Result<Administration> {
+    let (cache, sessions) = (cache_directory(), SessionsCtx::new(store));
+    let manager = SessionManager::new(cache.as_deref(), sessions, |_| ()).await?;
+    Ok(Administration::new(manager))
+}
+
+/// What is in a session; `None` when it is gone meanwhile.
+pub async fn content(
+    administration: &Administration,
+    id: &SessionId,
+) -> Result<Option<Content>, SessionError> {
+    match administration.session(id).await {
+        Ok(info) => Ok(info.map(Ok)),
+        Err(SessionError::Store(why)) => Ok(Some(Err(why))),
+        Err(error) => Err(error),
+    }
 }
 
 /// A session's ID, as somebody typed it.
@@ -34,14 +59,14 @@ pub fn session_id(text: &str) -> Result<SessionId> {
 pub async fn walk(
     store: &DirectoryStore,
     progress: &Progress,
-    mut look: impl FnMut(&SessionPage) -> Result<()>,
+    mut look: impl AsyncFnMut(&SessionPage) -> Result<()>,
 ) -> Result<()> {
     let (mut cursor, mut seen) = (None, 0);
     loop {
         let page = store.iter_sessions(cursor.as_deref(), PAGE).await?;
         seen += (page.sessions.len() + page.damaged.len()) as u64;
         progress.count(seen);
-        look(&page)?;
+        look(&page).await?;
         cursor = page.next;
         if cursor.is_none() {
             return Ok(());

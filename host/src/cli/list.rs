@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use indicatif::HumanBytes;
+use session3::Administration;
 use session3::store::{DirectoryStore, SessionStore, StoreError, StoredSession};
 
 use super::input::{self, PAGE};
@@ -33,7 +34,7 @@ pub struct List {
     /// Only the sessions of this user
     #[arg(long)]
     user: Option<String>,
-    /// One JSON object per line: id, user, version, modified, expires, size
+    /// One JSON object per line, as `session3 show --json` has it
     #[arg(long)]
     json: bool,
 }
@@ -41,7 +42,8 @@ pub struct List {
 /// What goes to standard output.
 struct Table {
     output: Output,
-    is_json: bool,
+    /// For JSON, which has what is in the sessions too.
+    administration: Option<Administration>,
     /// Of the column of users: as wide as a page needs, and never narrower than
     /// before.
     width: Option<usize>,
@@ -51,9 +53,13 @@ impl List {
     /// Whether all of them could be read.
     pub async fn run(self) -> Result<ExitCode> {
         let store = input::open(&self.store)?;
+        let administration = match self.json {
+            true => Some(input::administration(store.clone()).await?),
+            false => None,
+        };
         let mut table = Table {
             output: output::output(),
-            is_json: self.json,
+            administration,
             width: None,
         };
         let damaged = match &self.user {
@@ -72,8 +78,8 @@ impl List {
 async fn list_all(store: &DirectoryStore, table: &mut Table) -> Result<usize> {
     let mut damaged = 0;
     let progress = progress();
-    input::walk(store, &progress, |page| {
-        table.write(&page.sessions)?;
+    input::walk(store, &progress, async |page| {
+        table.write(&page.sessions).await?;
         for (id, how) in &page.damaged {
             progress.suspend(|| complain(&format!("{id}: {how}")));
         }
@@ -89,7 +95,7 @@ async fn list_of_user(store: &DirectoryStore, user: &str, table: &mut Table) -> 
     ids.sort_unstable();
     let (mut damaged, mut seen) = (0, 0);
     let progress = progress();
-    table.write(&[])?;
+    table.write(&[]).await?;
     for ids in ids.chunks(PAGE as usize) {
         let mut sessions = Vec::with_capacity(ids.len());
         for id in ids {
@@ -103,7 +109,7 @@ async fn list_of_user(store: &DirectoryStore, user: &str, table: &mut Table) -> 
         }
         // It may have changed hands meanwhile.
         sessions.retain(|session| session.state.user.as_deref() == Some(user));
-        table.write(&sessions)?;
+        table.write(&sessions).await?;
         seen += ids.len() as u64;
         progress.count(seen);
     }
@@ -134,13 +140,15 @@ fn progress() -> Progress {
 
 impl Table {
     /// At once, with the headings the first time.
-    fn write(&mut self, sessions: &[StoredSession]) -> Result<()> {
-        if self.is_json {
-            for session in sessions {
-                writeln!(self.output, "{}", output::json(session)?)?;
-            }
-        } else {
+    async fn write(&mut self, sessions: &[StoredSession]) -> Result<()> {
+        let Some(administration) = &self.administration else {
             self.write_rows(sessions)?;
+            return Ok(self.output.flush()?);
+        };
+        for session in sessions {
+            if let Some(content) = input::content(administration, &session.id).await? {
+                writeln!(self.output, "{}", output::json(session, &content)?)?;
+            }
         }
         Ok(self.output.flush()?)
     }

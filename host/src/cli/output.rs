@@ -1,9 +1,12 @@
 //! What the commands print: times, sizes, and names that may be anything.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, StdoutLock, Write as _};
 
 use serde::Serialize;
+use serde_json::Value;
+use session3::admin::SessionInfo;
 use session3::store::{StoredSession, Timestamp};
 
 pub use session3::text::escaped;
@@ -44,8 +47,11 @@ pub fn time(time: Timestamp) -> jiff::Timestamp {
     time.unwrap_or(jiff::Timestamp::MAX)
 }
 
-/// What programs get to read of a session; never its data, which have hashes of
-/// secrets in them.
+/// What the manager reads in a session's data, or why it cannot.
+pub type Content = Result<SessionInfo, String>;
+
+/// What programs get to read of a session; never its data as they are, which
+/// have hashes of secrets in them.
 #[derive(Serialize)]
 struct Summary<'a> {
     id: String,
@@ -54,10 +60,22 @@ struct Summary<'a> {
     modified: String,
     expires: String,
     size: usize,
+    #[serde(flatten)]
+    content: Option<ContentSummary<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct ContentSummary<'a> {
+    created: String,
+    remote_address: Option<&'a str>,
+    user_agent: Option<&'a str>,
+    attributes: &'a BTreeMap<String, Value>,
 }
 
 /// A session as one line of JSON. Times are RFC 3339, the size is in bytes.
-pub fn json(session: &StoredSession) -> anyhow::Result<String> {
+pub fn json(session: &StoredSession, content: &Content) -> anyhow::Result<String> {
     let summary = Summary {
         id: session.id.to_string(),
         user: session.state.user.as_deref(),
@@ -65,13 +83,20 @@ pub fn json(session: &StoredSession) -> anyhow::Result<String> {
         modified: format!("{:.3}", time(session.modified)),
         expires: format!("{:.3}", time(session.state.expires)),
         size: session.state.size(),
+        content: content.as_ref().ok().map(|info| ContentSummary {
+            created: format!("{:.3}", time(info.created)),
+            remote_address: info.remote_address.as_deref(),
+            user_agent: info.user_agent.as_deref(),
+            attributes: &info.attributes,
+        }),
+        problem: content.as_ref().err().map(String::as_str),
     };
     Ok(printable(&serde_json::to_string(&summary)?))
 }
 
 /// JSON may hold characters that terminals obey: they get their numbers, as JSON
 /// writes them.
-fn printable(json: &str) -> String {
+pub fn printable(json: &str) -> String {
     let mut line = String::with_capacity(json.len());
     for character in json.chars() {
         let is_plain = matches!(character, ' '..='~') || character.escape_debug().len() == 1;

@@ -104,7 +104,7 @@ impl Prune {
     async fn count(&self, store: &DirectoryStore, progress: &Progress) -> Result<Count> {
         let now = SystemClock.now();
         let mut count = Count::default();
-        input::walk(store, progress, |page| {
+        input::walk(store, progress, async |page| {
             let is_old = |session: &&_| StoredSession::is_old(session, self.minutes, now);
             let old = page.sessions.iter().filter(is_old).count() as u64;
             count.deleted += old;

@@ -5,16 +5,18 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use indicatif::HumanDuration;
 use session3::store::{Clock, SessionStore, StoredSession, SystemClock, Timestamp};
 
+use super::output::Content;
 use super::{input, output};
 
-/// Shows what the store knows of one session
+/// Shows what is in one session
 ///
-/// Its data stay out of sight. That there is no such session is a failure.
+/// What opens it stays out of sight: the secrets of its cookie and of its forms.
+/// That there is no such session is a failure.
 #[derive(Args)]
 #[command(
     verbatim_doc_comment,
@@ -28,7 +30,9 @@ pub struct Show {
     store: PathBuf,
     /// The session: 32 hexadecimal digits
     id: String,
-    /// As a JSON object: id, user, version, modified, expires, size
+    /// As a JSON object: id, user, version, modified, expires, size, created,
+    /// remote_address, user_agent, attributes; or problem, when its content
+    /// cannot be read
     #[arg(long)]
     json: bool,
 }
@@ -40,11 +44,15 @@ impl Show {
         let store = input::open(&self.store)?;
         let loaded = store.load_session(&id).await;
         let session = loaded.with_context(|| id.to_string())?;
-        let session = session.with_context(|| format!("{id}: there is no such session"))?;
+        let administration = input::administration(store).await?;
+        let content = input::content(&administration, &id).await?;
+        let (Some(session), Some(content)) = (session, content) else {
+            bail!("{id}: there is no such session");
+        };
         let text = if self.json {
-            output::json(&session)? + "\n"
+            output::json(&session, &content)? + "\n"
         } else {
-            describe(&session)
+            describe(&session) + &describe_content(&content)
         };
         let mut output = output::output();
         output.write_all(text.as_bytes())?;
@@ -54,8 +62,6 @@ impl Show {
 }
 
 fn describe(session: &StoredSession) -> String {
-    let now = SystemClock.now();
-    let time = |time| format!("{:.0} ({})", output::time(time), distance(time, now));
     let lines = [
         ("ID", session.id.to_string()),
         ("User", output::user(session.state.user.as_deref())),
@@ -66,6 +72,31 @@ fn describe(session: &StoredSession) -> String {
     ];
     let lines = lines.map(|(name, value)| format!("{name:8}  {value}\n"));
     lines.concat()
+}
+
+fn describe_content(content: &Content) -> String {
+    let info = match content {
+        Ok(info) => info,
+        Err(why) => return format!("Content   cannot be read: {}\n", output::escaped(why)),
+    };
+    let text = |text: &Option<String>| output::user(text.as_deref());
+    let lines = [
+        ("Created", time(info.created)),
+        ("Address", text(&info.remote_address)),
+        ("Browser", text(&info.user_agent)),
+    ];
+    let lines = lines.map(|(name, value)| format!("{name:8}  {value}\n"));
+    let attributes = info.attributes.iter().map(|(name, value)| {
+        let value = output::printable(&value.to_string());
+        format!("  {} = {value}\n", output::escaped(name))
+    });
+    lines.into_iter().chain(attributes).collect()
+}
+
+/// When it is, and how far from now.
+fn time(time: Timestamp) -> String {
+    let distance = distance(time, SystemClock.now());
+    format!("{:.0} ({distance})", output::time(time))
 }
 
 /// From now.

@@ -71,7 +71,7 @@ impl Stats {
         let now = SystemClock.now();
         let progress = Progress::counter();
         let mut counts = Counts::default();
-        input::walk(&store, &progress, |page| {
+        input::walk(&store, &progress, async |page| {
             counts.add(page, now);
             Ok(())
         })
