@@ -1,12 +1,13 @@
 //! An application that may see everybody's sessions: it says how many there are.
 
 mod bindings;
+#[path = "../../guest/src/respond.rs"]
+mod respond;
 
 use bindings::exports::wasi::http::incoming_handler::Guest;
 use bindings::session3::sessions::admin;
-use bindings::wasi::http::types::{
-    Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
-};
+use bindings::wasi::http::types::{IncomingRequest, ResponseOutparam};
+use respond::respond;
 
 struct Component;
 
@@ -24,14 +25,6 @@ impl Guest for Component {
             Ok(page) => format!("{} sessions", page.sessions.len()),
             Err(why) => why,
         };
-        let response = OutgoingResponse::new(Fields::new());
-        let body = response.body().expect("the first one");
-        ResponseOutparam::set(out, Ok(response));
-        let stream = body.write().expect("the first one");
-        stream
-            .blocking_write_and_flush(text.as_bytes())
-            .expect("a few bytes");
-        drop(stream);
-        OutgoingBody::finish(body, None).expect("all of it");
+        respond(out, text.as_bytes(), || ());
     }
 }

@@ -1,15 +1,18 @@
 //! An application that misbehaves on request: `/trap` traps, `/loop` never
-//! ends, `/memory` takes all it can get, `/memory/32` takes 32 MiB of it, `/silent` does not respond, `/half`
-//! stops in the middle of its response, `/body` says how long the request's body
-//! is once it has read it. Everything else gets `fine`.
+//! ends, `/memory` takes all it can get, `/memory/32` takes 32 MiB of it,
+//! `/silent` does not respond, `/half` stops in the middle of its response,
+//! `/body` says how long the request's body is once it has read it. Everything
+//! else gets `fine`.
 
 mod bindings;
+mod respond;
 
 use bindings::exports::wasi::http::incoming_handler::Guest;
-use bindings::wasi::http::types::{
-    Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
-};
+use bindings::wasi::http::types::{IncomingRequest, ResponseOutparam};
 use bindings::wasi::io::streams::StreamError;
+use respond::respond;
+
+const FINE: &[u8] = b"fine";
 
 struct Component;
 
@@ -28,12 +31,12 @@ impl Guest for Component {
             Some("/memory") => take_memory(usize::MAX),
             Some("/memory/32") => {
                 take_memory(32);
-                respond(out, || ());
+                respond(out, FINE, || ());
             }
             Some("/silent") => drop(out),
-            Some("/half") => respond(out, spin),
+            Some("/half") => respond(out, FINE, spin),
             Some("/body") => count_body(&request, out),
-            _ => respond(out, || ()),
+            _ => respond(out, FINE, || ()),
         }
     }
 }
@@ -50,22 +53,7 @@ fn count_body(request: &IncomingRequest, out: ResponseOutparam) {
             Err(StreamError::LastOperationFailed(_)) => return,
         }
     }
-    respond_with(out, length.to_string().as_bytes(), || ());
-}
-
-fn respond(out: ResponseOutparam, before_the_end: impl FnOnce()) {
-    respond_with(out, b"fine", before_the_end);
-}
-
-fn respond_with(out: ResponseOutparam, text: &[u8], before_the_end: impl FnOnce()) {
-    let response = OutgoingResponse::new(Fields::new());
-    let body = response.body().expect("the first one");
-    ResponseOutparam::set(out, Ok(response));
-    let stream = body.write().expect("the first one");
-    stream.blocking_write_and_flush(text).expect("a few bytes");
-    drop(stream);
-    before_the_end();
-    OutgoingBody::finish(body, None).expect("all of it");
+    respond(out, length.to_string().as_bytes(), || ());
 }
 
 fn spin() {

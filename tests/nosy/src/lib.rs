@@ -5,15 +5,16 @@
 //! `/flood` prints a megabyte.
 
 mod bindings;
+#[path = "../../guest/src/respond.rs"]
+mod respond;
 
 use bindings::exports::wasi::http::incoming_handler::Guest;
 use bindings::wasi::cli::{environment, stderr, stdout};
 use bindings::wasi::filesystem::preopens;
 use bindings::wasi::filesystem::types::{Descriptor, DescriptorFlags, OpenFlags, PathFlags};
-use bindings::wasi::http::types::{
-    Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
-};
+use bindings::wasi::http::types::{IncomingRequest, ResponseOutparam};
 use bindings::wasi::sockets::{instance_network, ip_name_lookup};
+use respond::respond;
 
 struct Component;
 
@@ -34,7 +35,7 @@ impl Guest for Component {
             Some("/flood") => flood(),
             _ => "fine".into(),
         };
-        respond(out, text.as_bytes());
+        respond(out, text.as_bytes(), || ());
     }
 }
 
@@ -94,14 +95,4 @@ fn flood() -> String {
             .expect("it takes it");
     }
     "printed".into()
-}
-
-fn respond(out: ResponseOutparam, text: &[u8]) {
-    let response = OutgoingResponse::new(Fields::new());
-    let body = response.body().expect("the first one");
-    ResponseOutparam::set(out, Ok(response));
-    let stream = body.write().expect("the first one");
-    stream.blocking_write_and_flush(text).expect("it fits");
-    drop(stream);
-    OutgoingBody::finish(body, None).expect("all of it");
 }
