@@ -37,15 +37,15 @@ impl Operator {
     /// is not for this manager.
     pub fn of_host() -> Result<Option<Self>, SessionError> {
         let place = PLACE.iter().skip(MARKER.len());
-        let place: Vec<_> = place.map(|byte| byte.load(Ordering::Relaxed)).collect();
-        match place.split_first() {
-            None | Some((0, _)) => Ok(None),
-            Some((&VERSION, written)) => Self::read(&mut { written }).map(Some).ok_or_else(unknown),
+        let mut place = place.map(|byte| byte.load(Ordering::Relaxed));
+        match place.next() {
+            None | Some(0) => Ok(None),
+            Some(VERSION) => Self::read(&mut place).map(Some).ok_or_else(unknown),
             Some(_) => Err(unknown()),
         }
     }
 
-    fn read(written: &mut &[u8]) -> Option<Self> {
+    fn read(written: &mut impl Iterator<Item = u8>) -> Option<Self> {
         let limits = numbers(written)?;
         let numbers = numbers(written)?;
         let [name, path, domain] = [text(written)?, text(written)?, text(written)?];
@@ -72,13 +72,12 @@ fn unknown() -> SessionError {
     SessionError::Invalid(why.into())
 }
 
-fn number(written: &mut &[u8]) -> Option<u32> {
-    let (number, rest) = written.split_first_chunk()?;
-    *written = rest;
-    Some(u32::from_le_bytes(*number))
+fn number(written: &mut impl Iterator<Item = u8>) -> Option<u32> {
+    let mut next = || written.next();
+    Some(u32::from_le_bytes([next()?, next()?, next()?, next()?]))
 }
 
-fn numbers<const N: usize>(written: &mut &[u8]) -> Option<[u32; N]> {
+fn numbers<const N: usize>(written: &mut impl Iterator<Item = u8>) -> Option<[u32; N]> {
     let mut numbers = [0; N];
     for place in &mut numbers {
         *place = number(written)?;
@@ -86,11 +85,11 @@ fn numbers<const N: usize>(written: &mut &[u8]) -> Option<[u32; N]> {
     Some(numbers)
 }
 
-fn text(written: &mut &[u8]) -> Option<String> {
+fn text(written: &mut impl Iterator<Item = u8>) -> Option<String> {
     let length = number(written)?.try_into().ok()?;
-    let (text, rest) = written.split_at_checked(length)?;
-    *written = rest;
-    Some(str::from_utf8(text).ok()?.to_owned())
+    let text: Vec<_> = written.take(length).collect();
+    let is_whole = text.len() == length;
+    String::from_utf8(text).ok().filter(|_| is_whole)
 }
 
 fn config(
@@ -193,19 +192,28 @@ mod tests {
     #[test]
     fn what_is_cut_short_or_no_choice_is_not_read() {
         let whole = [&[0; 4 * (LIMITED.len() + NUMBERS)][..], &[0; 12]].concat();
-        assert!(Operator::read(&mut &whole[..]).is_some());
+        assert!(Operator::read(&mut whole.iter().copied()).is_some());
         for length in 0..whole.len() {
-            assert!(Operator::read(&mut &whole[..length]).is_none(), "{length}");
+            assert!(
+                Operator::read(&mut whole[..length].iter().copied()).is_none(),
+                "{length}"
+            );
         }
         for (number, choices) in [(2, 3), (12, 4), (13, 4)] {
             let mut wrong = whole.clone();
             wrong[4 * (LIMITED.len() + number)] = choices;
-            assert!(Operator::read(&mut &wrong[..]).is_none(), "{number}");
+            assert!(
+                Operator::read(&mut wrong.iter().copied()).is_none(),
+                "{number}"
+            );
         }
         let mut wrong = whole;
         let length = wrong.len();
         wrong[length - 1] = 1;
-        assert!(Operator::read(&mut &wrong[..]).is_none(), "a text's length");
+        assert!(
+            Operator::read(&mut wrong.iter().copied()).is_none(),
+            "a text's length"
+        );
     }
 
     /// Under limits that are exactly this configuration.
