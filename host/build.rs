@@ -24,15 +24,19 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const FLAGS: &str = "--cfg sha2_backend_soft=\"compact\"";
 
 /// Package and file name; `tests/` loads those of tests.
-const GUESTS: [(&str, &str); 8] = [
+const GUESTS: [(&str, &str); 12] = [
     ("session3-manager", "manager.wasm"),
     ("session3-demo", "demo.wasm"),
     ("session3-store-filesystem", "store-filesystem.wasm"),
+    ("session3-context", "context.wasm"),
+    ("session3-middleware", "middleware.wasm"),
     ("session3-test-guest", "test-guest.wasm"),
     ("session3-test-relay", "test-relay.wasm"),
     ("session3-test-nosy", "test-nosy.wasm"),
     ("session3-test-plain", "test-plain.wasm"),
     ("session3-test-administration", "test-administration.wasm"),
+    ("session3-test-current", "test-current.wasm"),
+    ("session3-test-handler", "test-handler.wasm"),
 ];
 
 fn main() {
@@ -57,6 +61,8 @@ fn build_guests() -> Result<()> {
         "tests/nosy",
         "tests/plain",
         "tests/administration",
+        "tests/current",
+        "tests/handler",
     ] {
         println!("cargo::rerun-if-changed=../{path}");
     }

@@ -20,7 +20,7 @@ use crate::support::block_on;
 use crate::support::component::{Manager, TestClock, cookie_of};
 
 /// The names that a component imports at its top.
-fn imports(component: &[u8]) -> Vec<String> {
+pub fn imports(component: &[u8]) -> Vec<String> {
     let mut depth = 0;
     let mut names = Vec::new();
     for payload in Parser::new(0).parse_all(component) {

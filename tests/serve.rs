@@ -508,7 +508,7 @@ fn what_cannot_be_served_is_one_line() {
         (b"", "not WebAssembly"),
         (&DEMO[..DEMO.len() / 2], "damaged"),
         (module, "core module"),
-        (MANAGER, "no wasi:http/incoming-handler@0.2"),
+        (MANAGER, "neither wasi:http/incoming-handler@0.2"),
     ] {
         place.write("application.wasm", component);
         let said = refusal(&mut place.with_store(&["--grant", "store"]));

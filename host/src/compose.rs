@@ -16,6 +16,12 @@ const ADMIN: &str = "session3:sessions/admin@0.1.0";
 const STORE: &str = "session3:sessions/store@0.1.0";
 /// Where the manager reports what happened.
 const EVENTS: &str = "session3:sessions/events@0.1.0";
+/// The request's session, for an application behind the middleware.
+const CURRENT: &str = "session3:sessions/current@0.1.0";
+/// How the middleware controls it.
+const CONTEXT: &str = "session3:sessions/context@0.1.0";
+/// What the middleware passes requests on to, and is itself.
+const HANDLER: &str = "wasi:http/handler@0.3.0";
 
 /// Joins `application` with `manager`, without a grant: see [`Composition`].
 pub fn compose(application: &[u8], manager: &[u8]) -> Result<Vec<u8>, ComposeError> {
@@ -41,8 +47,15 @@ pub struct Composition<'a> {
     application: &'a [u8],
     manager: &'a [u8],
     store: Option<&'a [u8]>,
+    middleware: Option<Middleware<'a>>,
     grants: Vec<Grant>,
     has_host_store: bool,
+}
+
+/// What stands before an application, and what it shares with it.
+struct Middleware<'a> {
+    middleware: &'a [u8],
+    context: &'a [u8],
 }
 
 impl<'a> Composition<'a> {
@@ -52,6 +65,7 @@ impl<'a> Composition<'a> {
             application,
             manager,
             store: None,
+            middleware: None,
             grants: Vec::new(),
             has_host_store: true,
         }
@@ -61,6 +75,17 @@ impl<'a> Composition<'a> {
     /// exports that.
     pub fn store_component(mut self, store: &'a [u8]) -> Self {
         self.store = Some(store);
+        self
+    }
+
+    /// Puts `middleware` before the application, for WASI 0.3: it opens and
+    /// commits the session of each request, which the application finds in
+    /// `session3:sessions/current`, an export of `context`.
+    pub fn middleware(mut self, middleware: &'a [u8], context: &'a [u8]) -> Self {
+        self.middleware = Some(Middleware {
+            middleware,
+            context,
+        });
         self
     }
 
@@ -87,7 +112,9 @@ impl<'a> Composition<'a> {
             self.check("store component", outline)?;
         }
         let imports = |name: &str| outline.imports.iter().any(|import| import == name);
-        let component = match imports(MANAGER) || imports(ADMIN) {
+        self.check_middleware(imports(CURRENT), &outline)?;
+        let needs_manager = imports(MANAGER) || imports(ADMIN) || self.middleware.is_some();
+        let component = match needs_manager {
             true => self.join(&outline, store.as_ref())?,
             false => self.application.to_vec(),
         };
@@ -114,6 +141,15 @@ impl<'a> Composition<'a> {
             }
         }
         Ok(())
+    }
+
+    fn check_middleware(&self, is_needed: bool, outline: &Outline) -> Result<(), ComposeError> {
+        let is_handler = outline.exports.iter().any(|export| export == HANDLER);
+        match self.middleware {
+            None if is_needed => Err(ComposeError::NoMiddleware),
+            Some(_) if !is_handler => Err(ComposeError::NotAHandler),
+            _ => Ok(()),
+        }
     }
 
     fn check_store(&self, component: &[u8]) -> Result<(), ComposeError> {
@@ -143,13 +179,44 @@ impl<'a> Composition<'a> {
             connect(&mut graph, provider, manager, &provided)?;
             connect(&mut graph, provider, (application, outline), &provided)?;
         }
+        let handler = match &self.middleware {
+            Some(parts) => parts.join(&mut graph, manager, (application, outline))?,
+            None => application,
+        };
         for name in &outline.exports {
+            let exporter = match name.as_str() {
+                HANDLER => handler,
+                _ => application,
+            };
             let export = graph
-                .alias_instance_export(application, name)
+                .alias_instance_export(exporter, name)
                 .map_err(does_not_fit)?;
             graph.export(export, name).map_err(does_not_fit)?;
         }
         graph.encode(EncodeOptions::default()).map_err(does_not_fit)
+    }
+}
+
+impl Middleware<'_> {
+    /// The middleware's instance, joined with the context, the application and
+    /// the manager.
+    fn join(
+        &self,
+        graph: &mut CompositionGraph,
+        manager: NodeId,
+        application: (NodeId, &Outline),
+    ) -> Result<NodeId, ComposeError> {
+        let context = instantiate(graph, "context", self.context)?;
+        let middleware = instantiate(graph, "middleware", self.middleware)?;
+        let outline = outline_of("context", self.context)?;
+        connect(graph, manager, (context, &outline), &[MANAGER])?;
+        connect(graph, context, application, &[CURRENT])?;
+        let outline = outline_of("middleware", self.middleware)?;
+        let to = (middleware, &outline);
+        connect(graph, manager, to, &[MANAGER])?;
+        connect(graph, context, to, &[CONTEXT])?;
+        connect(graph, application.0, to, &[HANDLER])?;
+        Ok(middleware)
     }
 }
 
@@ -229,6 +296,10 @@ pub enum ComposeError {
         /// What would allow it.
         grant: Grant,
     },
+    /// The application imports `current`, and there is no middleware.
+    NoMiddleware,
+    /// There is a middleware, and the application is not for WASI 0.3.
+    NotAHandler,
     /// The store component does not export a store.
     NotAStore,
     /// The result imports a store, and the host has none.
@@ -257,6 +328,16 @@ impl fmt::Display for ComposeError {
                      allow it with {option}"
                 )
             }
+            Self::NoMiddleware => write!(
+                f,
+                "the application imports {CURRENT}, which it has behind the session middleware: \
+                 add --middleware"
+            ),
+            Self::NotAHandler => write!(
+                f,
+                "the application does not export {HANDLER}, so the middleware has nothing to \
+                 pass requests on to: leave out --middleware"
+            ),
             Self::NotAStore => write!(f, "the store component does not export {STORE}"),
             Self::NoStore => write!(
                 f,

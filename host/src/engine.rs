@@ -113,6 +113,7 @@ pub fn engine(pool: &Pool, cache: Option<&Path>) -> Result<Engine> {
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool.config()?))
         .epoch_interruption(true)
+        .wasm_component_model_async(true)
         .cache(cache.map(open_cache).transpose()?);
     let engine = Engine::new(&config)?;
     tick(&engine)?;

@@ -220,6 +220,19 @@ impl Browser {
         page
     }
 
+    /// The text of a page, or why it does not end.
+    pub fn try_get(&self, demo: &Demo, page: &str) -> Result<String, ureq::Error> {
+        let mut response = self.agent.get(format!("{}{page}", demo.url)).call()?;
+        response.body_mut().read_to_string()
+    }
+
+    /// What is answered to these bytes.
+    pub fn post(&self, demo: &Demo, page: &str, bytes: &[u8]) -> Vec<u8> {
+        let request = self.agent.post(format!("{}{page}", demo.url));
+        let mut response = request.send(bytes).unwrap();
+        response.body_mut().read_to_vec().unwrap()
+    }
+
     fn keep_cookie(&mut self, page: &Page) {
         if let Some(cookie) = &page.set_cookie {
             let pair = cookie.split(';').next().unwrap();

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
-use session3::components::{DEMO, STORE_FILESYSTEM};
+use session3::components::{CONTEXT, DEMO, MIDDLEWARE, STORE_FILESYSTEM};
 
 use super::output;
 use super::policy::Policy;
@@ -41,6 +41,10 @@ enum Name {
     Demo,
     /// A store for it in a directory that the host calls /sessions
     StoreFilesystem,
+    /// What opens and commits sessions before an application for WASI 0.3
+    Middleware,
+    /// What that application and the middleware share
+    Context,
 }
 
 impl Component {
@@ -54,6 +58,8 @@ impl Component {
             Name::Manager => self.policy.manager().await?,
             Name::Demo => DEMO.to_vec(),
             Name::StoreFilesystem => STORE_FILESYSTEM.to_vec(),
+            Name::Middleware => MIDDLEWARE.to_vec(),
+            Name::Context => CONTEXT.to_vec(),
         };
         write(&component, self.output.as_deref())
     }

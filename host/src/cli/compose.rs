@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use session3::Composition;
+use session3::components::{CONTEXT, MIDDLEWARE};
 
 use super::component;
 use super::policy::Policy;
@@ -54,6 +55,10 @@ pub struct Parts {
     /// Lets the application import more than the manager
     #[arg(long, value_enum, value_name = "INTERFACE")]
     pub grant: Vec<Grant>,
+    /// Puts the session middleware before an application for WASI 0.3, which then
+    /// imports session3:sessions/current and has no cookies to see to
+    #[arg(long)]
+    middleware: bool,
     #[command(flatten)]
     policy: Policy,
 }
@@ -86,6 +91,9 @@ impl Parts {
         let mut composition = Composition::new(&application, &manager).host_store(has_host_store);
         if let Some(store) = &store {
             composition = composition.store_component(store);
+        }
+        if self.middleware {
+            composition = composition.middleware(MIDDLEWARE, CONTEXT);
         }
         for grant in &self.grant {
             composition = composition.grant((*grant).into());

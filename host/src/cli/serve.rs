@@ -20,10 +20,10 @@ use super::serving::{Serving, one_line, stop_signal};
 
 /// Serves a web application that is a WebAssembly component
 ///
-/// APPLICATION exports wasi:http/incoming-handler of WASI 0.2, and imports
-/// session3:sessions/manager for its sessions. It gets no files, no environment
-/// and no network unless an option says so. SIGHUP loads it anew; requests under
-/// way finish with the old one.
+/// APPLICATION exports wasi:http/incoming-handler of WASI 0.2 or wasi:http/handler
+/// of WASI 0.3, and imports session3:sessions/manager for its sessions. It gets no
+/// files, no environment and no network unless an option says so. SIGHUP loads it
+/// anew; requests under way finish with the old one.
 #[derive(Args)]
 #[command(
     verbatim_doc_comment,
@@ -32,6 +32,7 @@ Examples:
   session3 serve application.wasm --store /tmp/sessions
   session3 serve application.wasm --store /tmp/sessions --dir data::/data --env LANG
   session3 serve application.wasm --store /tmp/sessions --config policy.toml
+  session3 serve application.wasm --store /tmp/sessions --middleware
   session3 serve application.wasm --store-component store.wasm --dir /tmp/sessions::/sessions"
 )]
 pub struct Serve {

@@ -26,12 +26,14 @@ pub struct Wit {
 }
 
 /// The first one names the package, so that all of them are one text too.
-const CONTRACT: [(&str, &str); 6] = [
+const CONTRACT: [(&str, &str); 8] = [
     ("types.wit", include_str!("../../../wit/types.wit")),
     ("manager.wit", include_str!("../../../wit/manager.wit")),
     ("store.wit", include_str!("../../../wit/store.wit")),
     ("events.wit", include_str!("../../../wit/events.wit")),
     ("admin.wit", include_str!("../../../wit/admin.wit")),
+    ("current.wit", include_str!("../../../wit/current.wit")),
+    ("context.wit", include_str!("../../../wit/context.wit")),
     ("worlds.wit", include_str!("../../../wit/worlds.wit")),
 ];
 

@@ -8,14 +8,12 @@ use hyper::{Request, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 use wasmtime::component::{Component, Linker};
-use wasmtime::{Result, Store, bail};
-use wasmtime_wasi_http::WasiHttpView;
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
-use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
+use wasmtime::{Result, Store};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 use super::ServeOptions;
 use super::body::{LimitedBody, WholeBody};
+use super::handler::{Generation, Handler};
 use super::state::RequestState;
 use crate::engine::{Pool, engine};
 use crate::inspect::inspect;
@@ -23,7 +21,7 @@ use crate::linker::{SessionsCtx, add_to_linker};
 
 /// A component with a pool of its own.
 pub struct Application {
-    pre: ProxyPre<RequestState>,
+    handler: Handler,
     /// As many as the pool has.
     instances: Arc<Semaphore>,
 }
@@ -46,7 +44,7 @@ impl From<wasmtime::Error> for Failure {
 impl Application {
     /// Compiles a component and links it.
     pub fn new(component: &[u8], options: &ServeOptions) -> Result<Self> {
-        check_handler(&inspect(component)?.exports)?;
+        let generation = Generation::of(&inspect(component)?.exports)?;
         // What is granted has to be there.
         options.wasi()?;
         let pool = Pool::of(component)?
@@ -57,9 +55,11 @@ impl Application {
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+        wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+        wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
         add_to_linker(&mut linker)?;
         Ok(Self {
-            pre: ProxyPre::new(linker.instantiate_pre(&component)?)?,
+            handler: Handler::new(linker.instantiate_pre(&component)?, generation)?,
             instances: Arc::new(Semaphore::new(pool.instances() as usize)),
         })
     }
@@ -78,32 +78,22 @@ impl Application {
         let Ok(Ok(instance)) = instance else {
             return Err(Failure::Overloaded);
         };
-        let mut store = self.store(sessions, options)?;
-        let scheme = match options.is_secure {
-            true => Scheme::Https,
-            false => Scheme::Http,
-        };
+        let store = self.store(sessions, options)?;
         let is_too_long = request.body().is_too_long();
+        let is_secure = options.is_secure;
         let (sender, receiver) = oneshot::channel();
-        let mut http = store.data_mut().http();
-        let request = http.new_incoming_request(scheme, request)?;
-        let out = http.new_response_outparam(sender)?;
-        let pre = self.pre.clone();
+        let handler = self.handler.clone();
         let task = tokio::spawn(async move {
             let _held = (instance, place);
             // Dropped before them: the next one needs its room in the pool.
             let mut store = store;
-            let work = async {
-                let proxy = pre.instantiate_async(&mut store).await?;
-                let handler = proxy.wasi_http_incoming_handler();
-                handler.call_handle(&mut store, request, out).await
-            };
+            let work = handler.handle(&mut store, request, is_secure, sender);
             timeout_at(deadline, work).await
         });
         match receiver.await {
             Ok(Ok(response)) => Ok(response.map(|body| WholeBody::new(body, task).boxed_unsync())),
             _ if is_too_long.load(Ordering::Relaxed) => Err(Failure::BodyTooLong),
-            Ok(Err(code)) => Err(Failure::Guest(format!("it answered {code:?}"))),
+            Ok(Err(code)) => Err(Failure::Guest(format!("it answered {code}"))),
             // It ended without a response.
             Err(_) => Err(match task.await {
                 Ok(Ok(Ok(()))) => Failure::Guest("it did not respond".into()),
@@ -116,37 +106,10 @@ impl Application {
 
     fn store(&self, sessions: SessionsCtx, options: &ServeOptions) -> Result<Store<RequestState>> {
         let state = RequestState::new(options.wasi()?, sessions, options.max_memory);
-        let mut store = Store::new(self.pre.engine(), state);
+        let mut store = Store::new(self.handler.engine(), state);
         store.limiter(|state| &mut state.memory);
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
         Ok(store)
-    }
-}
-
-fn check_handler(exports: &[String]) -> Result<()> {
-    let exports = |name: &str| exports.iter().any(|export| export.starts_with(name));
-    if exports("wasi:http/incoming-handler@0.2.") {
-        return Ok(());
-    }
-    if exports("wasi:http/handler@0.3.") {
-        bail!("it is for WASI 0.3, which this build does not serve: build it for WASI 0.2");
-    }
-    bail!("it exports no wasi:http/incoming-handler@0.2: it is not a web application")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_handler_of_wasi_0_2_is_served() {
-        let check =
-            |name: &str| check_handler(&[name.to_owned()]).map_err(|error| error.to_string());
-        assert_eq!(check("wasi:http/incoming-handler@0.2.0"), Ok(()));
-        let newer = check("wasi:http/handler@0.3.0").expect_err("refused");
-        assert!(newer.contains("WASI 0.3"), "{newer}");
-        let other = check("session3:sessions/store@0.1.0").expect_err("refused");
-        assert!(other.contains("not a web application"), "{other}");
     }
 }

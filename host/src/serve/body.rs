@@ -12,6 +12,7 @@ use hyper::Request;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::EXPECT;
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
@@ -149,5 +150,39 @@ impl Body for WholeBody {
             Ok(Ok(Ok(()))) => Poll::Ready(None),
             _ => Poll::Ready(Some(Err(Error::HttpResponseIncomplete))),
         }
+    }
+}
+
+/// A response's body that tells when all of it was taken; when it is dropped
+/// before that, the other end finds out too.
+pub struct SentBody {
+    body: HyperOutgoingBody,
+    tell: Option<oneshot::Sender<()>>,
+}
+
+impl SentBody {
+    /// Tells this one.
+    pub fn new(body: HyperOutgoingBody, tell: oneshot::Sender<()>) -> Self {
+        let tell = Some(tell);
+        Self { body, tell }
+    }
+}
+
+impl Body for SentBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if frame.is_none()
+            && let Some(tell) = self.tell.take()
+        {
+            // Nobody need want to know.
+            let _ = tell.send(());
+        }
+        Poll::Ready(frame)
     }
 }

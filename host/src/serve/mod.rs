@@ -1,7 +1,8 @@
-//! Serving a component's `wasi:http/incoming-handler` over HTTP/1.1 and HTTP/2.
+//! Serving a component's `wasi:http` over HTTP/1.1 and HTTP/2.
 
 mod application;
 mod body;
+mod handler;
 mod options;
 mod output;
 mod state;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{HOST, HeaderValue, RETRY_AFTER};
+use hyper::http::uri::Authority;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -154,7 +156,7 @@ impl Shared {
     async fn answer(&self, request: Request<Incoming>) -> Response<HyperOutgoingBody> {
         let request = LimitedBody::limit(request, self.options.max_body);
         // wasi:http cannot say it otherwise (RFC 9112 §3.2).
-        if request.uri().authority().is_none() && !request.headers().contains_key(HOST) {
+        if authority_of(&request).is_none() {
             return answer(StatusCode::BAD_REQUEST, "The request names no host.\n");
         }
         match self.run(request).await {
@@ -178,6 +180,15 @@ impl Shared {
             .run(request, sessions, &self.options, place)
             .await
     }
+}
+
+/// The host that a request is for, by its target or its header.
+fn authority_of<B>(request: &Request<B>) -> Option<Authority> {
+    let by_header = || {
+        let host = request.headers().get(HOST)?;
+        Authority::try_from(host.as_bytes()).ok()
+    };
+    request.uri().authority().cloned().or_else(by_header)
 }
 
 /// Done when a client has connected and asked for nothing: until it is known

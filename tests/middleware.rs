@@ -1,0 +1,156 @@
+//! `session3 serve --middleware`: the application asks for no session and commits
+//! none; it has one.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+
+use session3::components::{CONTEXT, DEMO, MANAGER, MIDDLEWARE};
+use session3::{ComposeError, Composition};
+
+use crate::http;
+use crate::support::program::{Application, Browser, Demo, session3};
+
+const CURRENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/test-current.wasm"));
+const HANDLER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/test-handler.wasm"));
+
+/// The cookie that the demo has over plain HTTP.
+const POLICY: &str = "[cookie]\nname = \"session3\"\nsecure = false\n";
+
+/// The command that serves this application with its sessions in `directory`.
+fn command(directory: &Path, application: &[u8]) -> Command {
+    let files = directory.with_extension("application");
+    fs::create_dir_all(&files).unwrap();
+    fs::write(files.join("application.wasm"), application).unwrap();
+    fs::write(files.join("policy.toml"), POLICY).unwrap();
+    let mut command = session3();
+    command
+        .current_dir(&files)
+        .args(["serve", "application.wasm", "--store"])
+        .arg(directory);
+    command
+}
+
+fn serve(directory: &Path) -> Demo {
+    let mut command = command(directory, CURRENT);
+    Demo::run(command.args(["--middleware", "--config", "policy.toml"]))
+}
+
+fn start() -> (tempfile::TempDir, Demo, Browser) {
+    let directory = tempfile::tempdir().unwrap();
+    let server = serve(&directory.path().join("sessions"));
+    (directory, server, Browser::new())
+}
+
+/// What holds for the demo.
+macro_rules! scenarios {
+    ($($scenario:ident)*) => {
+        $(#[test]
+        fn $scenario() {
+            http::$scenario(Application::Other(serve));
+        })*
+    };
+}
+
+scenarios! {
+    keep
+    increment
+    increment_with_failure
+    log_out
+    log_out_with_failure
+    log_out_without_a_session
+    there_are_no_other_pages_and_links_are_relative
+    methods_other_than_get_and_head_are_refused
+    a_cookie_that_is_stale_forged_or_malformed_acts_as_none
+    a_cookie_may_come_in_one_of_several_headers
+    headers_may_have_any_bytes
+    the_session_is_there_after_a_restart
+    two_servers_on_one_directory_see_each_others_changes
+}
+
+/// Each of 50 users, ten times: the page lets the others run between finding out
+/// who they are and saying so.
+#[test]
+fn current_is_never_somebody_elses() {
+    let (_directory, server, _) = start();
+    thread::scope(|scope| {
+        for user in 0..50 {
+            let server = &server;
+            scope.spawn(move || {
+                let mut browser = Browser::new();
+                for visit in 1..=10 {
+                    let page = browser.get(server, &format!("as/user-{user}"));
+                    assert_eq!(page.text, format!("user-{user} {visit}"));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn without_a_response_nothing_is_committed() {
+    let (_directory, server, mut browser) = start();
+    browser.get(&server, "keep");
+    browser.get(&server, "increment");
+    assert_eq!(browser.get(&server, "error").status, 500);
+    assert_eq!(browser.look(&server).1, 1);
+}
+
+#[test]
+fn what_comes_after_the_responses_headers_changes_nothing() {
+    let (_directory, server, mut browser) = start();
+    browser.get(&server, "keep");
+    assert_eq!(browser.get(&server, "late").text, "then ended true");
+    assert_eq!(browser.look(&server).1, 1);
+}
+
+/// An application may see to its sessions itself, behind the middleware too.
+#[test]
+fn one_that_asks_the_manager_goes_on_doing_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let sessions = directory.path().join("sessions");
+    let mut command = command(&sessions, HANDLER);
+    let server = Demo::run(command.args(["--middleware", "--config", "policy.toml"]));
+    let mut browser = Browser::new();
+    for count in ["1", "2"] {
+        assert_eq!(browser.get(&server, "").text, count);
+    }
+}
+
+#[test]
+fn it_is_asked_for_and_only_where_it_can_be() {
+    let compose = Composition::new(CURRENT, MANAGER).compose();
+    let error = compose.unwrap_err();
+    assert!(matches!(error, ComposeError::NoMiddleware), "{error}");
+    assert!(error.to_string().ends_with("add --middleware"), "{error}");
+
+    let compose = Composition::new(DEMO, MANAGER)
+        .grant(session3::Grant::Admin)
+        .middleware(MIDDLEWARE, CONTEXT)
+        .compose();
+    let error = compose.unwrap_err();
+    assert!(matches!(error, ComposeError::NotAHandler), "{error}");
+    assert!(
+        error.to_string().contains("leave out --middleware"),
+        "{error}"
+    );
+}
+
+/// What the two have no need of, they do not get.
+#[test]
+fn the_middleware_and_the_context_import_no_more_than_their_contract_says() {
+    let imports = crate::component::imports;
+    let expected = [
+        "session3:sessions/context@0.1.0",
+        "session3:sessions/manager@0.1.0",
+        "wasi:http/handler@0.3.0",
+        "wasi:http/types@0.3.0",
+    ];
+    assert_eq!(imports(MIDDLEWARE), expected);
+    let expected = [
+        "session3:sessions/manager@0.1.0",
+        "session3:sessions/types@0.1.0",
+    ];
+    assert_eq!(imports(CONTEXT), expected);
+}
