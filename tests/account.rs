@@ -1,5 +1,8 @@
 //! The demo's pages for users and for the administrator.
 
+use std::fs;
+
+use crate::support::files;
 use crate::support::program::{Browser, Demo, Page};
 
 const NAME: &str = "<b>\"alice\" {sessions}";
@@ -127,6 +130,38 @@ fn the_administrator_alone_sees_and_ends_everyones_sessions() {
         (302, Some("/admin"))
     );
     assert!(bob.get(&demo, "account").text.contains("not logged in"));
+}
+
+/// Those too that cannot be read; and there is no page behind a made-up address.
+#[test]
+fn the_administrator_comes_to_every_session() {
+    let (directory, demo) = start();
+    for _ in 0..60 {
+        Browser::new().get(&demo, "keep");
+    }
+    let kept = files(directory.path());
+    let mut bytes = fs::read(&kept[0]).unwrap();
+    bytes[600] ^= 1;
+    fs::write(&kept[0], bytes).unwrap();
+    let mut admin = Browser::new();
+    log_in(&mut admin, &demo, "admin");
+    let mut text = String::new();
+    let mut page = admin.get(&demo, "admin");
+    let mut pages = 1;
+    while let Some((_, rest)) = page.text.split_once("href=\"admin?after=") {
+        let cursor = rest.split('"').next().unwrap().to_owned();
+        text += &page.text;
+        page = admin.get(&demo, &format!("admin?after={cursor}"));
+        pages += 1;
+    }
+    text += &page.text;
+    assert_eq!(pages, 3);
+    for file in kept {
+        let id = file.file_name().unwrap().to_str().unwrap();
+        assert_eq!(text.matches(&format!("<td>{id}</td>")).count(), 1, "{id}");
+    }
+    assert!(text.contains("neither of its two slots is whole"), "{text}");
+    assert_eq!(admin.get(&demo, "admin?after=nowhere").status, 404);
 }
 
 #[test]

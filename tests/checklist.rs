@@ -9,6 +9,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use session3::bindings::exports::session3::sessions::manager::{
     Config, Header, Mode, Policy, Request, SameSite, SessionError,
 };
@@ -19,6 +21,7 @@ use wasmtime_wasi::WasiCtx;
 
 use crate::support::component::{Manager, TestClock, cookie_of, on};
 use crate::support::program::{Browser, Demo};
+use crate::support::random::seed;
 use crate::support::{block_on, files};
 
 const MINUTE: u64 = 60_000;
@@ -26,6 +29,8 @@ const START: u64 = 1_700_000_000_000;
 
 /// A manager in a world of the test's own.
 struct World {
+    /// Of the random numbers.
+    seed: u64,
     clock: Arc<AtomicU64>,
     store: Arc<dyn SessionStore>,
     manager: Manager,
@@ -46,8 +51,11 @@ async fn world_with(
 ) -> World {
     let mut wasi = WasiCtx::builder();
     wasi.wall_clock(TestClock(clock.clone()));
+    let seed = seed();
+    wasi.secure_random(StdRng::seed_from_u64(seed));
     let manager = Manager::with(store.clone(), wasi.build(), change).await;
     World {
+        seed,
         clock,
         store,
         manager,
@@ -142,6 +150,18 @@ fn header<'a>(headers: &'a [Header], name: &str) -> Option<&'a str> {
 fn checklist_01_tokens_have_128_bits_of_a_cryptographic_source() {
     block_on(async {
         let mut world = world(|_| ()).await;
+        // They are what the source gave, and no number of it twice.
+        let (id, secret) = parts(&world.visit(b"").await);
+        let mut source = StdRng::seed_from_u64(world.seed);
+        let numbers: [u64; 8] = std::array::from_fn(|_| source.next_u64());
+        let joined = |pair: &[u64]| u128::from(pair[0]) << 64 | u128::from(pair[1]);
+        let place_of = |number| {
+            let mut pairs = numbers.windows(2);
+            pairs.position(|pair| joined(pair) == number).unwrap()
+        };
+        let id = u128::from_str_radix(&id, 16).unwrap();
+        let secret = u128::from_le_bytes(decoded(&secret).try_into().unwrap());
+        assert!(place_of(id).abs_diff(place_of(secret)) >= 2);
         let mut seen = HashSet::new();
         // How often each of the secret's bits is set.
         let mut ones = [0_u32; 128];
@@ -852,7 +872,7 @@ fn encoded(bytes: &[u8]) -> String {
         .collect()
 }
 
-fn decoded(text: &str) -> Vec<u8> {
+pub fn decoded(text: &str) -> Vec<u8> {
     let digits = text
         .bytes()
         .map(|byte| ALPHABET.iter().position(|digit| *digit == byte).unwrap());

@@ -1,23 +1,27 @@
 //! The built manager component: what it imports, how large it is, and that it
 //! does over the real interface what its own tests say.
 
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use session3::bindings::exports::session3::sessions::manager::SessionError;
+use session3::bindings::exports::session3::sessions::manager::{Config, Policy, SessionError};
 use session3::bindings::session3::sessions::types::Value;
 use session3::components::{DEMO, MANAGER};
+use session3::store::directory::Options;
 use session3::store::{
-    MemoryStore, SessionId, SessionLock, SessionPage, SessionState, SessionStore, StoreError,
-    StoredSession, SweepReport,
+    DirectoryStore, MemoryStore, SessionId, SessionLock, SessionPage, SessionState, SessionStore,
+    StoreError, StoredSession, SweepReport,
 };
 use session3::{EndReason, Event, SessionsCtx};
 use wasmparser::{ComponentExternName, Parser, Payload};
 use wasmtime_wasi::WasiCtx;
 
-use crate::support::block_on;
-use crate::support::component::{Manager, TestClock, cookie_of};
+use crate::support::component::{Manager, TestClock, cookie_of, on};
+use crate::support::{block_on, files};
 
 /// The names that a component imports at its top.
 pub fn imports(component: &[u8]) -> Vec<String> {
@@ -99,6 +103,146 @@ fn thirty_two_requests_at_once_on_one_session_all_get_through() {
     });
 }
 
+/// A directory's store and so many instances of the manager on it, by one clock.
+async fn instances(
+    directory: &Path,
+    count: usize,
+    change: impl Fn(&mut Config),
+) -> (TestClock, Vec<Manager>) {
+    let clock = TestClock(Arc::new(AtomicU64::new(1_700_000_000_000)));
+    let reader = clock.0.clone();
+    let options = Options::default().clock(move || reader.load(Ordering::SeqCst));
+    let store: Arc<dyn SessionStore> = Arc::new(DirectoryStore::open(directory, options).unwrap());
+    let mut managers = Vec::new();
+    for _ in 0..count {
+        let wasi = WasiCtx::builder().wall_clock(clock.clone()).build();
+        managers.push(Manager::with(store.clone(), wasi, &change).await);
+    }
+    (clock, managers)
+}
+
+#[test]
+fn of_fifty_submissions_in_parallel_exactly_one_counts() {
+    block_on(async {
+        let directory = tempfile::tempdir().unwrap();
+        let (_, mut managers) = instances(directory.path(), 50, |_| ()).await;
+        let manager = &mut managers[0];
+        let session = manager.open(Vec::new()).await.unwrap();
+        let token = on!(manager, session, call_create_form_token).unwrap();
+        let cookie = cookie_of(&manager.commit(session).await.unwrap()).unwrap();
+        let submissions: Vec<_> = managers
+            .into_iter()
+            .map(|mut manager| {
+                let (cookie, token) = (cookie.clone(), token.clone());
+                tokio::spawn(async move {
+                    let session = manager.open(vec![cookie]).await.unwrap();
+                    let was_good = on!(&mut manager, session, call_remove_form_token, &token);
+                    manager.commit(session).await.unwrap();
+                    was_good.unwrap()
+                })
+            })
+            .collect();
+        let mut good = 0;
+        for submission in submissions {
+            good += u32::from(submission.await.unwrap());
+        }
+        assert_eq!(good, 1);
+    });
+}
+
+#[test]
+fn two_hundred_requests_in_parallel_at_a_renewal_log_nobody_out() {
+    block_on(async {
+        let directory = tempfile::tempdir().unwrap();
+        let (clock, mut managers) = instances(directory.path(), 50, |_| ()).await;
+        let old = managers[0].request(b"", "n", 1).await;
+        managers[0].request(&old, "n", 1).await;
+        // The renewal is due, for all of them.
+        clock.0.fetch_add(15 * 60 * 1000, Ordering::SeqCst);
+        let browsers: Vec<_> = managers
+            .into_iter()
+            .map(|mut manager| {
+                let cookie = old.clone();
+                tokio::spawn(async move {
+                    let mut new = HashSet::new();
+                    for _ in 0..4 {
+                        let session = manager.open(vec![cookie.clone()]).await.unwrap();
+                        assert!(!manager.is_new(session).await, "logged out");
+                        manager.add(session, "n", 1).await;
+                        new.extend(cookie_of(&manager.commit(session).await.unwrap()));
+                    }
+                    (manager, new)
+                })
+            })
+            .collect();
+        let mut new = HashSet::new();
+        let mut managers = Vec::new();
+        for browser in browsers {
+            let (manager, cookies) = browser.await.unwrap();
+            managers.push(manager);
+            new.extend(cookies);
+        }
+        assert_eq!(new.len(), 1, "one of them renewed it");
+        let manager = &mut managers[0];
+        for cookie in new.into_iter().chain([old]) {
+            let session = manager.open(vec![cookie]).await.unwrap();
+            let sum = manager.get(session, "n").await;
+            assert!(matches!(sum, Some(Value::Integer(202))), "{sum:?}");
+            manager.commit(session).await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_session_that_would_be_too_large_is_refused_and_stays_as_it_was() {
+    block_on(async {
+        let directory = tempfile::tempdir().unwrap();
+        let (_, mut managers) = instances(directory.path(), 1, |_| ()).await;
+        let manager = &mut managers[0];
+        let cookie = manager.request(b"", "n", 1).await;
+        let session = manager.open(vec![cookie.clone()]).await.unwrap();
+        let large = Value::Bytes(vec![1; 1 << 20]);
+        on!(manager, session, call_set, "large", &large).unwrap();
+        let refused = manager.commit(session).await;
+        assert!(
+            matches!(refused, Err(SessionError::Invalid(_))),
+            "{refused:?}"
+        );
+        let session = manager.open(vec![cookie]).await.unwrap();
+        assert_eq!(on!(manager, session, call_names), ["n"]);
+    });
+}
+
+#[test]
+fn a_damaged_record_follows_the_policy_and_is_kept() {
+    block_on(async {
+        for (policy, is_reported) in [
+            (Policy::Ignore, false),
+            (Policy::Report, true),
+            (Policy::Fail, true),
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            let change = |config: &mut Config| config.on_damage = policy;
+            let (_, mut managers) = instances(directory.path(), 2, change).await;
+            let cookie = managers[0].request(b"", "n", 1).await;
+            let file = files(directory.path()).pop().unwrap();
+            let mut bytes = fs::read(&file).unwrap();
+            bytes[600] ^= 1;
+            fs::write(&file, &bytes).unwrap();
+            let manager = &mut managers[1];
+            let opened = manager.open(vec![cookie]).await;
+            match policy {
+                Policy::Fail => assert!(matches!(opened, Err(SessionError::Store(_)))),
+                _ => assert!(manager.is_new(opened.unwrap()).await),
+            }
+            let events = manager.events.lock().unwrap();
+            let is_damage = |event: &Event| matches!(event, Event::Damaged(_));
+            assert_eq!(events.iter().any(is_damage), is_reported, "{policy:?}");
+            assert_eq!(fs::read(&file).unwrap(), bytes);
+        }
+    });
+}
+
 #[test]
 fn time_passes_when_the_host_says_so() {
     block_on(async {
@@ -154,7 +298,7 @@ fn a_forged_token_changes_nothing() {
     });
 }
 
-/// A store that must not be reached.
+/// A store that must not be reached, but for a sweep that does not get to its end.
 struct Unreachable;
 
 #[async_trait::async_trait]
@@ -191,9 +335,14 @@ impl SessionStore for Unreachable {
     async fn delete_old_sessions(
         &self,
         _: u32,
-        _: Option<Duration>,
+        limit: Option<Duration>,
     ) -> Result<SweepReport, StoreError> {
-        unreachable!()
+        assert_eq!(limit, Some(Duration::from_secs(5)));
+        Ok(SweepReport {
+            deleted: 1,
+            remaining: 2,
+            complete: false,
+        })
     }
 
     async fn iter_sessions(&self, _: Option<&str>, _: u32) -> Result<SessionPage, StoreError> {
@@ -249,5 +398,18 @@ fn an_id_that_is_none_reaches_no_store() {
                 assert!(matches!(refusal, Some(StoreError::InvalidId)), "{id:?}");
             }
         }
+    });
+}
+
+/// A guest's request waits for it.
+#[test]
+fn a_guests_sweep_is_limited_and_says_that_it_is_not_complete() {
+    block_on(async {
+        let mut manager = Manager::new(Arc::new(Unreachable)).await;
+        let admin = manager.component.session3_sessions_admin();
+        let report = admin.call_delete_old_sessions(&mut manager.store, 60);
+        let report = report.await.unwrap().unwrap();
+        assert_eq!((report.deleted, report.remaining), (1, 2));
+        assert!(!report.complete);
     });
 }

@@ -3,9 +3,9 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::{Request, Response, StatusCode};
 use serde_json::json;
@@ -91,11 +91,46 @@ fn a_call_that_is_cancelled_ends_its_session_only() {
         let held = manager.open(&open, Mode::Exclusive).await.unwrap();
         // This one waits for the lock, and is given up.
         let waiting = manager.open(&open, Mode::Exclusive);
-        let limit = std::time::Duration::from_millis(50);
+        let limit = Duration::from_millis(50);
         assert!(tokio::time::timeout(limit, waiting).await.is_err());
         drop(held);
         let mut next = manager.open(&open, Mode::Exclusive).await.unwrap();
         assert_eq!(next.get::<i64>("a").await, Ok(Some(1)));
+    });
+}
+
+/// Each of them, once: also one that was given up, in an instance that is used
+/// again.
+#[test]
+fn commits_are_measured_one_by_one() {
+    block_on(async {
+        let times = Arc::new(Mutex::new(Vec::new()));
+        let sink = times.clone();
+        let sessions = SessionsCtx::new(Arc::new(MemoryStore::default()))
+            .on_commit(move |time| sink.lock().unwrap().push(time));
+        let manager = SessionManager::new(None, sessions, |_| ()).await.unwrap();
+        let mut first = manager.get_session(&request("")).await.unwrap();
+        first.add("n", 1).await.unwrap();
+        let cookie = cookie(&first.commit().await.unwrap());
+        drop(first);
+        let open = session3::manager::request_of(request(&cookie).headers());
+        let mut strict = manager.open(&open, Mode::Strict).await.unwrap();
+        strict.add("n", 1).await.unwrap();
+        let mut other = manager.open(&open, Mode::Merge).await.unwrap();
+        other.add("n", 1).await.unwrap();
+        other.commit().await.unwrap();
+        assert_eq!(strict.commit().await, Err(SessionError::Conflict));
+        drop((strict, other));
+        let pause = Duration::from_millis(300);
+        tokio::time::sleep(pause).await;
+        for _ in 0..3 {
+            let mut next = manager.open(&open, Mode::Merge).await.unwrap();
+            next.add("n", 1).await.unwrap();
+            next.commit().await.unwrap();
+        }
+        let times = times.lock().unwrap();
+        assert_eq!(times.len(), 6);
+        assert!(times.iter().all(|time| *time < pause), "{times:?}");
     });
 }
 

@@ -1,8 +1,13 @@
 //! What is logged, stored and exported, and that no secret is in it.
 
 use std::fs::{self, File};
-use std::process::Command;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
+use session3::components::DEMO;
+
+use crate::checklist::decoded;
 use crate::support::files;
 use crate::support::program::{Browser, Demo, Page, session3};
 
@@ -29,6 +34,12 @@ impl Spy {
         self.note(page)
     }
 
+    /// The session's.
+    fn id(&self) -> String {
+        let (_, token) = self.browser.cookie.split_once('=').unwrap();
+        token[..32].to_owned()
+    }
+
     fn send(&mut self, demo: &Demo, action: &str, fields: &[(&str, &str)]) {
         let page = self.get(demo, "account");
         let page = self.browser.send(demo, &page, action, fields);
@@ -37,18 +48,23 @@ impl Spy {
     }
 }
 
-fn with_metrics(directory: &std::path::Path, log: &std::path::Path) -> (Demo, String) {
-    let mut command: Command = session3();
-    command.arg("demo").arg(directory);
-    command.args(["--metrics", "127.0.0.1:0"]);
-    command.stderr(File::create(log).unwrap());
+/// The demo with metrics and short times, and where its numbers are.
+fn with_metrics(directory: &Path) -> (Demo, String) {
+    let policy = "renew-after = 1\nrenew-grace = 1\n";
+    fs::write(directory.join("policy.toml"), policy).unwrap();
+    fs::write(directory.join("demo.wasm"), DEMO).unwrap();
+    let mut command = session3();
+    command
+        .current_dir(directory)
+        .args(["serve", "demo.wasm", "--grant", "admin"])
+        .args(["--config", "policy.toml", "--store", "sessions"])
+        .args(["--metrics", "127.0.0.1:0"])
+        .stderr(File::create(directory.join("log")).unwrap());
     let demo = Demo::run(&mut command);
-    let line = demo.greeting.iter().find(|line| line.contains("/metrics"));
-    let line = line
-        .expect("it says where")
-        .strip_prefix("Metrics are at ")
-        .unwrap();
-    let url = line.strip_suffix("/metrics.").unwrap().to_owned();
+    let mut lines = demo.greeting.iter();
+    let said = lines.find_map(|line| line.strip_prefix("Metrics are at "));
+    let url = said.expect("it says where").strip_suffix("/metrics.");
+    let url = url.unwrap().to_owned();
     (demo, url)
 }
 
@@ -67,61 +83,90 @@ fn value(export: &str, line: &str) -> f64 {
     found.unwrap_or_else(|| panic!("no {line} in {export}"))
 }
 
+/// The ways in which a secret could be written.
+fn spellings(secret: &str) -> [Vec<u8>; 3] {
+    let bytes = decoded(secret);
+    let hexadecimal: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    [secret.into(), hexadecimal.into(), bytes]
+}
+
 #[test]
 fn a_full_run_is_counted_and_leaves_no_secret_anywhere() {
     let directory = tempfile::tempdir().unwrap();
-    let log = tempfile::NamedTempFile::new().unwrap();
-    let (demo, metrics) = with_metrics(directory.path(), log.path());
+    let (demo, metrics) = with_metrics(directory.path());
     let new_spy = || Spy {
         browser: Browser::new(),
         secrets: Vec::new(),
     };
-    let (mut alice, mut admin) = (new_spy(), new_spy());
+    let (mut alice, mut bob, mut admin) = (new_spy(), new_spy(), new_spy());
     for page in ["", "keep", "increment", "incrementfail", "logoutfail"] {
         alice.get(&demo, page);
     }
     alice.send(&demo, "login", &[("user", "alice")]);
     alice.send(&demo, "note", &[("text", "hello")]);
     alice.send(&demo, "others", &[]);
+    bob.get(&demo, "keep");
     admin.send(&demo, "login", &[("user", "admin")]);
     admin.get(&demo, "admin");
-    let wrong = "A".repeat(22);
-    let mut thief = alice.browser.clone();
-    let (name, _) = thief.cookie.split_once('.').unwrap();
-    thief.cookie = format!("{name}.{wrong}");
+    let wrong = "B".repeat(21) + "A";
+    let mut forger = alice.browser.clone();
+    let (name, _) = forger.cookie.split_once('.').unwrap();
+    forger.cookie = format!("{name}.{wrong}");
     for _ in 0..5 {
-        thief.get(&demo, "");
+        forger.get(&demo, "");
     }
-    alice.get(&demo, "logout");
+    // Everyone's token is due to be renewed, and bob's has been copied.
+    let mut thief = bob.browser.clone();
+    for spy in [&mut alice, &mut bob] {
+        thread::sleep(Duration::from_millis(1100));
+        let before = spy.browser.cookie.clone();
+        spy.get(&demo, "");
+        assert_ne!(spy.browser.cookie, before);
+        spy.get(&demo, "account");
+    }
+    thread::sleep(Duration::from_millis(1100));
+    thief.get(&demo, "");
+    bob.get(&demo, "");
+    admin.get(&demo, "logout");
 
     let (status, export) = fetch(&format!("{metrics}/metrics"));
     assert_eq!(status, 200);
     let event = |labels: &str| value(&export, &format!("session3_events_total{{{labels}}}"));
-    assert_eq!(event("event=\"created\",reason=\"\""), 2.0);
-    assert_eq!(event("event=\"user-changed\",reason=\"\""), 2.0);
-    assert_eq!(event("event=\"rejected\",reason=\"wrong-secret\""), 5.0);
-    assert_eq!(
-        event("event=\"ended\",reason=\"expired-by-application\""),
-        1.0
-    );
+    for (labels, count) in [
+        ("event=\"created\",reason=\"\"", 3.0),
+        ("event=\"user-changed\",reason=\"\"", 2.0),
+        ("event=\"rejected\",reason=\"wrong-secret\"", 5.0),
+        ("event=\"ended\",reason=\"expired-by-application\"", 1.0),
+        ("event=\"ended\",reason=\"replaced-token-reused\"", 1.0),
+    ] {
+        assert_eq!(event(labels), count, "{labels}");
+    }
+    assert!(event("event=\"renewed\",reason=\"\"") >= 2.0);
     let created = "session3_store_seconds_count{operation=\"create\",result=\"ok\"}";
-    assert_eq!(value(&export, created), 2.0);
+    assert_eq!(value(&export, created), 3.0);
     assert!(value(&export, "session3_commit_seconds_count") >= 6.0);
+    let within_five_seconds = "session3_commit_seconds_bucket{le=\"5\"}";
+    assert!(value(&export, within_five_seconds) >= 6.0);
     assert_eq!(fetch(&format!("{metrics}/healthz")).0, 200);
     assert_eq!(fetch(&format!("{metrics}/other")).0, 404);
+    let greeting = demo.greeting.join("\n");
     assert_eq!(demo.stop().code(), Some(0));
 
-    let mut everything = export + &fs::read_to_string(log.path()).unwrap();
-    assert!(everything.contains("token rejected"), "{everything}");
-    for file in files(directory.path()) {
-        everything += &file.to_string_lossy();
-        everything += &String::from_utf8_lossy(&fs::read(&file).unwrap());
+    let log = fs::read_to_string(directory.path().join("log")).unwrap();
+    assert!(log.contains("token rejected"), "{log}");
+    let mut everything = (export + &log + &greeting).into_bytes();
+    let stored = files(&directory.path().join("sessions"));
+    assert!(stored.iter().any(|file| file.ends_with(&alice.id())));
+    for file in stored {
+        everything.extend(file.to_string_lossy().bytes());
+        everything.extend(fs::read(&file).unwrap());
     }
-    let mut secrets = alice.secrets;
-    secrets.extend(admin.secrets);
-    secrets.push(wrong);
-    assert!(secrets.len() > 10);
+    let secrets = [alice.secrets, bob.secrets, admin.secrets, vec![wrong]].concat();
+    assert!(secrets.len() > 12);
     for secret in secrets {
-        assert!(!everything.contains(&secret), "{secret}");
+        for spelling in spellings(&secret) {
+            let mut windows = everything.windows(spelling.len());
+            assert!(!windows.any(|window| window == spelling), "{secret}");
+        }
     }
 }

@@ -3,10 +3,13 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use session3::components::{DEMO, MANAGER};
 use session3::{Composition, Grant};
 
+use crate::support::files;
 use crate::support::program::{Browser, Demo, between, session3};
 
 /// A directory with the demo, its sessions and a policy.
@@ -119,7 +122,7 @@ fn sighup_reads_it_anew_and_a_bad_one_leaves_the_old() {
     fs::write(place.path("policy.toml"), "[cookie]\nmax-age = 0\n").unwrap();
     server.signal("HUP");
     while !place.log().contains("the old one goes on") {
-        std::thread::yield_now();
+        thread::yield_now();
     }
     assert!(
         place.log().contains("policy.toml: cookie max-age"),
@@ -199,4 +202,22 @@ fn the_manager_and_what_is_joined_with_it_carry_it_along() {
         command.args(["--store", "sessions", "--grant", "store"]);
         assert!(cookie(&Demo::run(&mut command)).contains("; Max-Age=77"));
     }
+}
+
+#[test]
+fn what_has_expired_is_deleted_by_the_server() {
+    let place = Place::new("idle-timeout = 2\nfirst-use-timeout = 1\ntouch-after = 0\n");
+    let server = place.serve(&["--sweep-every", "1"]);
+    cookie(&server);
+    let sessions = || {
+        let all = files(&place.path("sessions"));
+        let is_lock = |file: &PathBuf| file.ends_with("sweep.lock");
+        all.into_iter().filter(|file| !is_lock(file)).count()
+    };
+    assert_eq!(sessions(), 1);
+    while sessions() > 0 {
+        thread::sleep(Duration::from_millis(50));
+    }
+    let log = place.log();
+    assert!(log.contains("expired and were deleted: 1"), "{log}");
 }

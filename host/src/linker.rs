@@ -16,19 +16,26 @@ pub use crate::bindings::session3::sessions::events::{EndReason, Event, RejectRe
 /// How long a guest's sweep may take at a time: a request waits for it.
 const SWEEP_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long a session is exclusive at most: longer than a request may take.
+/// How long a session is exclusive at most: by default longer than a request may
+/// take.
 const LOCK_TIME: Duration = Duration::from_secs(30);
 
 type CommitSink = Arc<dyn Fn(Duration) + Send + Sync>;
 type EventSink = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// What a commit took so far.
+struct Attempt {
+    began: Instant,
+    ended: Instant,
+}
 
 /// What the embedder's store data has to hold for [`add_to_linker`].
 pub struct SessionsCtx {
     store: Arc<dyn SessionStore>,
     on_event: EventSink,
     on_commit: CommitSink,
-    /// When the commit began whose save somebody else was faster with.
-    commit_began: Option<Instant>,
+    /// The commit whose save somebody else was faster with: another may follow.
+    conflict: Option<Attempt>,
     lock_time: Duration,
     /// The instance's exclusive sessions, by the number of their handle.
     locks: HashMap<u32, (SessionId, SessionLock)>,
@@ -41,7 +48,7 @@ impl Clone for SessionsCtx {
             store: self.store.clone(),
             on_event: self.on_event.clone(),
             on_commit: self.on_commit.clone(),
-            commit_began: None,
+            conflict: None,
             lock_time: self.lock_time,
             locks: HashMap::new(),
         }
@@ -55,14 +62,15 @@ impl SessionsCtx {
             store,
             on_event: Arc::new(|_| ()),
             on_commit: Arc::new(|_| ()),
-            commit_began: None,
+            conflict: None,
             lock_time: LOCK_TIME,
             locks: HashMap::new(),
         }
     }
 
     /// Calls `on_commit` with the time that each commit took, from its first
-    /// save to the one that got through or failed. It must not block either.
+    /// save to the one that got through, failed or was the last; using up a
+    /// form token counts as one. It must not block either.
     pub fn on_commit(mut self, on_commit: impl Fn(Duration) + Send + Sync + 'static) -> Self {
         self.on_commit = Arc::new(on_commit);
         self
@@ -86,11 +94,27 @@ impl SessionsCtx {
 impl SessionsCtx {
     /// Measures one attempt of a commit; after a conflict, another may follow.
     fn attempted<T>(&mut self, began: Instant, result: &Result<T, StoreError>) {
-        let began = self.commit_began.take().unwrap_or(began);
+        let began = self.conflict.take().map_or(began, |first| first.began);
         match result {
-            Err(StoreError::Conflict(_)) => self.commit_began = Some(began),
+            Err(StoreError::Conflict(_)) => {
+                let ended = Instant::now();
+                self.conflict = Some(Attempt { began, ended });
+            }
             _ => (self.on_commit)(began.elapsed()),
         }
+    }
+
+    /// No other attempt follows: the request is over.
+    pub(crate) fn finish(&mut self) {
+        if let Some(attempt) = self.conflict.take() {
+            (self.on_commit)(attempt.ended - attempt.began);
+        }
+    }
+}
+
+impl Drop for SessionsCtx {
+    fn drop(&mut self) {
+        self.finish();
     }
 }
 
@@ -184,7 +208,7 @@ impl events::Host for SessionsCtx {
 
 impl wit::Host for SessionsCtx {
     async fn setup(&mut self) -> Result<(), wit::StoreError> {
-        Ok(self.store.setup().await?)
+        told(self.store.setup().await)
     }
 
     async fn create_session(
@@ -195,7 +219,7 @@ impl wit::Host for SessionsCtx {
         let (id, began) = (parse(&id)?, Instant::now());
         let created = self.store.create_session(&id, &state.into()).await;
         self.attempted(began, &created);
-        Ok(created?)
+        told(created)
     }
 
     async fn load_session(
@@ -203,7 +227,7 @@ impl wit::Host for SessionsCtx {
         id: String,
     ) -> Result<Option<wit::StoredSession>, wit::StoreError> {
         let id = parse(&id)?;
-        let session = self.store.load_session(&id).await?;
+        let session = told(self.store.load_session(&id).await)?;
         Ok(session.map(wit::StoredSession::from))
     }
 
@@ -217,7 +241,7 @@ impl wit::Host for SessionsCtx {
         let state = state.into();
         let saved = self.store.save_session(&id, &state, expected).await;
         self.attempted(began, &saved);
-        Ok(saved?)
+        told(saved)
     }
 
     async fn touch_session(
@@ -227,17 +251,17 @@ impl wit::Host for SessionsCtx {
         expected: u64,
     ) -> Result<(), wit::StoreError> {
         let id = parse(&id)?;
-        Ok(self.store.touch_session(&id, expires, expected).await?)
+        told(self.store.touch_session(&id, expires, expected).await)
     }
 
     async fn delete_session(&mut self, id: String) -> Result<bool, wit::StoreError> {
         let id = parse(&id)?;
-        Ok(self.store.delete_session(&id).await?)
+        told(self.store.delete_session(&id).await)
     }
 
     async fn has_session(&mut self, id: String) -> Result<bool, wit::StoreError> {
         let id = parse(&id)?;
-        Ok(self.store.has_session(&id).await?)
+        told(self.store.has_session(&id).await)
     }
 
     async fn delete_old_sessions(
@@ -245,7 +269,7 @@ impl wit::Host for SessionsCtx {
         minutes: u32,
     ) -> Result<wit::SweepReport, wit::StoreError> {
         let sweep = self.store.delete_old_sessions(minutes, Some(SWEEP_LIMIT));
-        Ok(sweep.await?.into())
+        Ok(told(sweep.await)?.into())
     }
 
     async fn iter_sessions(
@@ -254,11 +278,11 @@ impl wit::Host for SessionsCtx {
         limit: u32,
     ) -> Result<wit::SessionPage, wit::StoreError> {
         let page = self.store.iter_sessions(cursor.as_deref(), limit);
-        Ok(page.await?.into())
+        Ok(told(page.await)?.into())
     }
 
     async fn sessions_of_user(&mut self, user: String) -> Result<Vec<String>, wit::StoreError> {
-        let ids = self.store.sessions_of_user(&user).await?;
+        let ids = told(self.store.sessions_of_user(&user).await)?;
         Ok(ids.iter().map(SessionId::to_string).collect())
     }
 
@@ -271,7 +295,7 @@ impl wit::Host for SessionsCtx {
         if locks.any(|(locked, lock)| *locked == id && lock.is_held()) {
             return Err(wit::StoreError::Busy);
         }
-        let lock = self.store.lock_session(&id, self.lock_time).await?;
+        let lock = told(self.store.lock_session(&id, self.lock_time).await)?;
         let number = (0..).find(|number| !self.locks.contains_key(number));
         // A guest with four billion of them has other troubles.
         let number = number.ok_or(wit::StoreError::Busy)?;
@@ -298,6 +322,14 @@ impl wit::HostSessionLock for SessionsCtx {
         self.locks.remove(&lock.rep());
         Ok(())
     }
+}
+
+/// For the guest; what the system said, for the operator too.
+fn told<T>(result: Result<T, StoreError>) -> Result<T, wit::StoreError> {
+    if let Err(error @ StoreError::Unavailable(_)) = &result {
+        tracing::error!("{error}");
+    }
+    Ok(result?)
 }
 
 /// Nothing is done with an ID that is none.

@@ -115,8 +115,7 @@ impl SessionManager {
             permits: Arc::new(Semaphore::new(MAX_INSTANCES as usize)),
         };
         // A contradictory configuration is refused now, not by each request.
-        let first = pool.instance().await?;
-        open(&pool.idle).push(first);
+        pool.give_back(pool.instance().await?);
         Ok(Self {
             pool: Arc::new(pool),
         })
@@ -169,7 +168,7 @@ impl SessionManager {
 
     /// For the next one, when nothing failed in it.
     pub(crate) fn give_back(&self, instance: Instance) {
-        open(&self.pool.idle).push(instance);
+        self.pool.give_back(instance);
     }
 }
 
@@ -217,6 +216,11 @@ impl Instances {
             component,
             manager,
         })
+    }
+
+    fn give_back(&self, mut instance: Instance) {
+        instance.store.data_mut().sessions.finish();
+        open(&self.idle).push(instance);
     }
 }
 
@@ -399,7 +403,7 @@ impl Drop for Session {
             let mut instance = instance;
             let dropped = handle.resource_drop_async(&mut instance.store).await;
             if dropped.is_ok() {
-                open(&pool.idle).push(instance);
+                pool.give_back(instance);
             }
         });
     }

@@ -191,3 +191,61 @@ impl SessionStore for MeteredStore {
         self.store.is_thread_safe()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As `wit/events.wit` calls them.
+    #[test]
+    fn every_event_has_its_labels() {
+        let id = || "0".repeat(32);
+        let ended = |reason| Event::Ended((id(), reason));
+        let rejected = |reason| Event::Rejected((None, reason));
+        let cases = [
+            (Event::Created(id()), "created", ""),
+            (Event::Renewed(id()), "renewed", ""),
+            (Event::UserChanged(id()), "user-changed", ""),
+            (Event::Merged(id()), "merged", ""),
+            (Event::Damaged((id(), "torn".into())), "damaged", ""),
+            (Event::ClientChanged(id()), "client-changed", ""),
+            (
+                ended(EndReason::ExpiredByApplication),
+                "ended",
+                "expired-by-application",
+            ),
+            (ended(EndReason::Idle), "ended", "idle"),
+            (ended(EndReason::TooOld), "ended", "too-old"),
+            (
+                ended(EndReason::ReplacedTokenReused),
+                "ended",
+                "replaced-token-reused",
+            ),
+            (ended(EndReason::TooMany), "ended", "too-many"),
+            (
+                ended(EndReason::ByAdministrator),
+                "ended",
+                "by-administrator",
+            ),
+            (ended(EndReason::ClientChanged), "ended", "client-changed"),
+            (rejected(RejectReason::Malformed), "rejected", "malformed"),
+            (rejected(RejectReason::Unknown), "rejected", "unknown"),
+            (
+                rejected(RejectReason::WrongSecret),
+                "rejected",
+                "wrong-secret",
+            ),
+            (
+                rejected(RejectReason::ReplacedToken),
+                "rejected",
+                "replaced-token",
+            ),
+            (rejected(RejectReason::Ended), "rejected", "ended"),
+        ];
+        let wit = include_str!("../../wit/events.wit");
+        for (event, name, reason) in cases {
+            assert_eq!(labels(&event), (name, reason), "{event:?}");
+            assert!(wit.contains(name) && wit.contains(reason), "{event:?}");
+        }
+    }
+}

@@ -21,7 +21,7 @@ pub fn show(session: &Session) -> Result<Response, SessionError> {
             .replace("{sessions}", &sessions(&session.own_sessions()?))
             .replace("{user}", &escape(&user)),
     };
-    let body = with_form_tokens(session, &body.replace("{messages}", &messages))?;
+    let body = with_form_token(session, &body.replace("{messages}", &messages))?;
     Ok(html(200, "Your account", &body, session.commit()?))
 }
 
@@ -38,16 +38,14 @@ fn sessions(sessions: &[SessionSummary]) -> String {
     sessions.iter().map(item).collect()
 }
 
-/// Each form that is shown can be sent once.
-pub fn with_form_tokens(session: &Session, body: &str) -> Result<String, SessionError> {
-    let mut parts = body.split("{form}");
-    let mut filled = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let token = session.create_form_token()?;
-        filled += &format!("<input type=\"hidden\" name=\"form\" value=\"{token}\">");
-        filled += part;
+/// Of the forms of a page, one can be sent, and once: then there is a new page.
+pub fn with_form_token(session: &Session, body: &str) -> Result<String, SessionError> {
+    if !body.contains("{form}") {
+        return Ok(body.to_owned());
     }
-    Ok(filled)
+    let token = session.create_form_token()?;
+    let field = format!("<input type=\"hidden\" name=\"form\" value=\"{token}\">");
+    Ok(body.replace("{form}", &field))
 }
 
 /// A form that was sent: `act` does what it asks for. Refused unless it is one

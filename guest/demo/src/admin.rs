@@ -1,7 +1,7 @@
 //! A page for the user `admin` only, on top of the manager's `admin`, which an
 //! ordinary application does not get.
 
-use crate::account::with_form_tokens;
+use crate::account::with_form_token;
 use crate::bindings::session3::sessions::admin::{self, SessionInfo};
 use crate::bindings::session3::sessions::manager::{Session, SessionError};
 use crate::bindings::session3::sessions::types::Value;
@@ -9,17 +9,31 @@ use crate::http::{Request, Response};
 use crate::pages::{escape, html, message, to};
 
 const ADMIN: &str = include_str!("admin.html");
-/// More than a page shows well.
+/// As many as a page shows well.
 const LIMIT: u32 = 25;
 
-/// Some of all sessions.
-pub fn show(session: &Session) -> Result<Response, SessionError> {
+/// Some of all sessions, and a link to the next ones.
+pub fn show(session: &Session, request: &Request) -> Result<Response, SessionError> {
     if !is_administrator(session) {
         return Ok(forbidden());
     }
-    let page = admin::list_sessions(None, LIMIT).map_err(SessionError::Store)?;
+    let after = Some(request.field("after")).filter(|after| !after.is_empty());
+    let Ok(page) = admin::list_sessions(after, LIMIT) else {
+        return Ok(message(
+            404,
+            "Not found",
+            "There is no such page of sessions.",
+        ));
+    };
     let rows: String = page.sessions.iter().map(row).collect();
-    let body = with_form_tokens(session, &ADMIN.replace("{rows}", &rows))?;
+    let damaged: String = page.damaged.iter().map(damaged_row).collect();
+    let next = page.next.map_or_else(String::new, |cursor| {
+        format!("<a href=\"admin?after={}\">More</a>", escape(&cursor))
+    });
+    let body = ADMIN
+        .replace("{rows}", &(rows + &damaged))
+        .replace("{next}", &next);
+    let body = with_form_token(session, &body)?;
     Ok(html(200, "Everyone's sessions", &body, session.commit()?))
 }
 
@@ -47,13 +61,21 @@ fn forbidden() -> Response {
 fn row(info: &SessionInfo) -> String {
     let attribute = |(name, value): &(String, Value)| format!("{name}: {}", text(value));
     let attributes: Vec<String> = info.attributes.iter().map(attribute).collect();
+    let user = info.user.as_deref().unwrap_or("nobody");
+    cells(&info.id, user, &attributes.join(", "))
+}
+
+fn damaged_row((id, why): &(String, String)) -> String {
+    cells(id, "unknown", why)
+}
+
+fn cells(id: &str, user: &str, content: &str) -> String {
     format!(
-        "<tr><td>{id}</td><td>{user}</td><td>{attributes}</td>\
+        "<tr><td>{id}</td><td>{user}</td><td>{content}</td>\
          <td><form method=\"post\" action=\"end\">{{form}}\
          <input type=\"hidden\" name=\"id\" value=\"{id}\"><button>End</button></form></td></tr>\n",
-        id = info.id,
-        user = escape(info.user.as_deref().unwrap_or("nobody")),
-        attributes = escape(&attributes.join(", ")),
+        user = escape(user),
+        content = escape(content),
     )
 }
 

@@ -23,12 +23,12 @@ pub struct Request {
     pub cookies: Vec<Vec<u8>>,
     /// Who the browser says it is.
     pub user_agent: Option<String>,
-    /// What a form sent.
+    /// What a form sent, or the address of a page says.
     fields: Vec<(String, String)>,
 }
 
 impl Request {
-    /// A field of the form; empty when there is none.
+    /// One of the fields; empty when there is none.
     pub fn field(&self, name: &str) -> &str {
         let field = self.fields.iter().find(|(field, _)| field == name);
         field.map_or("", |(_, value)| value)
@@ -49,9 +49,14 @@ pub struct Response {
 pub fn read(request: &IncomingRequest) -> Request {
     let headers = request.headers();
     let target = request.path_with_query().unwrap_or_default();
-    let path = target.split('?').next().unwrap_or_default();
+    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    let method = request.method();
+    let fields = match method {
+        Method::Post => body(request),
+        _ => query.as_bytes().to_vec(),
+    };
     Request {
-        method: request.method(),
+        method,
         path: path.to_owned(),
         is_secure: matches!(request.scheme(), Some(Scheme::Https)),
         cookies: headers.get("cookie"),
@@ -60,9 +65,7 @@ pub fn read(request: &IncomingRequest) -> Request {
             .into_iter()
             .next()
             .and_then(|value| String::from_utf8(value).ok()),
-        fields: form_urlencoded::parse(&body(request))
-            .into_owned()
-            .collect(),
+        fields: form_urlencoded::parse(&fields).into_owned().collect(),
     }
 }
 

@@ -38,7 +38,7 @@ fn page(request: &Request) -> Result<Response, SessionError> {
         "/logout" => log_out(&open(request)?),
         "/logoutfail" => log_out_and_fail(&open(request)?),
         "/account" => account::show(&open(request)?),
-        "/admin" => admin::show(&open(request)?),
+        "/admin" => admin::show(&open(request)?, request),
         _ => Ok(message(404, "Not found", "There is no such page.")),
     }
 }

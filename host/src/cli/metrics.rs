@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use http_body_util::Full;
@@ -20,6 +21,10 @@ const BUCKETS: [f64; 14] = [
     0.02, 0.1, 1.0, 5.0,
 ];
 
+/// How often numbers are gathered that nobody has asked for, which would otherwise
+/// pile up.
+const UPKEEP: Duration = Duration::from_secs(5);
+
 /// Collects from now on, and answers on this address for as long as the program
 /// runs.
 pub async fn serve(address: SocketAddr) -> Result<SocketAddr> {
@@ -33,8 +38,17 @@ pub async fn serve(address: SocketAddr) -> Result<SocketAddr> {
     metrics::describe_counter!(EVENTS, "What happened to sessions");
     metrics::describe_histogram!(STORE_SECONDS, "Time of each operation of the store");
     metrics::describe_histogram!(COMMIT_SECONDS, "Time of each commit, merges included");
+    tokio::spawn(keep_up(handle.clone()));
     tokio::spawn(accept(listener, handle));
     Ok(address)
+}
+
+async fn keep_up(handle: PrometheusHandle) {
+    let mut ticks = tokio::time::interval(UPKEEP);
+    loop {
+        ticks.tick().await;
+        handle.run_upkeep();
+    }
 }
 
 async fn accept(listener: TcpListener, handle: PrometheusHandle) {
@@ -43,7 +57,7 @@ async fn accept(listener: TcpListener, handle: PrometheusHandle) {
             Ok((stream, _)) => drop(tokio::spawn(connect(stream, handle.clone()))),
             Err(error) => {
                 tracing::warn!("a connection to the metrics was not accepted: {error}");
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
     }
@@ -63,10 +77,7 @@ async fn connect(stream: TcpStream, handle: PrometheusHandle) {
 
 fn answer(request: &Request<Incoming>, handle: &PrometheusHandle) -> Response<Full<Bytes>> {
     let (status, text) = match request.uri().path() {
-        "/metrics" => {
-            handle.run_upkeep();
-            (StatusCode::OK, handle.render())
-        }
+        "/metrics" => (StatusCode::OK, handle.render()),
         "/healthz" => (StatusCode::OK, "fine\n".into()),
         _ => (StatusCode::NOT_FOUND, "Try /metrics or /healthz.\n".into()),
     };

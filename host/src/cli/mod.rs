@@ -18,6 +18,7 @@ mod serve;
 mod serving;
 mod show;
 mod stats;
+mod sweeping;
 mod wit;
 
 use std::process::ExitCode;

@@ -15,7 +15,7 @@ use session3::{ServeOptions, Server, SessionsCtx};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::metrics;
+use super::{metrics, sweeping};
 
 /// Where and how to serve.
 #[derive(Args)]
@@ -36,6 +36,10 @@ pub struct Serving {
     /// How long to wait for a session that another process has locked
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     lock_timeout: u64,
+    /// How often to delete the sessions that have expired; 0 leaves that to
+    /// `session3 prune`
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    sweep_every: u64,
     /// Where Prometheus finds numbers, at /metrics; also /healthz
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
@@ -80,7 +84,12 @@ impl Serving {
                  this one only"
             );
         }
-        Ok(Arc::new(store))
+        let store: Arc<dyn SessionStore> = Arc::new(store);
+        if self.sweep_every > 0 {
+            let every = Duration::from_secs(self.sweep_every);
+            tokio::spawn(sweeping::sweep(store.clone(), every));
+        }
+        Ok(store)
     }
 
     /// Nothing is measured that nobody asks for.
