@@ -12,11 +12,11 @@ use session3::{ComposeError, Composition};
 use crate::http;
 use crate::support::program::{Application, Browser, Demo, session3};
 
-const CURRENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/test-current.wasm"));
+pub const CURRENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/test-current.wasm"));
 const HANDLER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/test-handler.wasm"));
 
 /// The cookie that the demo has over plain HTTP.
-const POLICY: &str = "[cookie]\nname = \"session3\"\nsecure = false\n";
+pub const POLICY: &str = "[cookie]\nname = \"session3\"\nsecure = false\n";
 
 /// The command that serves this application with its sessions in `directory`.
 fn command(directory: &Path, application: &[u8]) -> Command {
@@ -69,14 +69,17 @@ scenarios! {
     two_servers_on_one_directory_see_each_others_changes
 }
 
-/// Each of 50 users, ten times: the page lets the others run between finding out
-/// who they are and saying so.
 #[test]
 fn current_is_never_somebody_elses() {
     let (_directory, server, _) = start();
+    fifty_users_see_themselves(&server);
+}
+
+/// Ten times each, at once: the page lets the others run between finding out who
+/// they are and saying so.
+pub fn fifty_users_see_themselves(server: &Demo) {
     thread::scope(|scope| {
         for user in 0..50 {
-            let server = &server;
             scope.spawn(move || {
                 let mut browser = Browser::new();
                 for visit in 1..=10 {

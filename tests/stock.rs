@@ -8,52 +8,83 @@ use std::process::Command;
 use std::sync::LazyLock;
 use std::thread;
 
-use crate::http;
-use crate::support::program::{Application, Browser, Demo, session3};
+use crate::middleware;
+use crate::support::program::{Browser, Demo, session3};
 
 const WASMTIME: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/tools/bin/wasmtime");
 
 /// As the README has it.
 static COMPOSED: LazyLock<PathBuf> = LazyLock::new(|| {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("stock");
-    fs::create_dir_all(&directory).unwrap();
-    let run = |line: &str| {
-        let mut command = session3();
-        command.current_dir(&directory).args(line.split(' '));
-        assert!(command.status().unwrap().success(), "{line}");
-    };
-    run("component demo -o application.wasm");
-    run("component store-filesystem -o store.wasm");
-    run("compose application.wasm --grant admin --store-component store.wasm -o composed.wasm");
+    let directory = directory("stock");
+    run(&directory, "component demo -o application.wasm");
+    run(&directory, "component store-filesystem -o store.wasm");
+    let compose = "compose application.wasm --grant admin --store-component store.wasm";
+    run(&directory, &format!("{compose} -o composed.wasm"));
     directory.join("composed.wasm")
 });
 
+/// An application for WASI 0.3 behind the middleware.
+static BEHIND: LazyLock<PathBuf> = LazyLock::new(|| {
+    let directory = directory("stock-middleware");
+    fs::write(directory.join("application.wasm"), middleware::CURRENT).unwrap();
+    fs::write(directory.join("policy.toml"), middleware::POLICY).unwrap();
+    run(&directory, "component store-filesystem -o store.wasm");
+    let compose = "compose application.wasm --middleware --config policy.toml";
+    let store = "--store-component store.wasm";
+    run(&directory, &format!("{compose} {store} -o composed.wasm"));
+    directory.join("composed.wasm")
+});
+
+fn directory(name: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::create_dir_all(&directory).unwrap();
+    directory
+}
+
+/// A command of this project's own program.
+fn run(directory: &Path, line: &str) {
+    let mut command = session3();
+    command.current_dir(directory).args(line.split(' '));
+    assert!(command.status().unwrap().success(), "{line}");
+}
+
 /// Serves the demo on a free port.
 fn serve(directory: &Path) -> Demo {
+    serve_component(&COMPOSED, directory)
+}
+
+fn serve_behind(directory: &Path) -> Demo {
+    serve_component(&BEHIND, directory)
+}
+
+fn serve_component(component: &Path, directory: &Path) -> Demo {
     assert!(
         Path::new(WASMTIME).exists(),
         "{WASMTIME} is missing: run make test-hosts"
     );
+    // It makes no directory of its own.
+    fs::create_dir_all(directory).unwrap();
     let mut command = Command::new(WASMTIME);
     command
         .args(["serve", "-Scli", "--addr", "127.0.0.1:0", "--dir"])
         .arg(format!("{}::/sessions", directory.display()))
-        .arg(&*COMPOSED);
+        .arg(component);
     Demo::run_other(&mut command, "Serving HTTP on ")
 }
 
 /// What holds under this project's own server.
 macro_rules! scenarios {
-    ($($scenario:ident)*) => {
+    ($serve:expr => $($scenario:ident)*) => {
         $(#[test]
         #[ignore = "needs the wasmtime program: make test-hosts"]
         fn $scenario() {
-            http::$scenario(Application::Other(serve));
+            crate::http::$scenario(crate::support::program::Application::Other($serve));
         })*
     };
 }
 
 scenarios! {
+    serve =>
     keep
     increment
     increment_with_failure
@@ -63,6 +94,29 @@ scenarios! {
     methods_other_than_get_and_head_are_refused
     a_cookie_that_is_stale_forged_or_malformed_acts_as_none
     a_cookie_may_come_in_one_of_several_headers
+}
+
+/// And behind the middleware.
+mod behind {
+    use super::*;
+
+    scenarios! {
+        serve_behind =>
+        keep
+        increment
+        increment_with_failure
+        log_out
+        log_out_with_failure
+    }
+
+    /// This host would use an instance again, and have it serve several requests
+    /// at once, if the middleware let it.
+    #[test]
+    #[ignore = "needs the wasmtime program: make test-hosts"]
+    fn current_is_never_somebody_elses() {
+        let directory = tempfile::tempdir().unwrap();
+        middleware::fifty_users_see_themselves(&serve_behind(directory.path()));
+    }
 }
 
 const SOUND: &str = "1 sound, 0 damaged, 0 foreign, 0 leftover, 0 surplus, 0 missing\n";

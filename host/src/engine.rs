@@ -33,6 +33,7 @@ const KEPT_MEMORY: usize = 1 << 20;
 #[derive(Clone, Copy, Debug)]
 pub struct Pool {
     needs: Needs,
+    is_async: bool,
     max_instances: u32,
     max_memory: usize,
 }
@@ -40,8 +41,10 @@ pub struct Pool {
 impl Pool {
     /// For this component: 256 instances of up to 64 MiB each.
     pub fn of(component: &[u8]) -> Result<Self, NotAComponent> {
+        let outline = inspect(component)?;
         Ok(Self {
-            needs: inspect(component)?.needs,
+            needs: outline.needs,
+            is_async: outline.is_async,
             max_instances: 256,
             max_memory: 64 << 20,
         })
@@ -63,6 +66,11 @@ impl Pool {
     pub fn instances(&self) -> u32 {
         let fit = MAX_MEMORIES / self.needs.memories.max(1);
         fit.clamp(1, self.max_instances)
+    }
+
+    /// Whether its component has asynchronous functions.
+    pub(crate) fn is_async(&self) -> bool {
+        self.is_async
     }
 
     fn config(&self) -> Result<PoolingAllocationConfig> {
@@ -113,7 +121,8 @@ pub fn engine(pool: &Pool, cache: Option<&Path>) -> Result<Engine> {
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool.config()?))
         .epoch_interruption(true)
-        .wasm_component_model_async(true)
+        // Calls are faster without.
+        .concurrency_support(pool.is_async)
         .cache(cache.map(open_cache).transpose()?);
     let engine = Engine::new(&config)?;
     tick(&engine)?;

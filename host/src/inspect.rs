@@ -5,7 +5,8 @@ use std::fmt;
 
 use wasmparser::{
     ComponentAlias, ComponentExport, ComponentExternalKind, ComponentImport, ComponentInstance,
-    ComponentOuterAliasKind, Encoding, Instance, MemoryType, Parser, Payload, TableType,
+    ComponentOuterAliasKind, Encoding, Instance, MemoryType, Parser, Payload, TableType, Validator,
+    WasmFeatures,
 };
 
 /// What is known of a component.
@@ -16,6 +17,9 @@ pub struct Outline {
     pub exports: Vec<String>,
     /// What each instance takes.
     pub needs: Needs,
+    /// Whether it has asynchronous functions, streams or futures, as WASI 0.3
+    /// does.
+    pub is_async: bool,
 }
 
 /// What one instance takes. Sums of hostile components stay at the largest
@@ -84,7 +88,17 @@ pub fn inspect(component: &[u8]) -> Result<Outline, NotAComponent> {
         imports: reading.imports,
         exports: reading.exports,
         needs: reading.needs,
+        is_async: !is_valid_without(WasmFeatures::CM_ASYNC, component),
     })
+}
+
+/// Whether a component can do without a feature. What is in its functions does
+/// not matter.
+fn is_valid_without(feature: WasmFeatures, component: &[u8]) -> bool {
+    let mut validator = Validator::new_with_features(WasmFeatures::all().difference(feature));
+    Parser::new(0)
+        .parse_all(component)
+        .all(|payload| payload.is_ok_and(|payload| validator.payload(&payload).is_ok()))
 }
 
 #[derive(Default)]
@@ -299,7 +313,7 @@ fn refuse_code(kind: ComponentExternalKind) -> Result<(), NotAComponent> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::components::{DEMO, MANAGER};
+    use crate::components::{DEMO, MANAGER, MIDDLEWARE};
     use crate::{Composition, Grant};
 
     #[test]
@@ -312,6 +326,12 @@ mod tests {
         let both = Composition::new(DEMO, MANAGER).grant(Grant::Admin);
         let both = both.compose().expect("they fit");
         assert_eq!(inspect(&both).expect("a component").needs, sum);
+    }
+
+    #[test]
+    fn what_is_for_wasi_0_3_is_async() {
+        let is_async = |component| inspect(component).expect("a component").is_async;
+        assert!(!is_async(MANAGER) && !is_async(DEMO) && is_async(MIDDLEWARE));
     }
 
     #[test]

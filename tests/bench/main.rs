@@ -118,11 +118,19 @@ fn measure(plan: &Plan, may_mount: bool) {
 /// One file system.
 fn measure_in(plan: &Plan, runtime: &Runtime, place: &Directory) {
     match std::env::var("PART").as_deref() {
-        Err(_) => measure_store(plan, runtime, place),
-        Ok("web") => {}
-        Ok(other) => panic!("PART is `web` or not set, and not {other}"),
+        Err(_) => {
+            measure_store(plan, runtime, place);
+            web::measure(plan, runtime, place.path());
+        }
+        Ok("web") => web::measure(plan, runtime, place.path()),
+        Ok("requests") => measure_requests(plan, runtime, place),
+        Ok(other) => panic!("PART is `web`, `requests` or not set, and not {other}"),
     }
-    web::measure(plan, runtime, place.path());
+}
+
+fn measure_requests(plan: &Plan, runtime: &Runtime, place: &Directory) {
+    let mut table = Table::new(&directory::file_system(place.path()), plan);
+    requests::measure(plan, runtime, place.path(), &mut table);
 }
 
 fn measure_store(plan: &Plan, runtime: &Runtime, place: &Directory) {
