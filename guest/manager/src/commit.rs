@@ -95,16 +95,20 @@ impl Session {
 
     fn update(&mut self, imports: &dyn Imports) -> Result<(), SessionError> {
         let now = imports.now();
-        if !self.changes.is_empty() {
-            return self.save(now, imports);
-        }
-        if !self.is_renewal_due(now) && !self.presents_pending_token() {
+        let asks = !self.changes.is_empty();
+        let renews = self.is_renewal_due(now) || self.presents_pending_token();
+        if !asks && !renews {
             return self.touch(now, imports);
         }
         match self.save(now, imports) {
             // The application asked for nothing, and whoever was faster did
             // this too, or a later request will.
-            Err(SessionError::Conflict | SessionError::Ended) => Ok(()),
+            Err(SessionError::Conflict | SessionError::Ended) if !asks => Ok(()),
+            // It may be the secrets that are too much, which it did not ask for.
+            Err(SessionError::Invalid(_)) if renews => {
+                self.is_full = true;
+                self.update(imports)
+            }
             result => result,
         }
     }
@@ -152,8 +156,8 @@ impl Session {
         new_secret: Option<&NewSecret>,
         now: u64,
     ) -> Result<Option<State>, SessionError> {
-        let presented = self.stored.as_ref().map(|stored| &stored.token);
-        let confirmed = presented.filter(|token| token.is_pending);
+        let stored = self.stored.as_ref();
+        let confirmed = stored.filter(|_| self.presents_pending_token());
         if others.is_none() && new_secret.is_none() && confirmed.is_none() {
             return Ok(None);
         }
@@ -164,9 +168,9 @@ impl Session {
                 state
             }
         };
-        if let Some(token) = confirmed {
+        if let Some(stored) = confirmed {
             let grace = milliseconds(self.config.renew_grace);
-            next.confirm_secret(&token.hash, now.saturating_add(grace));
+            next.confirm_secret(&stored.token.hash, now.saturating_add(grace));
         }
         if let Some(new) = new_secret {
             if new.is_for_user {
@@ -301,12 +305,12 @@ impl Session {
     fn renewal_time(&self) -> Option<u64> {
         let renew_after = milliseconds(self.config.renew_after);
         let time = self.view.renewal.renewed.saturating_add(renew_after);
-        (renew_after > 0).then_some(time)
+        (renew_after > 0 && !self.is_full).then_some(time)
     }
 
     fn presents_pending_token(&self) -> bool {
         let stored = self.stored.as_ref();
-        stored.is_some_and(|stored| stored.token.is_pending)
+        !self.is_full && stored.is_some_and(|stored| stored.token.is_pending)
     }
 
     /// A cookie with a lifetime of its own has to be sent again while the

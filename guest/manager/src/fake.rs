@@ -53,6 +53,8 @@ pub struct Fake {
     pub fault: RefCell<Option<StoreError>>,
     /// Likewise, of the next call of `sessions_of_user`.
     pub fault_of_user: RefCell<Option<StoreError>>,
+    /// Bytes that a state may have.
+    pub limit: Cell<Option<usize>>,
     /// Seconds that a page of `iter_sessions` takes.
     pub slow_iteration: Cell<u64>,
     /// Done before the next save: what another request does meanwhile.
@@ -79,6 +81,7 @@ impl Default for Fake {
             writes: Cell::new(0),
             fault: RefCell::new(None),
             fault_of_user: RefCell::new(None),
+            limit: Cell::new(None),
             slow_iteration: Cell::new(0),
             meanwhile: RefCell::default(),
             before_lock: RefCell::default(),
@@ -104,6 +107,13 @@ impl Fake {
 
     fn fail_if_told(&self) -> Result<(), StoreError> {
         self.fault.take().map_or(Ok(()), Err)
+    }
+
+    fn check_size(&self, state: &SessionState) -> Result<(), StoreError> {
+        match self.limit.get() {
+            Some(limit) if state.data.len() > limit => Err(StoreError::TooLarge(limit as u64)),
+            _ => Ok(()),
+        }
     }
 
     fn change<T>(
@@ -150,6 +160,7 @@ impl Imports for Fake {
     fn create_session(&self, id: &str, state: &SessionState) -> Result<u64, StoreError> {
         self.writes.set(self.writes.get() + 1);
         self.fail_if_told()?;
+        self.check_size(state)?;
         let mut sessions = self.sessions.borrow_mut();
         if sessions.contains_key(id) {
             return Err(StoreError::Exists);
@@ -182,6 +193,7 @@ impl Imports for Fake {
         if let Some(other_request) = meanwhile {
             other_request(self);
         }
+        self.check_size(state)?;
         self.change(id, expected, |session| {
             session.state = state.clone();
             session.version += 1;

@@ -34,6 +34,8 @@ pub struct Session {
     pub(crate) sends_cookie: bool,
     /// Whether the user's sessions are to be counted.
     pub(crate) logged_in: bool,
+    /// Whether the store has no room for secrets that nobody asked for.
+    pub(crate) is_full: bool,
 }
 
 /// A session's place in the store.
@@ -139,6 +141,7 @@ impl Session {
             lock: None,
             sends_cookie: false,
             logged_in: false,
+            is_full: false,
         }
     }
 

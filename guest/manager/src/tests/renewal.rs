@@ -361,3 +361,62 @@ fn a_strict_renewal_that_was_asked_for_conflicts() {
     let (_, result) = race(Mode::Strict, renew, other);
     assert_eq!(result, Err(SessionError::Conflict));
 }
+
+/// Leaves the session no room for another secret.
+fn fill(app: &App) {
+    let sessions = app.fake.sessions.borrow();
+    let sizes = sessions.values().map(|session| session.state.data.len());
+    app.fake.limit.set(sizes.max());
+}
+
+#[test]
+fn a_session_without_room_for_a_new_token_keeps_its_own() {
+    let mut app = App::with(|c| c.cookie.max_age = Some(3600));
+    app.set("a", "1");
+    app = due_with(app);
+    fill(&app);
+    let cookie = app.cookie.clone();
+    for _ in 0..5 {
+        let mut session = app.open();
+        assert!(!session.is_new(), "its use is noted");
+        let headers = session.commit(&*app.fake).expect("a commit");
+        assert!(!headers.is_empty(), "the cookie may not lapse");
+        app.take_cookie(&headers);
+        assert_eq!(app.cookie, cookie);
+        app.fake.wait(20 * 60);
+    }
+    app.set("a", "2");
+    assert_eq!((app.get("a"), &app.cookie), (Some(text("2")), &cookie));
+    let mut session = app.open();
+    session.set("b", text("1")).expect("sets");
+    let refused = app.commit(&mut session);
+    assert!(matches!(refused, Err(SessionError::Invalid(_))));
+    app.fake.limit.set(None);
+    app.commit(&mut session).expect("there is room");
+    app.request(|_| ());
+    assert_ne!(app.cookie, cookie);
+}
+
+#[test]
+fn a_new_token_opens_a_session_without_room_to_note_that_it_came_back() {
+    let mut app = App::new();
+    app.set("a", "1");
+    app = due_with(app);
+    app.request(|_| ());
+    fill(&app);
+    for _ in 0..3 {
+        app.request(|s| assert!(!s.is_new()));
+        app.set("a", "2");
+        app.fake.wait(20 * 60);
+    }
+}
+
+#[test]
+fn a_new_token_that_was_asked_for_needs_room() {
+    let app = &mut due();
+    fill(app);
+    let mut session = app.open();
+    session.renew().expect("renews");
+    let refused = app.commit(&mut session);
+    assert!(matches!(refused, Err(SessionError::Invalid(_))));
+}
