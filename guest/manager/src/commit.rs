@@ -42,7 +42,11 @@ impl Session {
             self.create(imports)?;
         }
         if let (true, Some(max)) = (self.logged_in, self.config.max_sessions_per_user) {
-            self.end_surplus(max, imports)?;
+            // Whatever else fails here, the session is saved, and its new token
+            // has to be sent.
+            if let Err(error @ StoreError::Unsupported) = self.end_surplus(max, imports) {
+                return Err(session_error(error));
+            }
         }
         self.logged_in = false;
         self.lock = None;

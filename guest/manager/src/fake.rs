@@ -65,6 +65,8 @@ pub struct Fake {
     pub before_list: RefCell<Option<Meanwhile>>,
     /// Records that loads and walks find damaged.
     pub damaged: RefCell<Vec<String>>,
+    /// Sessions that cannot be deleted now.
+    pub busy: RefCell<Vec<String>>,
     /// The exclusive locks that are held.
     pub locks: RefCell<BTreeMap<String, Rc<Cell<Lease>>>>,
     /// Whether the random numbers are all the same.
@@ -87,6 +89,7 @@ impl Default for Fake {
             before_lock: RefCell::default(),
             before_list: RefCell::default(),
             damaged: RefCell::default(),
+            busy: RefCell::default(),
             locks: RefCell::default(),
             stuck: Cell::new(false),
             random: Cell::new(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835),
@@ -208,6 +211,9 @@ impl Imports for Fake {
     fn delete_session(&self, id: &str) -> Result<bool, StoreError> {
         self.writes.set(self.writes.get() + 1);
         self.fail_if_told()?;
+        if self.busy.borrow().iter().any(|busy| busy == id) {
+            return Err(StoreError::Busy);
+        }
         Ok(self.sessions.borrow_mut().remove(id).is_some())
     }
 

@@ -59,7 +59,7 @@ impl Session {
     pub fn expire_others(&self, imports: &dyn Imports) -> Result<u32, SessionError> {
         self.check_writable()?;
         let mut count = 0;
-        for id in self.ids_of_user(imports)? {
+        for id in self.ids_of_user(imports).map_err(session_error)? {
             if self.id() != Some(&id) && end(&id, EndReason::ExpiredByApplication, imports)? {
                 count += 1;
             }
@@ -71,14 +71,18 @@ impl Session {
     /// `max`, but never this one.
     ///
     /// Of two log-ins at once, each sees the same order and ends what stands
-    /// first in it, so that they never end each other.
-    pub fn end_surplus(&self, max: u32, imports: &dyn Imports) -> Result<(), SessionError> {
+    /// first in it, so that they never end each other. What cannot be ended now
+    /// is left to a later one.
+    pub fn end_surplus(&self, max: u32, imports: &dyn Imports) -> Result<(), StoreError> {
         let max = usize::try_from(max).unwrap_or(usize::MAX);
-        if self.ids_of_user(imports)?.len() <= max {
+        let ids = self.ids_of_user(imports)?;
+        if ids.len() <= max {
             return Ok(());
         }
         let now = imports.now();
-        let mut sessions = self.stored_sessions_of_user(imports)?;
+        let loaded = ids.iter().filter_map(|id| imports.load_session(id).ok()?);
+        let is_users = |stored: &StoredSession| stored.state.user == self.view.user;
+        let mut sessions: Vec<_> = loaded.filter(is_users).collect();
         while sessions.len() > max {
             // Those that have timed out, and nobody has deleted yet, first.
             let key = |s: &StoredSession| (s.state.expires > now, s.modified);
@@ -90,7 +94,7 @@ impl Session {
             };
             let id = next.id.clone();
             if self.id() != Some(&id) {
-                end(&id, EndReason::TooMany, imports)?;
+                let _ = end(&id, EndReason::TooMany, imports);
             }
             sessions.retain(|session| session.id != id);
         }
@@ -103,7 +107,7 @@ impl Session {
         imports: &dyn Imports,
     ) -> Result<Vec<StoredSession>, SessionError> {
         let mut sessions = Vec::new();
-        for id in self.ids_of_user(imports)? {
+        for id in self.ids_of_user(imports).map_err(session_error)? {
             match imports.load_session(&id) {
                 Ok(Some(stored)) if stored.state.user == self.view.user => sessions.push(stored),
                 Ok(_) | Err(StoreError::Corrupt(_)) => {}
@@ -113,9 +117,9 @@ impl Session {
         Ok(sessions)
     }
 
-    fn ids_of_user(&self, imports: &dyn Imports) -> Result<Vec<String>, SessionError> {
+    fn ids_of_user(&self, imports: &dyn Imports) -> Result<Vec<String>, StoreError> {
         match &self.view.user {
-            Some(user) => imports.sessions_of_user(user).map_err(session_error),
+            Some(user) => imports.sessions_of_user(user),
             None => Ok(Vec::new()),
         }
     }

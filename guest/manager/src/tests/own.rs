@@ -239,3 +239,30 @@ fn a_bound_that_cannot_be_kept_is_an_error_and_the_next_commit_sends_the_cookie(
     assert!(second.is_logged_in());
     assert_eq!(app.stored(), 1);
 }
+
+#[test]
+fn a_log_in_counts_although_older_sessions_cannot_be_ended_now() {
+    let app = App::with(|c| c.max_sessions_per_user = Some(2));
+    let [first]: [App; 1] = browsers(&app, "alice");
+    app.keep_busy(&first);
+    let [second, third]: [App; 2] = browsers(&app, "alice");
+    assert_eq!(app.stored(), 3, "it goes on to no younger one");
+    app.damage(&second);
+    let [fourth]: [App; 1] = browsers(&app, "alice");
+    assert!(third.is_logged_in() && fourth.is_logged_in());
+    app.fake.busy.take();
+    let [fifth]: [App; 1] = browsers(&app, "alice");
+    let logged_in = [&first, &third, &fourth, &fifth].map(App::is_logged_in);
+    assert_eq!(logged_in, [false, false, true, true], "a later log-in does");
+}
+
+#[test]
+fn a_log_in_counts_although_the_store_cannot_list_the_sessions_now() {
+    for fault in [StoreError::Busy, StoreError::Unavailable("gone".into())] {
+        let app = App::with(|c| c.max_sessions_per_user = Some(1));
+        let [_first]: [App; 1] = browsers(&app, "alice");
+        app.fake.fault_of_user.replace(Some(fault));
+        let [second]: [App; 1] = browsers(&app, "alice");
+        assert!(second.is_logged_in());
+    }
+}
