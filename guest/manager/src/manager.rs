@@ -115,11 +115,13 @@ impl Attempt<'_> {
             _ => {}
         }
         if let Some(reason) = timed_out(self.config, &stored, &state, now) {
-            self.end(id, reason);
+            // A store that fails here leaves it to the next sweep: it opens no
+            // more either way.
+            let _ = self.end(id, reason);
             return Ok(self.rejected(Some(id), RejectReason::Ended));
         }
         if standing == Standing::Reused {
-            self.end(id, EndReason::ReplacedTokenReused);
+            self.end(id, EndReason::ReplacedTokenReused)?;
             return Ok(self.rejected(Some(id), RejectReason::ReplacedToken));
         }
         let token = KnownToken {
@@ -146,7 +148,7 @@ impl Attempt<'_> {
             match self.config.on_client_change {
                 Policy::Ignore => {}
                 Policy::End => {
-                    self.end(id, EndReason::ClientChanged);
+                    self.end(id, EndReason::ClientChanged)?;
                     return Ok(self.rejected(Some(id), RejectReason::Ended));
                 }
                 Policy::Report => self.imports.report(&Event::ClientChanged(id.clone())),
@@ -202,13 +204,13 @@ impl Attempt<'_> {
         }
     }
 
-    /// Deletes a session, so that it stays ended even if the configuration
-    /// becomes more lenient. A store that fails here leaves it to the next
-    /// sweep: it opens no more either way.
-    fn end(&self, id: &str, reason: EndReason) {
+    /// Deletes a session, so that it stays ended: under its other tokens, at its
+    /// own client, and even if the configuration becomes more lenient.
+    fn end(&self, id: &str, reason: EndReason) -> Result<(), SessionError> {
         if self.mode != Mode::ReadOnly {
-            let _ = end(id, reason, self.imports);
+            end(id, reason, self.imports)?;
         }
+        Ok(())
     }
 
     fn rejected<T>(&self, id: Option<&str>, reason: RejectReason) -> Option<T> {

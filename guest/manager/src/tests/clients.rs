@@ -67,6 +67,18 @@ fn a_changed_client_ends_the_session() {
 }
 
 #[test]
+fn a_session_that_a_changed_client_cannot_end_now_is_an_error_until_it_ends() {
+    let (mut app, _) = logged_in(Policy::End);
+    app.keep_busy(&app);
+    app.client = OTHERS[0];
+    let refused = app.open_as(Mode::Merge).err();
+    assert_eq!(refused, Some(SessionError::Busy));
+    app.fake.busy.take();
+    assert!(app.open().is_new());
+    assert_eq!(app.stored(), 0);
+}
+
+#[test]
 fn a_changed_client_is_an_error_and_the_session_stays() {
     for client in OTHERS {
         let (mut app, id) = logged_in(Policy::Fail);

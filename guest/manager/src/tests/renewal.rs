@@ -107,6 +107,23 @@ fn a_replaced_token_that_comes_back_after_its_grace_ends_the_session() {
 }
 
 #[test]
+fn a_session_that_a_replaced_token_cannot_end_now_is_an_error_until_it_ends() {
+    let mut app = due();
+    let thief = app.copy();
+    app.request(|_| ());
+    app.request(|_| ());
+    app.fake.wait(GRACE);
+    app.keep_busy(&app);
+    for mode in [Mode::Merge, Mode::Exclusive] {
+        let refused = thief.open_as(mode).err();
+        assert_eq!(refused, Some(SessionError::Busy));
+    }
+    app.fake.busy.take();
+    assert!(thief.open().is_new());
+    assert_eq!(app.stored(), 0);
+}
+
+#[test]
 fn reading_only_a_replaced_token_opens_nothing_and_deletes_nothing() {
     let mut app = due();
     let thief = app.copy();

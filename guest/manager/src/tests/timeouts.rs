@@ -28,6 +28,17 @@ fn a_session_ends_when_it_is_not_used() {
 }
 
 #[test]
+fn a_session_that_timed_out_opens_no_more_although_it_cannot_be_deleted_now() {
+    let mut app = App::new();
+    app.set("a", "1");
+    app.keep_busy(&app);
+    app.fake.wait(30 * 60);
+    assert!(app.open().is_new());
+    app.fake.busy.take();
+    ended(&app, EndReason::Idle);
+}
+
+#[test]
 fn a_session_ends_at_its_age_however_busy_it_is() {
     let mut app = App::new();
     app.set("a", "1");
