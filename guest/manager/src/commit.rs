@@ -227,7 +227,7 @@ impl Session {
                 }
             }
         }
-        self.sends_cookie |= was_due && self.may_send_again(now);
+        self.sends_cookie |= was_due && self.may_send_again(&self.view, now);
         self.committed(record, imports);
     }
 
@@ -258,13 +258,13 @@ impl Session {
         }
         stored.used = now;
         self.base.record.expires = expires;
-        self.sends_cookie |= self.may_send_again(now);
+        self.sends_cookie |= self.may_send_again(&self.view, now);
         Ok(())
     }
 
     /// Whether it is time to note a use. The second condition is for the first
     /// use, which moves the expiry far, however soon it comes.
-    fn is_due(&self, now: u64, expires: u64) -> bool {
+    pub(crate) fn is_due(&self, now: u64, expires: u64) -> bool {
         let touch_after = milliseconds(self.config.touch_after);
         let used = self.stored.as_ref().map_or(now, |stored| stored.used);
         now.saturating_sub(used) >= touch_after
@@ -302,13 +302,14 @@ impl Session {
     /// given none: its browser has, or is about to get, a newer one already.
     fn is_renewal_due(&self, now: u64) -> bool {
         let is_in_grace = |stored: &Stored| stored.token.is_in_grace;
-        self.renewal_time().is_some_and(|time| now >= time)
+        self.renewal_time(&self.view)
+            .is_some_and(|time| now >= time)
             && !self.stored.as_ref().is_some_and(is_in_grace)
     }
 
-    fn renewal_time(&self) -> Option<u64> {
+    fn renewal_time(&self, state: &State) -> Option<u64> {
         let renew_after = milliseconds(self.config.renew_after);
-        let time = self.view.renewal.renewed.saturating_add(renew_after);
+        let time = state.renewal.renewed.saturating_add(renew_after);
         (renew_after > 0 && !self.is_full).then_some(time)
     }
 
@@ -321,15 +322,15 @@ impl Session {
     /// session is used. But never an older token: the browser would drop the
     /// newer one for it. Nor shortly before a renewal, whose response might
     /// arrive first.
-    fn may_send_again(&self, now: u64) -> bool {
+    pub(crate) fn may_send_again(&self, state: &State, now: u64) -> bool {
         let grace = milliseconds(self.config.renew_grace);
         let soon = now.saturating_add(grace);
         self.config.cookie.max_age.is_some()
-            && self.renewal_time().is_none_or(|time| soon < time)
+            && self.renewal_time(state).is_none_or(|time| soon < time)
             && self
                 .stored
                 .as_ref()
-                .is_some_and(|stored| self.view.is_newest(&stored.token.hash))
+                .is_some_and(|stored| state.is_newest(&stored.token.hash))
     }
 
     fn take_headers(&mut self) -> Vec<Header> {

@@ -7,7 +7,7 @@ use crate::bindings::exports::session3::sessions::manager::{Mode, SessionError};
 use crate::bindings::session3::sessions::store::StoreError;
 use crate::commit::{MAX_ROUNDS, session_error};
 use crate::imports::Imports;
-use crate::session::{Session, Stored};
+use crate::session::Session;
 use crate::token::{base64, from_base64};
 
 /// Form tokens of one session: forms that are open in many tabs.
@@ -144,21 +144,20 @@ impl Session {
                     (state, version) = self.reload(&stored.id, imports)?;
                 }
                 Err(error) => return Err(session_error(error)),
-                // The version stays as it was, so that the next commit finds a
-                // conflict and merges with the others.
-                Ok(_) if round > 0 => {
-                    self.remove_from_base(token)?;
-                    return Ok(true);
-                }
-                Ok(version) => {
-                    let used = now;
-                    let stored = stored.clone();
-                    self.stored = Some(Stored {
-                        version,
-                        used,
-                        ..stored
-                    });
-                    self.base.record = record;
+                Ok(saved) => {
+                    let sends =
+                        self.is_due(now, record.expires) && self.may_send_again(&state, now);
+                    self.sends_cookie |= sends;
+                    // After others' commits, the version stays as it was, so
+                    // that the next commit finds a conflict and merges with
+                    // theirs.
+                    if round > 0 {
+                        self.remove_from_base(token)?;
+                    } else if let Some(stored) = &mut self.stored {
+                        stored.version = saved;
+                        stored.used = now;
+                        self.base.record = record;
+                    }
                     return Ok(true);
                 }
             }

@@ -39,7 +39,6 @@ pub struct Session {
 }
 
 /// A session's place in the store.
-#[derive(Clone)]
 pub struct Stored {
     /// Its ID.
     pub id: String,
@@ -52,7 +51,6 @@ pub struct Stored {
 }
 
 /// A token that opens the session, or did when the request came.
-#[derive(Clone)]
 pub struct KnownToken {
     /// To send it again.
     pub secret: Secret,
