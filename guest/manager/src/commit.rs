@@ -307,10 +307,24 @@ impl Session {
             && !self.stored.as_ref().is_some_and(is_in_grace)
     }
 
+    /// When the next renewal is due. As long as the newest token has not come
+    /// back, its response may be lost, and a cookie with a lifetime would lapse
+    /// meanwhile: it may not be sent again beside a newer one, so one that is
+    /// newer still follows.
     fn renewal_time(&self, state: &State) -> Option<u64> {
-        let renew_after = milliseconds(self.config.renew_after);
-        let time = state.renewal.renewed.saturating_add(renew_after);
-        (renew_after > 0 && !self.is_full).then_some(time)
+        let config = &self.config;
+        let seconds = if config.cookie.max_age.is_some() && !self.has_newest_token(state) {
+            config.renew_grace
+        } else {
+            config.renew_after
+        };
+        let time = state.renewal.renewed.saturating_add(milliseconds(seconds));
+        (seconds > 0 && !self.is_full).then_some(time)
+    }
+
+    fn has_newest_token(&self, state: &State) -> bool {
+        let stored = self.stored.as_ref();
+        stored.is_some_and(|stored| state.is_newest(&stored.token.hash))
     }
 
     fn presents_pending_token(&self) -> bool {
@@ -327,10 +341,7 @@ impl Session {
         let soon = now.saturating_add(grace);
         self.config.cookie.max_age.is_some()
             && self.renewal_time(state).is_none_or(|time| soon < time)
-            && self
-                .stored
-                .as_ref()
-                .is_some_and(|stored| state.is_newest(&stored.token.hash))
+            && self.has_newest_token(state)
     }
 
     fn take_headers(&mut self) -> Vec<Header> {

@@ -231,6 +231,53 @@ fn responses_that_get_lost_log_nobody_out() {
     assert!(app.is_logged_in());
 }
 
+/// A browser that is used all the time, until it has a newer cookie: the one
+/// that it has must not lapse before, and none but a newer one comes.
+fn use_until_renewed(app: &mut App, max_age: u64) {
+    let (cookie, start) = (app.cookie.clone(), app.fake.now.get());
+    while app.cookie == cookie {
+        app.fake.wait(7);
+        let age = (app.fake.now.get() - start) / 1000;
+        assert!(age < max_age, "the cookie has lapsed");
+        app.request(|s| assert!(!s.is_new()));
+    }
+}
+
+#[test]
+fn a_cookie_with_a_lifetime_does_not_lapse_when_a_renewal_gets_lost() {
+    let max_age = 2 * GRACE;
+    for renew_after in [0, 24 * 60 * 60, GRACE] {
+        let mut app = App::with(|c| {
+            c.cookie.max_age = u32::try_from(max_age).ok();
+            c.renew_after = u32::try_from(renew_after).expect("it fits");
+            c.touch_after = 0;
+        });
+        app.log_in("alice");
+        app.request(|s| s.renew().expect("renews"));
+        app.request(|_| ());
+        let mut lost = app.copy();
+        lost.request(|s| s.renew().expect("renews"));
+        use_until_renewed(&mut app, max_age);
+        // And this one's response may get lost as well.
+        let mut lost = app.copy();
+        lost.request(|s| s.renew().expect("renews"));
+        use_until_renewed(&mut app, max_age);
+        app.fake.wait(GRACE);
+        assert!(app.is_logged_in());
+    }
+}
+
+#[test]
+fn a_cookie_that_ends_with_the_browser_needs_no_second_renewal() {
+    let mut app = due();
+    let mut lost = app.copy();
+    lost.request(|_| ());
+    let cookie = app.cookie.clone();
+    app.fake.wait(RENEW_AFTER - 1);
+    app.request(|_| ());
+    assert_eq!(app.cookie, cookie);
+}
+
 #[test]
 fn of_two_renewals_at_once_one_counts_and_the_other_sends_no_cookie() {
     let mut app = due();
@@ -341,18 +388,23 @@ fn whoever_was_logged_in_again_meanwhile_gives_the_old_token_no_new_one() {
 
 #[test]
 fn a_cookie_with_a_lifetime_is_never_sent_again_beside_a_newer_one() {
-    let mut app = due_with(App::with(|c| c.cookie.max_age = Some(3600)));
+    let mut app = due_with(App::with(|c| {
+        c.cookie.max_age = Some(3600);
+        c.touch_after = 10;
+    }));
     let old = app.copy();
     app.request(|_| ());
-    app.fake.wait(120);
+    app.fake.wait(29);
     let mut session = old.open();
     session.set("a", text("1")).expect("sets");
     assert_eq!(session.commit(&*app.fake), Ok(vec![]));
-    app.fake.wait(120);
+    app.fake.wait(29);
     assert_eq!(old.open().commit(&*app.fake), Ok(vec![]));
     let newer = app.cookie.clone();
     app.request(|_| ());
     assert_eq!(app.cookie, newer, "this one may be sent again");
+    app.fake.wait(29);
+    assert_eq!(old.open().commit(&*app.fake), Ok(vec![]), "in its grace");
 }
 
 /// The renewal's response might arrive first, and the older token after it.
