@@ -647,8 +647,8 @@ fn checklist_23_the_cookie_ends_with_the_browser_unless_configured() {
             !cookie.contains("Max-Age") && !cookie.contains("Expires"),
             "{cookie}"
         );
-        let cookie = first_cookie(|config| config.cookie.max_age = Some(60)).await;
-        assert!(cookie.contains("Max-Age=60"), "{cookie}");
+        let cookie = first_cookie(|config| config.cookie.max_age = Some(600)).await;
+        assert!(cookie.contains("Max-Age=600"), "{cookie}");
     });
 }
 

@@ -23,6 +23,23 @@ fn a_cookie_with_a_lifetime_is_sent_again_while_the_session_is_used() {
 }
 
 #[test]
+fn the_shortest_lifetime_is_long_enough_for_a_session_in_use() {
+    let max_age = 60 + 60 + 1;
+    let mut app = App::with(|c| c.cookie.max_age = Some(max_age));
+    app.log_in("alice");
+    let mut sent = 0;
+    for second in 1..11 * 60 * 60 {
+        app.fake.wait(1);
+        let headers = app.open().commit(&*app.fake).expect("a commit");
+        if !headers.is_empty() {
+            app.take_cookie(&headers);
+            sent = second;
+        }
+        assert!(second - sent < max_age, "it has lapsed");
+    }
+}
+
+#[test]
 fn a_form_that_was_sent_counts_as_a_use() {
     for (others, changes) in [(false, false), (false, true), (true, false), (true, true)] {
         let mut app = App::with(|c| c.cookie.max_age = Some(3600));

@@ -80,3 +80,14 @@ fn an_emptied_session_does_not_stay_for_long() {
     app.fake.wait(10 * 60);
     ended(&app, EndReason::Idle);
 }
+
+#[test]
+fn a_session_with_nothing_but_form_tokens_lasts_while_it_is_used() {
+    let mut app = App::with(|c| c.first_use_timeout = c.touch_after + 1);
+    let fake = app.fake.clone();
+    app.request(|s| s.create_form_token(&*fake).expect("a token"));
+    for _ in 0..600 {
+        app.fake.wait(1);
+        app.request(|s| assert!(!s.is_new()));
+    }
+}
