@@ -61,6 +61,8 @@ pub struct Fake {
     pub meanwhile: RefCell<Vec<Meanwhile>>,
     /// Done before the next lock: what the one that is waited for does.
     pub before_lock: RefCell<Option<Meanwhile>>,
+    /// Done before the next load.
+    pub before_load: RefCell<Option<Meanwhile>>,
     /// Done before the next `sessions_of_user`.
     pub before_list: RefCell<Option<Meanwhile>>,
     /// Records that loads and walks find damaged.
@@ -87,6 +89,7 @@ impl Default for Fake {
             slow_iteration: Cell::new(0),
             meanwhile: RefCell::default(),
             before_lock: RefCell::default(),
+            before_load: RefCell::default(),
             before_list: RefCell::default(),
             damaged: RefCell::default(),
             busy: RefCell::default(),
@@ -180,6 +183,10 @@ impl Imports for Fake {
 
     fn load_session(&self, id: &str) -> Result<Option<StoredSession>, StoreError> {
         self.fail_if_told()?;
+        let meanwhile = self.before_load.take();
+        if let Some(other_request) = meanwhile {
+            other_request(self);
+        }
         if self.damaged.borrow().iter().any(|damaged| damaged == id) {
             return Err(StoreError::Corrupt("torn".into()));
         }

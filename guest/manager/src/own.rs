@@ -58,13 +58,10 @@ impl Session {
     /// Ends all of the user's sessions but this one; how many.
     pub fn expire_others(&self, imports: &dyn Imports) -> Result<u32, SessionError> {
         self.check_writable()?;
-        let mut count = 0;
-        for id in self.ids_of_user(imports).map_err(session_error)? {
-            if self.id() != Some(&id) && end(&id, EndReason::ExpiredByApplication, imports)? {
-                count += 1;
-            }
-        }
-        Ok(count)
+        let Some(user) = &self.view.user else {
+            return Ok(0);
+        };
+        end_of_user(user, self.id(), EndReason::ExpiredByApplication, imports)
     }
 
     /// Ends the user's least recently used sessions, where there are more than
@@ -132,4 +129,33 @@ pub fn end(id: &str, reason: EndReason, imports: &dyn Imports) -> Result<bool, S
         imports.report(&Event::Ended((id.to_owned(), reason)));
     }
     Ok(ended)
+}
+
+/// Ends all sessions of a user but `kept`; how many. One that cannot be ended
+/// keeps no other one: the first error comes at the end.
+pub fn end_of_user(
+    user: &str,
+    kept: Option<&str>,
+    reason: EndReason,
+    imports: &dyn Imports,
+) -> Result<u32, SessionError> {
+    let mut result = Ok(0);
+    let ids = imports.sessions_of_user(user).map_err(session_error)?;
+    for id in ids.iter().filter(|id| kept != Some(id)) {
+        let ended = match is_of_user(id, user, imports) {
+            Ok(true) => end(id, reason, imports),
+            other => other,
+        };
+        result = result.and_then(|count| Ok(count + u32::from(ended?)));
+    }
+    result
+}
+
+/// Whether a session has not gone to another user since it was listed.
+fn is_of_user(id: &str, user: &str, imports: &dyn Imports) -> Result<bool, SessionError> {
+    match imports.load_session(id) {
+        Ok(stored) => Ok(stored.is_some_and(|stored| stored.state.user.as_deref() == Some(user))),
+        Err(StoreError::Corrupt(_)) => Ok(true),
+        Err(error) => Err(session_error(error)),
+    }
 }

@@ -140,6 +140,29 @@ fn users_end_all_their_other_sessions_at_once() {
 }
 
 #[test]
+fn a_session_that_cannot_be_ended_keeps_no_other_one() {
+    let app = App::new();
+    let alice: [App; 4] = browsers(&app, "alice");
+    app.keep_busy(&alice[0]);
+    app.damage(&alice[1]);
+    let ended = alice[2].open().expire_others(&*app.fake);
+    assert_eq!((ended, app.stored()), (Err(SessionError::Busy), 2));
+    app.fake.busy.take();
+    assert_eq!(alice[2].open().expire_others(&*app.fake), Ok(1));
+}
+
+#[test]
+fn a_session_that_went_to_another_user_meanwhile_is_not_ended() {
+    let app = App::new();
+    let [mine, mut other]: [App; 2] = browsers(&app, "alice");
+    let session = mine.open();
+    let log_in = move |_: &Fake| other.log_in("bob");
+    app.fake.before_load.replace(Some(Box::new(log_in)));
+    assert_eq!(session.expire_others(&*app.fake), Ok(0));
+    assert_eq!(app.stored(), 2);
+}
+
+#[test]
 fn whoever_reads_only_ends_nothing() {
     let app = App::new();
     let alice: [App; 2] = browsers(&app, "alice");
