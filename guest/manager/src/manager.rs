@@ -15,7 +15,7 @@ use crate::cookie;
 use crate::imports::Imports;
 use crate::own::end;
 use crate::renewal::Standing;
-use crate::session::{KnownToken, Session, Stored};
+use crate::session::{KnownToken, Session, Stored, beginning};
 use crate::state::{DecodeError, State};
 use crate::token::Token;
 
@@ -172,7 +172,10 @@ impl Attempt<'_> {
     }
 
     fn is_other_client(&self, state: &State) -> bool {
-        let differ = |a: &Option<String>, b: &Option<String>| a.is_some() && b.is_some() && a != b;
+        let differ = |a: &Option<String>, b: &Option<String>| match (a, b) {
+            (Some(a), Some(b)) => beginning(a) != beginning(b),
+            _ => false,
+        };
         differ(&state.remote_address, &self.request.remote_address)
             || differ(&state.user_agent, &self.request.user_agent)
     }

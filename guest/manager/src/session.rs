@@ -14,6 +14,9 @@ const MAX_NAME: usize = 256;
 /// Bytes of a user's name.
 const MAX_USER: usize = 1024;
 
+/// Bytes of a remote address or a user agent: robots send any number.
+const MAX_CLIENT: usize = 512;
+
 /// What a request sees of its session.
 pub struct Session {
     pub(crate) config: Rc<Config>,
@@ -94,10 +97,11 @@ impl Session {
             expires: 0,
             data: Vec::new(),
         };
+        let kept = |text: &Option<String>| text.as_deref().map(|t| beginning(t).to_owned());
         let view = State {
             created: now,
-            remote_address: request.remote_address.clone(),
-            user_agent: request.user_agent.clone(),
+            remote_address: kept(&request.remote_address),
+            user_agent: kept(&request.user_agent),
             ..State::default()
         };
         Self {
@@ -317,6 +321,11 @@ impl Base {
             newest_secret: state.newest_secret().clone(),
         }
     }
+}
+
+/// What is kept, and compared, of a remote address or a user agent.
+pub fn beginning(text: &str) -> &str {
+    text.split_at(text.floor_char_boundary(MAX_CLIENT)).0
 }
 
 fn check_name(name: &str) -> Result<(), SessionError> {
