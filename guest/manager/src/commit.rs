@@ -98,6 +98,7 @@ impl Session {
     }
 
     fn update(&mut self, imports: &dyn Imports) -> Result<(), SessionError> {
+        self.check_lock()?;
         let now = imports.now();
         let asks = !self.changes.is_empty();
         let renews = self.is_renewal_due(now) || self.presents_pending_token();
@@ -120,7 +121,6 @@ impl Session {
     /// Compare-and-swap until it succeeds: when others committed first, what
     /// this request changed is applied to what they made.
     fn save(&mut self, now: u64, imports: &dyn Imports) -> Result<(), SessionError> {
-        self.check_lock()?;
         let Some(stored) = &self.stored else {
             return Ok(());
         };
