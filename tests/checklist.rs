@@ -636,6 +636,13 @@ fn checklist_22_a_response_with_the_cookie_is_not_to_be_stored() {
             assert_eq!(header(headers, "Vary"), Some("Cookie"));
         }
         assert_eq!(header(&ending, "Clear-Site-Data"), Some("\"cache\""));
+        // A log-out that keeps the session.
+        let cookie = world.log_in(b"", "alice").await;
+        let session = world.open(&cookie).await;
+        let manager = &mut world.manager;
+        on!(manager, session, call_set_user, None).unwrap();
+        let headers = manager.commit(session).await.unwrap();
+        assert_eq!(header(&headers, "Clear-Site-Data"), Some("\"cache\""));
     });
 }
 

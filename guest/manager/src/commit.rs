@@ -234,6 +234,7 @@ impl Session {
     fn committed(&mut self, record: SessionState, imports: &dyn Imports) {
         if self.changes.set_a_user() {
             self.logged_in = self.view.user.is_some();
+            self.clears_caches |= self.changes.clear_contents();
             if let Some(id) = self.id() {
                 imports.report(&Event::UserChanged(id.to_owned()));
             }
@@ -348,7 +349,11 @@ impl Session {
         match &self.stored {
             Some(stored) if std::mem::take(&mut self.sends_cookie) => {
                 let token = stored.token.secret.token(&stored.id);
-                cookie::set(&self.config.cookie, &token)
+                let mut headers = cookie::set(&self.config.cookie, &token);
+                if std::mem::take(&mut self.clears_caches) {
+                    headers.push(cookie::clear_caches());
+                }
+                headers
             }
             _ => Vec::new(),
         }

@@ -35,6 +35,8 @@ pub struct Session {
     pub(crate) lock: Option<Box<dyn SessionLock>>,
     /// Whether the next commit that succeeds sends the cookie.
     pub(crate) sends_cookie: bool,
+    /// Whether it clears the browser's caches too: a user has gone.
+    pub(crate) clears_caches: bool,
     /// Whether the user's sessions are to be counted.
     pub(crate) logged_in: bool,
     /// Whether the store has no room for secrets that nobody asked for.
@@ -142,6 +144,7 @@ impl Session {
             end: End::No,
             lock: None,
             sends_cookie: false,
+            clears_caches: false,
             logged_in: false,
             is_full: false,
         }
