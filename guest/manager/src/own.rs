@@ -17,7 +17,9 @@ impl Session {
     /// The user's sessions that have not timed out.
     pub fn own_sessions(&self, imports: &dyn Imports) -> Result<Vec<SessionSummary>, SessionError> {
         let now = imports.now();
-        let sessions = self.stored_sessions_of_user(imports)?;
+        let ids = self.ids_of_user(imports).map_err(session_error)?;
+        let (sessions, loaded) = self.load_of_user(&ids, imports);
+        loaded.map_err(session_error)?;
         let living = sessions.into_iter().filter_map(|stored| {
             let state = State::decode(&stored.state).ok()?;
             let ended = timed_out(&self.config, &stored, &state, now);
@@ -77,9 +79,7 @@ impl Session {
             return Ok(());
         }
         let now = imports.now();
-        let loaded = ids.iter().filter_map(|id| imports.load_session(id).ok()?);
-        let is_users = |stored: &StoredSession| stored.state.user == self.view.user;
-        let mut sessions: Vec<_> = loaded.filter(is_users).collect();
+        let (mut sessions, _) = self.load_of_user(&ids, imports);
         while sessions.len() > max {
             // Those that have timed out, and nobody has deleted yet, first.
             let key = |s: &StoredSession| (s.state.expires > now, s.modified);
@@ -98,20 +98,23 @@ impl Session {
         Ok(())
     }
 
-    /// Without those that cannot be read.
-    fn stored_sessions_of_user(
+    /// Those of these sessions that have not gone to another user since they
+    /// were listed, without damaged ones; and whether all could be loaded.
+    fn load_of_user(
         &self,
+        ids: &[String],
         imports: &dyn Imports,
-    ) -> Result<Vec<StoredSession>, SessionError> {
+    ) -> (Vec<StoredSession>, Result<(), StoreError>) {
         let mut sessions = Vec::new();
-        for id in self.ids_of_user(imports).map_err(session_error)? {
-            match imports.load_session(&id) {
+        let mut loaded = Ok(());
+        for id in ids {
+            match imports.load_session(id) {
                 Ok(Some(stored)) if stored.state.user == self.view.user => sessions.push(stored),
                 Ok(_) | Err(StoreError::Corrupt(_)) => {}
-                Err(error) => return Err(session_error(error)),
+                Err(error) => loaded = Err(error),
             }
         }
-        Ok(sessions)
+        (sessions, loaded)
     }
 
     fn ids_of_user(&self, imports: &dyn Imports) -> Result<Vec<String>, StoreError> {

@@ -74,6 +74,20 @@ fn sessions_that_timed_out_or_cannot_be_read_are_not_shown() {
 }
 
 #[test]
+fn no_list_is_shown_that_lacks_what_could_not_be_loaded() {
+    let app = App::new();
+    let alice: [App; 3] = browsers(&app, "alice");
+    let session = alice[0].open();
+    let fail = |fake: &Fake| {
+        fake.fault.replace(Some(StoreError::Busy));
+    };
+    app.fake.before_load.replace(Some(Box::new(fail)));
+    let refused = session.own_sessions(&*app.fake);
+    assert_eq!(refused.err(), Some(SessionError::Busy));
+    assert_eq!(session.own_sessions(&*app.fake).map(|own| own.len()), Ok(3));
+}
+
+#[test]
 fn nobody_has_no_sessions() {
     let mut app = App::new();
     app.set("a", "1");
