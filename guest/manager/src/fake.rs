@@ -47,6 +47,10 @@ pub struct Fake {
     pub sessions: RefCell<BTreeMap<String, StoredSession>>,
     /// What was reported.
     pub events: RefCell<Vec<Event>>,
+    /// Times that the clock was read, and random numbers taken.
+    pub readings: Cell<u32>,
+    /// Loads that were asked for.
+    pub loads: Cell<u32>,
     /// Changes of the store that were asked for, granted or not.
     pub writes: Cell<u32>,
     /// Taken as the answer of the next call of the store.
@@ -82,6 +86,8 @@ impl Default for Fake {
             now: Cell::new(1_700_000_000_000),
             sessions: RefCell::default(),
             events: RefCell::default(),
+            readings: Cell::new(0),
+            loads: Cell::new(0),
             writes: Cell::new(0),
             fault: RefCell::new(None),
             fault_of_user: RefCell::new(None),
@@ -142,10 +148,12 @@ impl Fake {
 
 impl Imports for Fake {
     fn now(&self) -> u64 {
+        self.readings.set(self.readings.get() + 1);
         self.now.get()
     }
 
     fn random(&self) -> u128 {
+        self.readings.set(self.readings.get() + 1);
         if self.stuck.get() {
             return 4;
         }
@@ -182,6 +190,7 @@ impl Imports for Fake {
     }
 
     fn load_session(&self, id: &str) -> Result<Option<StoredSession>, StoreError> {
+        self.loads.set(self.loads.get() + 1);
         self.fail_if_told()?;
         let meanwhile = self.before_load.take();
         if let Some(other_request) = meanwhile {

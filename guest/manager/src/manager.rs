@@ -17,7 +17,7 @@ use crate::own::end;
 use crate::renewal::Standing;
 use crate::session::{KnownToken, Session, Stored, beginning};
 use crate::state::{DecodeError, State};
-use crate::token::Token;
+use crate::token::{SecretHash, Token};
 
 /// Cookies of our name that are tried: two hosts of one domain may each set
 /// one, but nobody may make a request cost hundreds of loads.
@@ -81,7 +81,8 @@ impl Attempt<'_> {
         let Some(token) = str::from_utf8(value).ok().and_then(Token::parse) else {
             return Ok(self.rejected(None, RejectReason::Malformed));
         };
-        let Some(found) = self.find(&token)? else {
+        let hash = token.secret.hash();
+        let Some(found) = self.find(&token, &hash)? else {
             return Ok(None);
         };
         if self.mode != Mode::Exclusive {
@@ -91,20 +92,20 @@ impl Attempt<'_> {
         // second, and what was loaded before it may be out of date.
         let lock = self.imports.lock_session(&token.id);
         let lock = lock.map_err(session_error)?;
-        let Some(found) = self.find(&token)? else {
+        let Some(found) = self.find(&token, &hash)? else {
             return Ok(None);
         };
         let session = self.session(found)?;
         Ok(session.map(|session| session.locked(lock)))
     }
 
-    fn find(&self, token: &Token) -> Result<Option<Found>, SessionError> {
+    fn find(&self, token: &Token, hash: &SecretHash) -> Result<Option<Found>, SessionError> {
         let Token { id, secret } = token;
         let Some((stored, state)) = self.load(id)? else {
             return Ok(None);
         };
-        let (hash, now) = (secret.hash(), self.imports.now());
-        let standing = state.standing(&hash, now);
+        let now = self.imports.now();
+        let standing = state.standing(hash, now);
         match standing {
             Standing::Unknown => {
                 return Ok(self.rejected(Some(id), RejectReason::WrongSecret));
@@ -126,7 +127,7 @@ impl Attempt<'_> {
         }
         let token = KnownToken {
             secret: secret.clone(),
-            hash,
+            hash: hash.clone(),
             is_pending: standing == Standing::Pending,
             is_in_grace: standing == Standing::InGrace,
         };

@@ -8,6 +8,8 @@
 use std::fmt;
 
 use bincode::config::Configuration;
+use bincode::enc::write::Writer;
+use bincode::error::EncodeError;
 use serde::de::{EnumAccess, Error, VariantAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -22,6 +24,8 @@ use crate::token::SecretHash;
 /// The version that this manager writes; it reads all before it.
 const VERSION: u8 = 3;
 const ENCODING: Configuration = bincode::config::standard();
+/// Bytes that few states exceed.
+const USUAL_SIZE: usize = 1024;
 /// Attributes of one session.
 const MAX_ATTRIBUTES: usize = 1000;
 
@@ -129,12 +133,13 @@ impl State {
     /// What the store keeps of it.
     pub fn encode(&self, expires: u64) -> Result<SessionState, SessionError> {
         let whole = (VERSION, self, &self.renewal, &self.forms, &self.messages);
-        let data = bincode::serde::encode_to_vec(whole, ENCODING)
+        let mut data = Data(Vec::with_capacity(USUAL_SIZE));
+        bincode::serde::encode_into_writer(whole, &mut data, ENCODING)
             .map_err(|_| SessionError::Invalid("the session cannot be encoded".into()))?;
         Ok(SessionState {
             user: self.user.clone(),
             expires,
-            data,
+            data: data.0,
         })
     }
 
@@ -163,6 +168,17 @@ impl State {
         }
         state.user.clone_from(&stored.user);
         Ok(state)
+    }
+}
+
+/// Bytes to encode into, with room: the library's own have none to start with,
+/// and grow half a dozen times.
+struct Data(Vec<u8>);
+
+impl Writer for Data {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
     }
 }
 
