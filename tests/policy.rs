@@ -113,12 +113,12 @@ fn a_requirement_is_a_default_too() {
 
 #[test]
 fn sighup_reads_it_anew_and_a_bad_one_leaves_the_old() {
-    let place = Place::new("[cookie]\nmax-age = 60\n");
+    let place = Place::new("[cookie]\nmax-age = 600\n");
     let server = place.serve(&[]);
-    assert!(cookie(&server).contains("; Max-Age=60"));
-    fs::write(place.path("policy.toml"), "[cookie]\nmax-age = 70\n").unwrap();
+    assert!(cookie(&server).contains("; Max-Age=600"));
+    fs::write(place.path("policy.toml"), "[cookie]\nmax-age = 700\n").unwrap();
     server.signal("HUP");
-    while !cookie(&server).contains("; Max-Age=70") {}
+    while !cookie(&server).contains("; Max-Age=700") {}
     fs::write(place.path("policy.toml"), "[cookie]\nmax-age = 0\n").unwrap();
     server.signal("HUP");
     while !place.log().contains("the old one goes on") {
@@ -129,7 +129,7 @@ fn sighup_reads_it_anew_and_a_bad_one_leaves_the_old() {
         "{}",
         place.log()
     );
-    assert!(cookie(&server).contains("; Max-Age=70"));
+    assert!(cookie(&server).contains("; Max-Age=700"));
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn what_it_has_no_effect_on_is_refused() {
 /// For other hosts: the component has it in itself.
 #[test]
 fn the_manager_and_what_is_joined_with_it_carry_it_along() {
-    let place = Place::new("[cookie]\nmax-age = 77\n");
+    let place = Place::new("[cookie]\nmax-age = 770\n");
     let run = |arguments: &[&str]| {
         let mut command = session3();
         command.current_dir(&place.0).args(arguments);
@@ -200,7 +200,7 @@ fn the_manager_and_what_is_joined_with_it_carry_it_along() {
         let mut command = session3();
         command.current_dir(&place.0).args(["serve", component]);
         command.args(["--store", "sessions", "--grant", "store"]);
-        assert!(cookie(&Demo::run(&mut command)).contains("; Max-Age=77"));
+        assert!(cookie(&Demo::run(&mut command)).contains("; Max-Age=770"));
     }
 }
 

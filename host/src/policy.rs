@@ -533,8 +533,8 @@ mod tests {
             ),
             (
                 "first-use-timeout",
-                "first-use-timeout = 9",
-                "first-use-timeout = 10",
+                "first-use-timeout = 90",
+                "first-use-timeout = 91",
             ),
             ("renew-after", "renew-after = 90", "renew-after = 91"),
             ("renew-after", "renew-after = 90", "renew-after = 0"),

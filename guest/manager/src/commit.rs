@@ -42,7 +42,11 @@ impl Session {
             self.create(imports)?;
         }
         if let (true, Some(max)) = (self.logged_in, self.config.max_sessions_per_user) {
-            self.end_surplus(max, imports)?;
+            // Whatever else fails here, the session is saved, and its new token
+            // has to be sent.
+            if let Err(error @ StoreError::Unsupported) = self.end_surplus(max, imports) {
+                return Err(session_error(error));
+            }
         }
         self.logged_in = false;
         self.lock = None;
@@ -94,17 +98,22 @@ impl Session {
     }
 
     fn update(&mut self, imports: &dyn Imports) -> Result<(), SessionError> {
+        self.check_lock()?;
         let now = imports.now();
-        if !self.changes.is_empty() {
-            return self.save(now, imports);
-        }
-        if !self.is_renewal_due(now) && !self.presents_pending_token() {
+        let asks = !self.changes.is_empty();
+        let renews = self.is_renewal_due(now) || self.presents_pending_token();
+        if !asks && !renews {
             return self.touch(now, imports);
         }
         match self.save(now, imports) {
             // The application asked for nothing, and whoever was faster did
             // this too, or a later request will.
-            Err(SessionError::Conflict | SessionError::Ended) => Ok(()),
+            Err(SessionError::Conflict | SessionError::Ended) if !asks => Ok(()),
+            // It may be the secrets that are too much, which it did not ask for.
+            Err(SessionError::Invalid(_)) if renews => {
+                self.is_full = true;
+                self.update(imports)
+            }
             result => result,
         }
     }
@@ -112,7 +121,6 @@ impl Session {
     /// Compare-and-swap until it succeeds: when others committed first, what
     /// this request changed is applied to what they made.
     fn save(&mut self, now: u64, imports: &dyn Imports) -> Result<(), SessionError> {
-        self.check_lock()?;
         let Some(stored) = &self.stored else {
             return Ok(());
         };
@@ -152,8 +160,8 @@ impl Session {
         new_secret: Option<&NewSecret>,
         now: u64,
     ) -> Result<Option<State>, SessionError> {
-        let presented = self.stored.as_ref().map(|stored| &stored.token);
-        let confirmed = presented.filter(|token| token.is_pending);
+        let stored = self.stored.as_ref();
+        let confirmed = stored.filter(|_| self.presents_pending_token());
         if others.is_none() && new_secret.is_none() && confirmed.is_none() {
             return Ok(None);
         }
@@ -164,9 +172,9 @@ impl Session {
                 state
             }
         };
-        if let Some(token) = confirmed {
+        if let Some(stored) = confirmed {
             let grace = milliseconds(self.config.renew_grace);
-            next.confirm_secret(&token.hash, now.saturating_add(grace));
+            next.confirm_secret(&stored.token.hash, now.saturating_add(grace));
         }
         if let Some(new) = new_secret {
             if new.is_for_user {
@@ -219,13 +227,14 @@ impl Session {
                 }
             }
         }
-        self.sends_cookie |= was_due && self.may_send_again(now);
+        self.sends_cookie |= was_due && self.may_send_again(&self.view, now);
         self.committed(record, imports);
     }
 
     fn committed(&mut self, record: SessionState, imports: &dyn Imports) {
         if self.changes.set_a_user() {
             self.logged_in = self.view.user.is_some();
+            self.clears_caches |= self.changes.clear_contents();
             if let Some(id) = self.id() {
                 imports.report(&Event::UserChanged(id.to_owned()));
             }
@@ -250,13 +259,13 @@ impl Session {
         }
         stored.used = now;
         self.base.record.expires = expires;
-        self.sends_cookie |= self.may_send_again(now);
+        self.sends_cookie |= self.may_send_again(&self.view, now);
         Ok(())
     }
 
     /// Whether it is time to note a use. The second condition is for the first
     /// use, which moves the expiry far, however soon it comes.
-    fn is_due(&self, now: u64, expires: u64) -> bool {
+    pub(crate) fn is_due(&self, now: u64, expires: u64) -> bool {
         let touch_after = milliseconds(self.config.touch_after);
         let used = self.stored.as_ref().map_or(now, |stored| stored.used);
         now.saturating_sub(used) >= touch_after
@@ -294,41 +303,57 @@ impl Session {
     /// given none: its browser has, or is about to get, a newer one already.
     fn is_renewal_due(&self, now: u64) -> bool {
         let is_in_grace = |stored: &Stored| stored.token.is_in_grace;
-        self.renewal_time().is_some_and(|time| now >= time)
+        self.renewal_time(&self.view)
+            .is_some_and(|time| now >= time)
             && !self.stored.as_ref().is_some_and(is_in_grace)
     }
 
-    fn renewal_time(&self) -> Option<u64> {
-        let renew_after = milliseconds(self.config.renew_after);
-        let time = self.view.renewal.renewed.saturating_add(renew_after);
-        (renew_after > 0).then_some(time)
+    /// When the next renewal is due. As long as the newest token has not come
+    /// back, its response may be lost, and a cookie with a lifetime would lapse
+    /// meanwhile: it may not be sent again beside a newer one, so one that is
+    /// newer still follows.
+    fn renewal_time(&self, state: &State) -> Option<u64> {
+        let config = &self.config;
+        let seconds = if config.cookie.max_age.is_some() && !self.has_newest_token(state) {
+            config.renew_grace
+        } else {
+            config.renew_after
+        };
+        let time = state.renewal.renewed.saturating_add(milliseconds(seconds));
+        (seconds > 0 && !self.is_full).then_some(time)
+    }
+
+    fn has_newest_token(&self, state: &State) -> bool {
+        let stored = self.stored.as_ref();
+        stored.is_some_and(|stored| state.is_newest(&stored.token.hash))
     }
 
     fn presents_pending_token(&self) -> bool {
         let stored = self.stored.as_ref();
-        stored.is_some_and(|stored| stored.token.is_pending)
+        !self.is_full && stored.is_some_and(|stored| stored.token.is_pending)
     }
 
     /// A cookie with a lifetime of its own has to be sent again while the
     /// session is used. But never an older token: the browser would drop the
     /// newer one for it. Nor shortly before a renewal, whose response might
     /// arrive first.
-    fn may_send_again(&self, now: u64) -> bool {
+    pub(crate) fn may_send_again(&self, state: &State, now: u64) -> bool {
         let grace = milliseconds(self.config.renew_grace);
         let soon = now.saturating_add(grace);
         self.config.cookie.max_age.is_some()
-            && self.renewal_time().is_none_or(|time| soon < time)
-            && self
-                .stored
-                .as_ref()
-                .is_some_and(|stored| self.view.is_newest(&stored.token.hash))
+            && self.renewal_time(state).is_none_or(|time| soon < time)
+            && self.has_newest_token(state)
     }
 
     fn take_headers(&mut self) -> Vec<Header> {
         match &self.stored {
             Some(stored) if std::mem::take(&mut self.sends_cookie) => {
                 let token = stored.token.secret.token(&stored.id);
-                cookie::set(&self.config.cookie, &token)
+                let mut headers = cookie::set(&self.config.cookie, &token);
+                if std::mem::take(&mut self.clears_caches) {
+                    headers.push(cookie::clear_caches());
+                }
+                headers
             }
             _ => Vec::new(),
         }

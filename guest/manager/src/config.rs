@@ -132,6 +132,18 @@ fn other_problem(config: &Config) -> Option<&'static str> {
             "touch-after: less than the idle-timeout, or sessions in use end",
         ),
         (
+            config.touch_after < config.first_use_timeout,
+            "touch-after: less than the first-use-timeout, or sessions in use end",
+        ),
+        (
+            // Just before a renewal it is not sent again.
+            config
+                .cookie
+                .max_age
+                .is_none_or(|age| age > config.touch_after.saturating_add(config.renew_grace)),
+            "cookie max-age: more than touch-after and renew-grace together, or it lapses in use",
+        ),
+        (
             config.renew_grace > 0,
             "renew-grace: more than 0 seconds, or requests under way end the session",
         ),
@@ -207,6 +219,7 @@ mod tests {
                 c.cookie.path = "/app".into();
                 c.cookie.max_age = Some(MAX_MAX_AGE);
                 c.touch_after = 0;
+                c.first_use_timeout = 1;
                 c.renew_after = 0;
                 c.max_sessions_per_user = Some(1);
                 c.on_client_change = Policy::End;
@@ -260,6 +273,16 @@ mod tests {
             ("touch-after", |c| c.touch_after = c.idle_timeout),
             ("renew-grace", |c| c.renew_grace = 0),
             ("renew-after", |c| c.renew_after = c.renew_grace - 1),
+            ("touch-after", |c| c.first_use_timeout = c.touch_after),
+            ("max-age", |c| c.cookie.max_age = Some(c.touch_after)),
+            ("max-age", |c| {
+                c.cookie.max_age = Some(c.touch_after + c.renew_grace);
+            }),
+            ("max-age", |c| {
+                c.renew_grace = u32::MAX;
+                c.renew_after = 0;
+                c.cookie.max_age = Some(c.touch_after);
+            }),
             ("max-sessions-per-user", |c| {
                 c.max_sessions_per_user = Some(0);
             }),

@@ -32,12 +32,18 @@ pub fn set(config: &CookieConfig, token: &str) -> Vec<Header> {
 }
 
 /// The headers that take it away: with the same attributes, or browsers keep
-/// it. The caches go too, and nothing else that this site or its neighbours
-/// may have in the browser (<https://www.w3.org/TR/clear-site-data/>).
+/// it. The caches go too.
 pub fn clear(config: &CookieConfig) -> Vec<Header> {
     let mut headers = headers(set_cookie(config, "", Some(0)));
-    headers.push(header("Clear-Site-Data", "\"cache\"".into()));
+    headers.push(clear_caches());
     headers
+}
+
+/// What makes the browser drop the pages that it kept of a user who has gone,
+/// and nothing else that this site or its neighbours may have there
+/// (<https://www.w3.org/TR/clear-site-data/>).
+pub fn clear_caches() -> Header {
+    header("Clear-Site-Data", "\"cache\"".into())
 }
 
 /// Neither a shared nor a private cache may keep a response that sets the

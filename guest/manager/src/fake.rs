@@ -47,22 +47,32 @@ pub struct Fake {
     pub sessions: RefCell<BTreeMap<String, StoredSession>>,
     /// What was reported.
     pub events: RefCell<Vec<Event>>,
+    /// Times that the clock was read, and random numbers taken.
+    pub readings: Cell<u32>,
+    /// Loads that were asked for.
+    pub loads: Cell<u32>,
     /// Changes of the store that were asked for, granted or not.
     pub writes: Cell<u32>,
     /// Taken as the answer of the next call of the store.
     pub fault: RefCell<Option<StoreError>>,
     /// Likewise, of the next call of `sessions_of_user`.
     pub fault_of_user: RefCell<Option<StoreError>>,
+    /// Bytes that a state may have.
+    pub limit: Cell<Option<usize>>,
     /// Seconds that a page of `iter_sessions` takes.
     pub slow_iteration: Cell<u64>,
     /// Done before the next save: what another request does meanwhile.
     pub meanwhile: RefCell<Vec<Meanwhile>>,
     /// Done before the next lock: what the one that is waited for does.
     pub before_lock: RefCell<Option<Meanwhile>>,
+    /// Done before the next load.
+    pub before_load: RefCell<Option<Meanwhile>>,
     /// Done before the next `sessions_of_user`.
     pub before_list: RefCell<Option<Meanwhile>>,
     /// Records that loads and walks find damaged.
     pub damaged: RefCell<Vec<String>>,
+    /// Sessions that cannot be deleted now.
+    pub busy: RefCell<Vec<String>>,
     /// The exclusive locks that are held.
     pub locks: RefCell<BTreeMap<String, Rc<Cell<Lease>>>>,
     /// Whether the random numbers are all the same.
@@ -76,14 +86,19 @@ impl Default for Fake {
             now: Cell::new(1_700_000_000_000),
             sessions: RefCell::default(),
             events: RefCell::default(),
+            readings: Cell::new(0),
+            loads: Cell::new(0),
             writes: Cell::new(0),
             fault: RefCell::new(None),
             fault_of_user: RefCell::new(None),
+            limit: Cell::new(None),
             slow_iteration: Cell::new(0),
             meanwhile: RefCell::default(),
             before_lock: RefCell::default(),
+            before_load: RefCell::default(),
             before_list: RefCell::default(),
             damaged: RefCell::default(),
+            busy: RefCell::default(),
             locks: RefCell::default(),
             stuck: Cell::new(false),
             random: Cell::new(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835),
@@ -106,6 +121,13 @@ impl Fake {
         self.fault.take().map_or(Ok(()), Err)
     }
 
+    fn check_size(&self, state: &SessionState) -> Result<(), StoreError> {
+        match self.limit.get() {
+            Some(limit) if state.data.len() > limit => Err(StoreError::TooLarge(limit as u64)),
+            _ => Ok(()),
+        }
+    }
+
     fn change<T>(
         &self,
         id: &str,
@@ -126,10 +148,12 @@ impl Fake {
 
 impl Imports for Fake {
     fn now(&self) -> u64 {
+        self.readings.set(self.readings.get() + 1);
         self.now.get()
     }
 
     fn random(&self) -> u128 {
+        self.readings.set(self.readings.get() + 1);
         if self.stuck.get() {
             return 4;
         }
@@ -150,6 +174,7 @@ impl Imports for Fake {
     fn create_session(&self, id: &str, state: &SessionState) -> Result<u64, StoreError> {
         self.writes.set(self.writes.get() + 1);
         self.fail_if_told()?;
+        self.check_size(state)?;
         let mut sessions = self.sessions.borrow_mut();
         if sessions.contains_key(id) {
             return Err(StoreError::Exists);
@@ -165,7 +190,12 @@ impl Imports for Fake {
     }
 
     fn load_session(&self, id: &str) -> Result<Option<StoredSession>, StoreError> {
+        self.loads.set(self.loads.get() + 1);
         self.fail_if_told()?;
+        let meanwhile = self.before_load.take();
+        if let Some(other_request) = meanwhile {
+            other_request(self);
+        }
         if self.damaged.borrow().iter().any(|damaged| damaged == id) {
             return Err(StoreError::Corrupt("torn".into()));
         }
@@ -182,6 +212,7 @@ impl Imports for Fake {
         if let Some(other_request) = meanwhile {
             other_request(self);
         }
+        self.check_size(state)?;
         self.change(id, expected, |session| {
             session.state = state.clone();
             session.version += 1;
@@ -196,6 +227,9 @@ impl Imports for Fake {
     fn delete_session(&self, id: &str) -> Result<bool, StoreError> {
         self.writes.set(self.writes.get() + 1);
         self.fail_if_told()?;
+        if self.busy.borrow().iter().any(|busy| busy == id) {
+            return Err(StoreError::Busy);
+        }
         Ok(self.sessions.borrow_mut().remove(id).is_some())
     }
 

@@ -7,31 +7,33 @@ use crate::bindings::exports::session3::sessions::manager::{Mode, SessionError};
 use crate::bindings::session3::sessions::store::StoreError;
 use crate::commit::{MAX_ROUNDS, session_error};
 use crate::imports::Imports;
-use crate::session::{Session, Stored};
-use crate::token::{base64, from_base64};
+use crate::session::Session;
+use crate::token::{base64, from_base64, sha_256};
 
 /// Form tokens of one session: forms that are open in many tabs.
 const MAX_TOKENS: usize = 32;
 
-/// 128 random bits. It has no `Debug`, so that no message can hold it.
+/// What the record keeps of a form token: the first half of the SHA-256 of its
+/// 128 random bits, so that a stolen copy of the store has none that is good.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[cfg_attr(test, derive(Debug, PartialEq))]
-pub struct FormToken([u8; 16]);
+pub struct FormTokenHash([u8; 16]);
 
 /// The tokens that are good, oldest first.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(Debug, PartialEq))]
-pub struct FormTokens(Vec<FormToken>);
+pub struct FormTokens(Vec<FormTokenHash>);
 
-impl FormToken {
-    /// A new token.
-    pub fn new(imports: &dyn Imports) -> Self {
-        Self(imports.random().to_le_bytes())
+impl FormTokenHash {
+    /// Of a token's bits.
+    pub fn of(token: &[u8; 16]) -> Self {
+        let hash = sha_256(token);
+        Self(std::array::from_fn(|index| hash[index]))
     }
 
     /// None for everything that was never issued in this form.
     fn parse(text: &str) -> Option<Self> {
-        from_base64(text).map(Self)
+        from_base64(text).map(|token| Self::of(&token))
     }
 
     fn is(&self, other: &Self) -> Choice {
@@ -52,7 +54,7 @@ impl FormTokens {
     }
 
     /// Adds one; the oldest goes when there are too many.
-    pub fn add(&mut self, token: FormToken) {
+    pub fn add(&mut self, token: FormTokenHash) {
         self.0.push(token);
         if self.0.len() > MAX_TOKENS {
             self.0.remove(0);
@@ -67,18 +69,25 @@ impl FormTokens {
     }
 
     /// Whether the token is good. It takes as long whether it is or not.
-    pub fn has(&self, token: &FormToken) -> bool {
+    pub fn has(&self, token: &FormTokenHash) -> bool {
         let found = self.0.iter().map(|other| other.is(token));
         found.fold(Choice::from(0), |any, is| any | is).into()
     }
 
     /// Takes a token out; whether it was there.
-    pub fn remove(&mut self, token: &FormToken) -> bool {
+    pub fn remove(&mut self, token: &FormTokenHash) -> bool {
         let had = self.has(token);
         if had {
             self.0.retain(|other| !bool::from(other.is(token)));
         }
         had
+    }
+
+    /// Hashes those of a record that has them as they were sent.
+    pub fn hash(&mut self) {
+        for token in &mut self.0 {
+            *token = FormTokenHash::of(&token.0);
+        }
     }
 
     /// Takes all of them out.
@@ -91,15 +100,16 @@ impl Session {
     /// A new form token.
     pub fn create_form_token(&mut self, imports: &dyn Imports) -> Result<String, SessionError> {
         self.check_writable()?;
-        let token = FormToken::new(imports);
-        self.view.forms.add(token);
-        self.changes.forms.add(token);
-        Ok(base64(&token.0))
+        let token = imports.random().to_le_bytes();
+        let hash = FormTokenHash::of(&token);
+        self.view.forms.add(hash);
+        self.changes.forms.add(hash);
+        Ok(base64(&token))
     }
 
     /// Whether a form token is good.
     pub fn has_form_token(&self, text: &str) -> bool {
-        FormToken::parse(text).is_some_and(|token| self.view.forms.has(&token))
+        FormTokenHash::parse(text).is_some_and(|token| self.view.forms.has(&token))
     }
 
     /// Uses a form token up in the store; whether it was good.
@@ -109,7 +119,8 @@ impl Session {
         imports: &dyn Imports,
     ) -> Result<bool, SessionError> {
         self.check_writable()?;
-        let Some(token) = FormToken::parse(text).filter(|token| self.view.forms.has(token)) else {
+        let Some(token) = FormTokenHash::parse(text).filter(|token| self.view.forms.has(token))
+        else {
             return Ok(false);
         };
         // One that this request made, nobody else knows.
@@ -123,7 +134,7 @@ impl Session {
     /// request changed is not committed yet.
     fn remove_stored_form_token(
         &mut self,
-        token: &FormToken,
+        token: &FormTokenHash,
         imports: &dyn Imports,
     ) -> Result<bool, SessionError> {
         self.check_lock()?;
@@ -144,21 +155,20 @@ impl Session {
                     (state, version) = self.reload(&stored.id, imports)?;
                 }
                 Err(error) => return Err(session_error(error)),
-                // The version stays as it was, so that the next commit finds a
-                // conflict and merges with the others.
-                Ok(_) if round > 0 => {
-                    self.remove_from_base(token)?;
-                    return Ok(true);
-                }
-                Ok(version) => {
-                    let used = now;
-                    let stored = stored.clone();
-                    self.stored = Some(Stored {
-                        version,
-                        used,
-                        ..stored
-                    });
-                    self.base.record = record;
+                Ok(saved) => {
+                    let sends =
+                        self.is_due(now, record.expires) && self.may_send_again(&state, now);
+                    self.sends_cookie |= sends;
+                    // After others' commits, the version stays as it was, so
+                    // that the next commit finds a conflict and merges with
+                    // theirs.
+                    if round > 0 {
+                        self.remove_from_base(token)?;
+                    } else if let Some(stored) = &mut self.stored {
+                        stored.version = saved;
+                        stored.used = now;
+                        self.base.record = record;
+                    }
                     return Ok(true);
                 }
             }
@@ -167,7 +177,7 @@ impl Session {
     }
 
     /// Forgotten changes do not bring it back.
-    fn remove_from_base(&mut self, token: &FormToken) -> Result<(), SessionError> {
+    fn remove_from_base(&mut self, token: &FormTokenHash) -> Result<(), SessionError> {
         let mut state = self.decode_base()?;
         state.forms.remove(token);
         self.base.record = state.encode(self.base.record.expires)?;

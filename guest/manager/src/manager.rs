@@ -15,9 +15,9 @@ use crate::cookie;
 use crate::imports::Imports;
 use crate::own::end;
 use crate::renewal::Standing;
-use crate::session::{KnownToken, Session, Stored};
+use crate::session::{KnownToken, Session, Stored, beginning};
 use crate::state::{DecodeError, State};
-use crate::token::Token;
+use crate::token::{SecretHash, Token};
 
 /// Cookies of our name that are tried: two hosts of one domain may each set
 /// one, but nobody may make a request cost hundreds of loads.
@@ -81,7 +81,8 @@ impl Attempt<'_> {
         let Some(token) = str::from_utf8(value).ok().and_then(Token::parse) else {
             return Ok(self.rejected(None, RejectReason::Malformed));
         };
-        let Some(found) = self.find(&token)? else {
+        let hash = token.secret.hash();
+        let Some(found) = self.find(&token, &hash)? else {
             return Ok(None);
         };
         if self.mode != Mode::Exclusive {
@@ -91,20 +92,20 @@ impl Attempt<'_> {
         // second, and what was loaded before it may be out of date.
         let lock = self.imports.lock_session(&token.id);
         let lock = lock.map_err(session_error)?;
-        let Some(found) = self.find(&token)? else {
+        let Some(found) = self.find(&token, &hash)? else {
             return Ok(None);
         };
         let session = self.session(found)?;
         Ok(session.map(|session| session.locked(lock)))
     }
 
-    fn find(&self, token: &Token) -> Result<Option<Found>, SessionError> {
+    fn find(&self, token: &Token, hash: &SecretHash) -> Result<Option<Found>, SessionError> {
         let Token { id, secret } = token;
         let Some((stored, state)) = self.load(id)? else {
             return Ok(None);
         };
-        let (hash, now) = (secret.hash(), self.imports.now());
-        let standing = state.standing(&hash, now);
+        let now = self.imports.now();
+        let standing = state.standing(hash, now);
         match standing {
             Standing::Unknown => {
                 return Ok(self.rejected(Some(id), RejectReason::WrongSecret));
@@ -115,16 +116,18 @@ impl Attempt<'_> {
             _ => {}
         }
         if let Some(reason) = timed_out(self.config, &stored, &state, now) {
-            self.end(id, reason);
+            // A store that fails here leaves it to the next sweep: it opens no
+            // more either way.
+            let _ = self.end(id, reason);
             return Ok(self.rejected(Some(id), RejectReason::Ended));
         }
         if standing == Standing::Reused {
-            self.end(id, EndReason::ReplacedTokenReused);
+            self.end(id, EndReason::ReplacedTokenReused)?;
             return Ok(self.rejected(Some(id), RejectReason::ReplacedToken));
         }
         let token = KnownToken {
             secret: secret.clone(),
-            hash,
+            hash: hash.clone(),
             is_pending: standing == Standing::Pending,
             is_in_grace: standing == Standing::InGrace,
         };
@@ -146,7 +149,7 @@ impl Attempt<'_> {
             match self.config.on_client_change {
                 Policy::Ignore => {}
                 Policy::End => {
-                    self.end(id, EndReason::ClientChanged);
+                    self.end(id, EndReason::ClientChanged)?;
                     return Ok(self.rejected(Some(id), RejectReason::Ended));
                 }
                 Policy::Report => self.imports.report(&Event::ClientChanged(id.clone())),
@@ -170,7 +173,10 @@ impl Attempt<'_> {
     }
 
     fn is_other_client(&self, state: &State) -> bool {
-        let differ = |a: &Option<String>, b: &Option<String>| a.is_some() && b.is_some() && a != b;
+        let differ = |a: &Option<String>, b: &Option<String>| match (a, b) {
+            (Some(a), Some(b)) => beginning(a) != beginning(b),
+            _ => false,
+        };
         differ(&state.remote_address, &self.request.remote_address)
             || differ(&state.user_agent, &self.request.user_agent)
     }
@@ -202,13 +208,13 @@ impl Attempt<'_> {
         }
     }
 
-    /// Deletes a session, so that it stays ended even if the configuration
-    /// becomes more lenient. A store that fails here leaves it to the next
-    /// sweep: it opens no more either way.
-    fn end(&self, id: &str, reason: EndReason) {
+    /// Deletes a session, so that it stays ended: under its other tokens, at its
+    /// own client, and even if the configuration becomes more lenient.
+    fn end(&self, id: &str, reason: EndReason) -> Result<(), SessionError> {
         if self.mode != Mode::ReadOnly {
-            let _ = end(id, reason, self.imports);
+            end(id, reason, self.imports)?;
         }
+        Ok(())
     }
 
     fn rejected<T>(&self, id: Option<&str>, reason: RejectReason) -> Option<T> {

@@ -17,7 +17,9 @@ impl Session {
     /// The user's sessions that have not timed out.
     pub fn own_sessions(&self, imports: &dyn Imports) -> Result<Vec<SessionSummary>, SessionError> {
         let now = imports.now();
-        let sessions = self.stored_sessions_of_user(imports)?;
+        let ids = self.ids_of_user(imports).map_err(session_error)?;
+        let (sessions, loaded) = self.load_of_user(&ids, imports);
+        loaded.map_err(session_error)?;
         let living = sessions.into_iter().filter_map(|stored| {
             let state = State::decode(&stored.state).ok()?;
             let ended = timed_out(&self.config, &stored, &state, now);
@@ -58,27 +60,26 @@ impl Session {
     /// Ends all of the user's sessions but this one; how many.
     pub fn expire_others(&self, imports: &dyn Imports) -> Result<u32, SessionError> {
         self.check_writable()?;
-        let mut count = 0;
-        for id in self.ids_of_user(imports)? {
-            if self.id() != Some(&id) && end(&id, EndReason::ExpiredByApplication, imports)? {
-                count += 1;
-            }
-        }
-        Ok(count)
+        let Some(user) = &self.view.user else {
+            return Ok(0);
+        };
+        end_of_user(user, self.id(), EndReason::ExpiredByApplication, imports)
     }
 
     /// Ends the user's least recently used sessions, where there are more than
     /// `max`, but never this one.
     ///
     /// Of two log-ins at once, each sees the same order and ends what stands
-    /// first in it, so that they never end each other.
-    pub fn end_surplus(&self, max: u32, imports: &dyn Imports) -> Result<(), SessionError> {
+    /// first in it, so that they never end each other. What cannot be ended now
+    /// is left to a later one.
+    pub fn end_surplus(&self, max: u32, imports: &dyn Imports) -> Result<(), StoreError> {
         let max = usize::try_from(max).unwrap_or(usize::MAX);
-        if self.ids_of_user(imports)?.len() <= max {
+        let ids = self.ids_of_user(imports)?;
+        if ids.len() <= max {
             return Ok(());
         }
         let now = imports.now();
-        let mut sessions = self.stored_sessions_of_user(imports)?;
+        let (mut sessions, _) = self.load_of_user(&ids, imports);
         while sessions.len() > max {
             // Those that have timed out, and nobody has deleted yet, first.
             let key = |s: &StoredSession| (s.state.expires > now, s.modified);
@@ -90,32 +91,35 @@ impl Session {
             };
             let id = next.id.clone();
             if self.id() != Some(&id) {
-                end(&id, EndReason::TooMany, imports)?;
+                let _ = end(&id, EndReason::TooMany, imports);
             }
             sessions.retain(|session| session.id != id);
         }
         Ok(())
     }
 
-    /// Without those that cannot be read.
-    fn stored_sessions_of_user(
+    /// Those of these sessions that have not gone to another user since they
+    /// were listed, without damaged ones; and whether all could be loaded.
+    fn load_of_user(
         &self,
+        ids: &[String],
         imports: &dyn Imports,
-    ) -> Result<Vec<StoredSession>, SessionError> {
+    ) -> (Vec<StoredSession>, Result<(), StoreError>) {
         let mut sessions = Vec::new();
-        for id in self.ids_of_user(imports)? {
-            match imports.load_session(&id) {
+        let mut loaded = Ok(());
+        for id in ids {
+            match imports.load_session(id) {
                 Ok(Some(stored)) if stored.state.user == self.view.user => sessions.push(stored),
                 Ok(_) | Err(StoreError::Corrupt(_)) => {}
-                Err(error) => return Err(session_error(error)),
+                Err(error) => loaded = Err(error),
             }
         }
-        Ok(sessions)
+        (sessions, loaded)
     }
 
-    fn ids_of_user(&self, imports: &dyn Imports) -> Result<Vec<String>, SessionError> {
+    fn ids_of_user(&self, imports: &dyn Imports) -> Result<Vec<String>, StoreError> {
         match &self.view.user {
-            Some(user) => imports.sessions_of_user(user).map_err(session_error),
+            Some(user) => imports.sessions_of_user(user),
             None => Ok(Vec::new()),
         }
     }
@@ -128,4 +132,33 @@ pub fn end(id: &str, reason: EndReason, imports: &dyn Imports) -> Result<bool, S
         imports.report(&Event::Ended((id.to_owned(), reason)));
     }
     Ok(ended)
+}
+
+/// Ends all sessions of a user but `kept`; how many. One that cannot be ended
+/// keeps no other one: the first error comes at the end.
+pub fn end_of_user(
+    user: &str,
+    kept: Option<&str>,
+    reason: EndReason,
+    imports: &dyn Imports,
+) -> Result<u32, SessionError> {
+    let mut result = Ok(0);
+    let ids = imports.sessions_of_user(user).map_err(session_error)?;
+    for id in ids.iter().filter(|id| kept != Some(id)) {
+        let ended = match is_of_user(id, user, imports) {
+            Ok(true) => end(id, reason, imports),
+            other => other,
+        };
+        result = result.and_then(|count| Ok(count + u32::from(ended?)));
+    }
+    result
+}
+
+/// Whether a session has not gone to another user since it was listed.
+fn is_of_user(id: &str, user: &str, imports: &dyn Imports) -> Result<bool, SessionError> {
+    match imports.load_session(id) {
+        Ok(stored) => Ok(stored.is_some_and(|stored| stored.state.user.as_deref() == Some(user))),
+        Err(StoreError::Corrupt(_)) => Ok(true),
+        Err(error) => Err(session_error(error)),
+    }
 }

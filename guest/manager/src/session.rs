@@ -14,6 +14,9 @@ const MAX_NAME: usize = 256;
 /// Bytes of a user's name.
 const MAX_USER: usize = 1024;
 
+/// Bytes of a remote address or a user agent: robots send any number.
+const MAX_CLIENT: usize = 512;
+
 /// What a request sees of its session.
 pub struct Session {
     pub(crate) config: Rc<Config>,
@@ -32,12 +35,15 @@ pub struct Session {
     pub(crate) lock: Option<Box<dyn SessionLock>>,
     /// Whether the next commit that succeeds sends the cookie.
     pub(crate) sends_cookie: bool,
+    /// Whether it clears the browser's caches too: a user has gone.
+    pub(crate) clears_caches: bool,
     /// Whether the user's sessions are to be counted.
     pub(crate) logged_in: bool,
+    /// Whether the store has no room for secrets that nobody asked for.
+    pub(crate) is_full: bool,
 }
 
 /// A session's place in the store.
-#[derive(Clone)]
 pub struct Stored {
     /// Its ID.
     pub id: String,
@@ -50,7 +56,6 @@ pub struct Stored {
 }
 
 /// A token that opens the session, or did when the request came.
-#[derive(Clone)]
 pub struct KnownToken {
     /// To send it again.
     pub secret: Secret,
@@ -94,10 +99,11 @@ impl Session {
             expires: 0,
             data: Vec::new(),
         };
+        let kept = |text: &Option<String>| text.as_deref().map(|t| beginning(t).to_owned());
         let view = State {
             created: now,
-            remote_address: request.remote_address.clone(),
-            user_agent: request.user_agent.clone(),
+            remote_address: kept(&request.remote_address),
+            user_agent: kept(&request.user_agent),
             ..State::default()
         };
         Self {
@@ -138,7 +144,9 @@ impl Session {
             end: End::No,
             lock: None,
             sends_cookie: false,
+            clears_caches: false,
             logged_in: false,
+            is_full: false,
         }
     }
 
@@ -316,6 +324,11 @@ impl Base {
             newest_secret: state.newest_secret().clone(),
         }
     }
+}
+
+/// What is kept, and compared, of a remote address or a user agent.
+pub fn beginning(text: &str) -> &str {
+    text.split_at(text.floor_char_boundary(MAX_CLIENT)).0
 }
 
 fn check_name(name: &str) -> Result<(), SessionError> {

@@ -56,6 +56,11 @@ pub fn from_base64(text: &str) -> Option<[u8; 16]> {
     BASE64_URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()
 }
 
+/// SHA-256 of 128 random bits.
+pub fn sha_256(bytes: &[u8; 16]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
 impl Secret {
     /// A new secret.
     pub fn new(imports: &dyn Imports) -> Self {
@@ -64,7 +69,7 @@ impl Secret {
 
     /// What the record keeps of it.
     pub fn hash(&self) -> SecretHash {
-        SecretHash(Sha256::digest(self.0).into())
+        SecretHash(sha_256(&self.0))
     }
 
     /// The cookie's value for the session `id`.

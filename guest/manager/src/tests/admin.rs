@@ -8,6 +8,7 @@ use crate::bindings::session3::sessions::{
     store::StoreError,
     types::Value,
 };
+use crate::fake::Fake;
 
 /// Alice twice, Bob, and nobody.
 fn four() -> (App, [App; 4]) {
@@ -150,12 +151,75 @@ fn ending_everyones_sessions_stops_in_time_and_goes_on_when_called_again() {
     for _ in 0..2500 {
         app.copy().set("a", "1");
     }
-    app.fake.slow_iteration.set(6);
+    app.fake.slow_iteration.set(3);
     let report = admin::delete_all(&*app.fake).expect("a report");
     assert_eq!((report.deleted, report.complete), (2000, false));
     let report = admin::delete_all(&*app.fake).expect("a report");
     assert_eq!((report.deleted, report.complete), (500, true));
     assert_eq!(app.stored(), 0);
+}
+
+#[test]
+fn a_session_that_cannot_be_ended_keeps_no_other_one() {
+    let (app, browsers) = four();
+    for busy in 0..4 {
+        app.fake.busy.take();
+        let others: Vec<_> = browsers.iter().map(App::copy).collect();
+        app.keep_busy(&others[busy]);
+        let before = app.fake.sessions.borrow().clone();
+        assert!(admin::delete_all(&*app.fake).is_err());
+        assert_eq!((app.stored(), others[busy].open().is_new()), (1, false));
+        app.fake.sessions.replace(before);
+    }
+    app.fake.busy.take();
+    app.keep_busy(&browsers[0]);
+    assert!(admin::delete_of_user("alice", &*app.fake).is_err());
+    assert!(browsers[0].is_logged_in() && !browsers[1].is_logged_in());
+    assert!(browsers[2].is_logged_in());
+    app.fake.busy.take();
+    assert_eq!(admin::delete_of_user("alice", &*app.fake), Ok(1));
+}
+
+#[test]
+fn what_cannot_be_ended_is_counted_when_there_is_no_time_for_the_rest() {
+    let app = App::new();
+    for _ in 0..2500 {
+        app.copy().set("a", "1");
+    }
+    let first = app.fake.sessions.borrow().keys().next().cloned();
+    app.fake.busy.borrow_mut().extend(first);
+    app.fake.slow_iteration.set(3);
+    let report = admin::delete_all(&*app.fake).expect("a report");
+    let counts = (report.deleted, report.remaining, report.complete);
+    assert_eq!(counts, (1999, 1, false));
+    assert!(admin::delete_all(&*app.fake).is_err(), "that was all");
+    assert_eq!(app.stored(), 1);
+}
+
+#[test]
+fn a_session_that_went_to_another_user_meanwhile_is_not_listed_or_ended() {
+    let (app, browsers) = four();
+    let go = |from: usize| {
+        let mut browser = browsers[from].copy();
+        let log_in = move |_: &Fake| browser.log_in("bob");
+        app.fake.before_load.replace(Some(Box::new(log_in)));
+    };
+    let ids: Vec<_> = browsers[..2].iter().filter_map(App::id).collect();
+    let first = usize::from(ids[1] < ids[0]);
+    go(first);
+    let listed = admin::list_of_user("alice", &*app.fake).expect("a list");
+    assert_eq!(self::ids(&listed), [ids[1 - first].clone()]);
+    go(1 - first);
+    assert_eq!(admin::delete_of_user("alice", &*app.fake), Ok(0));
+    assert_eq!(app.stored(), 4);
+}
+
+#[test]
+fn damaged_records_of_a_user_are_ended_with_the_others() {
+    let (app, browsers) = four();
+    app.damage(&browsers[0]);
+    assert_eq!(admin::delete_of_user("alice", &*app.fake), Ok(2));
+    assert_eq!(app.stored(), 2);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::App;
 use crate::bindings::exports::session3::sessions::manager::{Mode, Policy, SessionError};
 use crate::bindings::session3::sessions::events::{EndReason, Event, RejectReason};
+use crate::state::State;
 
 const AT_START: (Option<&str>, Option<&str>) = (Some("192.0.2.1"), Some("Browser/1"));
 const OTHERS: [(Option<&str>, Option<&str>); 3] = [
@@ -67,6 +68,18 @@ fn a_changed_client_ends_the_session() {
 }
 
 #[test]
+fn a_session_that_a_changed_client_cannot_end_now_is_an_error_until_it_ends() {
+    let (mut app, _) = logged_in(Policy::End);
+    app.keep_busy(&app);
+    app.client = OTHERS[0];
+    let refused = app.open_as(Mode::Merge).err();
+    assert_eq!(refused, Some(SessionError::Busy));
+    app.fake.busy.take();
+    assert!(app.open().is_new());
+    assert_eq!(app.stored(), 0);
+}
+
+#[test]
 fn a_changed_client_is_an_error_and_the_session_stays() {
     for client in OTHERS {
         let (mut app, id) = logged_in(Policy::Fail);
@@ -87,4 +100,39 @@ fn whoever_has_no_secret_reports_no_client() {
     assert!(app.open().is_new());
     let wrong = Event::Rejected((Some(id), RejectReason::WrongSecret));
     assert_eq!((app.fake.take_events(), app.stored()), (vec![wrong], 1));
+}
+
+#[test]
+fn of_a_long_user_agent_the_beginning_is_kept_and_compared() {
+    let begins = |end: &str| format!("{}é{end}", "B".repeat(511)).leak() as &str;
+    let other = "C".repeat(1 << 20).leak() as &str;
+    let mut app = App::with(|c| c.on_client_change = Policy::Fail);
+    app.client = (Some(begins("")), Some(begins(&"x".repeat(1 << 20))));
+    app.log_in("alice");
+    let stored = app.fake.sessions.borrow().values().next().cloned();
+    assert!(stored.is_some_and(|stored| stored.state.data.len() < 1200));
+    let kept = Some("B".repeat(511));
+    assert_eq!(app.open().view().remote_address, kept);
+    assert_eq!(app.open().view().user_agent, kept);
+    app.client = (Some(begins("y")), Some(begins("z")));
+    assert!(app.is_logged_in(), "it begins alike");
+    for client in [(None, Some(other)), (Some(other), None)] {
+        app.client = client;
+        assert!(app.open_as(Mode::Merge).is_err());
+    }
+}
+
+/// A session of before that was cut has not changed its client since.
+#[test]
+fn a_long_user_agent_that_was_kept_whole_is_the_same_client() {
+    let mut app = App::with(|c| c.on_client_change = Policy::Fail);
+    let long = "B".repeat(600).leak() as &str;
+    app.client = (None, Some(long));
+    app.log_in("alice");
+    for stored in app.fake.sessions.borrow_mut().values_mut() {
+        let mut state = State::decode(&stored.state).expect("a state");
+        state.user_agent = Some(long.into());
+        stored.state = state.encode(stored.state.expires).expect("encodes");
+    }
+    assert!(app.is_logged_in());
 }

@@ -2,6 +2,7 @@
 
 use super::{App, text};
 use crate::bindings::session3::sessions::events::{Event, RejectReason};
+use crate::fake::Fake;
 
 #[test]
 fn a_cookie_with_a_lifetime_is_sent_again_while_the_session_is_used() {
@@ -19,6 +20,62 @@ fn a_cookie_with_a_lifetime_is_sent_again_while_the_session_is_used() {
         let again = app.open().commit(&*app.fake);
         assert_eq!(again, Ok(vec![]), "not with every request");
     }
+}
+
+#[test]
+fn the_shortest_lifetime_is_long_enough_for_a_session_in_use() {
+    let max_age = 60 + 60 + 1;
+    let mut app = App::with(|c| c.cookie.max_age = Some(max_age));
+    app.log_in("alice");
+    let mut sent = 0;
+    for second in 1..11 * 60 * 60 {
+        app.fake.wait(1);
+        let headers = app.open().commit(&*app.fake).expect("a commit");
+        if !headers.is_empty() {
+            app.take_cookie(&headers);
+            sent = second;
+        }
+        assert!(second - sent < max_age, "it has lapsed");
+    }
+}
+
+#[test]
+fn a_form_that_was_sent_counts_as_a_use() {
+    for (others, changes) in [(false, false), (false, true), (true, false), (true, true)] {
+        let mut app = App::with(|c| c.cookie.max_age = Some(3600));
+        let fake = app.fake.clone();
+        let form = app.request(|s| s.create_form_token(&*fake).expect("a token"));
+        app.request(|_| ());
+        app.fake.wait(61);
+        let mut session = app.open();
+        if others {
+            let mut others = app.copy();
+            let commit = move |_: &Fake| others.set("b", "2");
+            app.fake.meanwhile.borrow_mut().push(Box::new(commit));
+        }
+        assert_eq!(session.remove_form_token(&form, &*app.fake), Ok(true));
+        if changes {
+            session.set("a", text("1")).expect("sets");
+        }
+        let headers = session.commit(&*app.fake).expect("a commit");
+        assert!(headers[0].value.starts_with(&app.cookie));
+        assert_eq!(session.commit(&*app.fake), Ok(vec![]), "once");
+    }
+}
+
+#[test]
+fn a_form_brings_no_cookie_beside_a_newer_one() {
+    let mut app = App::with(|c| c.cookie.max_age = Some(3600));
+    let fake = app.fake.clone();
+    let form = app.request(|s| s.create_form_token(&*fake).expect("a token"));
+    app.request(|s| s.set("a", text("1")).expect("sets"));
+    app.fake.wait(61);
+    let mut session = app.open();
+    let mut others = app.copy();
+    let renew = move |_: &Fake| others.request(|s| s.renew().expect("renews"));
+    app.fake.meanwhile.borrow_mut().push(Box::new(renew));
+    assert_eq!(session.remove_form_token(&form, &*app.fake), Ok(true));
+    assert_eq!(session.commit(&*app.fake), Ok(vec![]));
 }
 
 #[test]

@@ -82,6 +82,17 @@ fn the_store_holds_no_secret_that_opens_a_session() {
 }
 
 #[test]
+fn the_store_holds_no_form_token() {
+    let mut app = App::new();
+    let fake = app.fake.clone();
+    let form = app.request(|s| s.create_form_token(&*fake).expect("a token"));
+    let bytes = crate::token::from_base64(&form).expect("16 bytes");
+    let sessions = app.fake.sessions.borrow();
+    let data = &sessions.values().next().expect("it is stored").state.data;
+    assert!(data.windows(16).all(|window| window != bytes));
+}
+
+#[test]
 fn no_error_holds_a_token() {
     let mut app = App::with(|c| {
         c.on_damage = Policy::Fail;

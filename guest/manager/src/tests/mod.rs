@@ -127,6 +127,12 @@ impl App {
         self.fake.damaged.borrow_mut().extend(id);
     }
 
+    /// A browser's session cannot be deleted.
+    fn keep_busy(&self, browser: &App) {
+        let id = browser.id();
+        self.fake.busy.borrow_mut().extend(id);
+    }
+
     fn stored(&self) -> usize {
         self.fake.sessions.borrow().len()
     }

@@ -14,6 +14,7 @@ use crate::session::Session;
 
 const SEED: [u8; 32] = *b"interleavings of 2 to 4 requests";
 const CASES: u32 = 10_000;
+const MAX_FORMS: usize = 32;
 const NOBODY: &str = "nobody";
 
 /// What a request does next.
@@ -24,7 +25,7 @@ enum Step {
     Add(u8, i8),
     Flash,
     TakeFlashes,
-    CreateFormToken,
+    CreateFormTokens(u8),
     /// One of all that were ever made.
     RemoveFormToken(u8),
     SetUser(Option<u8>),
@@ -43,7 +44,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..6u8, -3..4i8).prop_map(|(name, delta)| Step::Add(name, delta)),
         3 => Just(Step::Flash),
         2 => Just(Step::TakeFlashes),
-        3 => Just(Step::CreateFormToken),
+        3 => Just(Step::CreateFormTokens(1)),
+        1 => (2..40u8).prop_map(Step::CreateFormTokens),
         3 => any::<u8>().prop_map(Step::RemoveFormToken),
         2 => proptest::option::of(0..2u8).prop_map(Step::SetUser),
         1 => Just(Step::Renew),
@@ -109,7 +111,11 @@ impl Contents {
             Effect::Add(name, delta) => return self.add(&name, delta),
             Effect::Message(text) => self.messages.push(text),
             Effect::Take(texts) => self.messages.retain(|text| !texts.contains(text)),
-            Effect::Form(token) => self.forms.push(token),
+            Effect::Form(token) => {
+                self.forms.push(token);
+                let surplus = self.forms.len().saturating_sub(MAX_FORMS);
+                self.forms.drain(..surplus);
+            }
             Effect::User(user, clears) => {
                 if clears {
                     self.clear();
@@ -121,18 +127,23 @@ impl Contents {
         true
     }
 
-    fn of(session: &Session) -> Self {
+    fn is_what_is_seen_in(&self, session: &Session) {
         let view = session.view();
         let names = session.names().into_iter();
-        Self {
+        let seen = Self {
             user: view.user.clone(),
-            epoch: 0,
+            epoch: self.epoch,
             attributes: names
                 .filter_map(|name| Some((name.clone(), session.get(&name)?)))
                 .collect(),
             messages: view.messages.texts(),
-            forms: Vec::new(),
-        }
+            forms: self.forms.clone(),
+        };
+        assert_eq!(*self, seen);
+        // They cannot be read, only tried.
+        assert_eq!(self.forms.len(), view.forms.len());
+        let is_good = |token: &String| session.has_form_token(token);
+        assert!(self.forms.iter().all(is_good));
     }
 }
 
@@ -181,6 +192,22 @@ impl Request {
             Effect::Set(n, _) | Effect::Remove(n) | Effect::Add(n, _) => n != name,
             _ => true,
         });
+    }
+
+    /// Of its own tokens, too, it keeps the newest.
+    fn drop_surplus_forms(&mut self) {
+        let is_form = |effect: &Effect| matches!(effect, Effect::Form(_));
+        if self.effects.iter().filter(|effect| is_form(effect)).count() > MAX_FORMS {
+            let oldest = self.effects.iter().position(is_form);
+            self.effects.remove(oldest.expect("one of them"));
+        }
+    }
+
+    /// Whether others committed since.
+    fn is_behind(&self, world: &World) -> bool {
+        let sessions = world.app.fake.sessions.borrow();
+        let stored = self.session.stored.as_ref();
+        stored.is_some_and(|mine| sessions.get(&mine.id).map(|s| s.version) != Some(mine.version))
     }
 
     fn take(&mut self, world: &mut World, step: &Step) {
@@ -252,12 +279,15 @@ impl Request {
                     self.effects.push(Effect::Take(taken));
                 }
             }
-            Step::CreateFormToken => {
-                if let Ok(token) = session.create_form_token(&*fake) {
-                    world.forms.push(token.clone());
-                    self.effect(Effect::Form(token));
-                } else {
-                    assert!(is_ended);
+            Step::CreateFormTokens(count) => {
+                for _ in 0..count {
+                    if let Ok(token) = self.session.create_form_token(&*fake) {
+                        world.forms.push(token.clone());
+                        self.effect(Effect::Form(token));
+                        self.drop_surplus_forms();
+                    } else {
+                        assert!(is_ended);
+                    }
                 }
             }
             Step::RemoveFormToken(index) => {
@@ -331,6 +361,7 @@ impl Request {
     }
 
     fn commit(&mut self, world: &mut World) {
+        let merges = self.is_behind(world);
         let result = world.app.commit(&mut self.session);
         if self.is_over {
             return assert_eq!(result, Ok(()));
@@ -355,6 +386,11 @@ impl Request {
         }
         assert_eq!(result, Ok(()));
         next.epoch += u32::from(clears || next.user != self.found.user);
+        if !merges {
+            // The request may have dropped older tokens for some that it used
+            // up itself.
+            next.forms.clone_from(&self.view.forms);
+        }
         self.effects.clear();
         self.found = next.clone();
         self.view = next.clone();
@@ -365,16 +401,8 @@ impl Request {
         if self.is_over {
             return;
         }
-        let seen = Contents::of(&self.session);
-        let mut expected = self.view.clone();
-        for token in &expected.forms {
-            assert!(self.session.has_form_token(token));
-        }
-        assert_eq!(self.session.view().forms.len(), expected.forms.len());
-        expected.forms.clear();
-        expected.epoch = 0;
-        assert_eq!(seen, expected);
-        is_only_their_own(&seen);
+        self.view.is_what_is_seen_in(&self.session);
+        is_only_their_own(&self.view);
     }
 }
 
@@ -419,10 +447,7 @@ fn run(requests: usize, steps: &[(u8, Step)]) {
         if let Some(stored) = &world.stored {
             let real = world.app.open();
             assert!(!real.is_new(), "nobody is logged out");
-            let (seen, mut expected) = (Contents::of(&real), stored.clone());
-            expected.forms.clear();
-            expected.epoch = 0;
-            assert_eq!(seen, expected);
+            stored.is_what_is_seen_in(&real);
         } else {
             assert_eq!(world.app.stored(), 0, "ended sessions stay ended");
         }

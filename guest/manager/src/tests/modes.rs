@@ -98,6 +98,23 @@ fn after_its_deadline_an_exclusive_session_saves_nothing() {
 }
 
 #[test]
+fn after_its_deadline_an_exclusive_session_that_changed_nothing_is_a_conflict_too() {
+    let mut app = App::new();
+    app.log_in("alice");
+    app.request(|_| ());
+    // Nothing to do, a touch, and a renewal.
+    for wait in [0, 61, 15 * 60] {
+        app.fake.wait(wait);
+        let mut session = app.open_as(Mode::Exclusive).expect("a session");
+        let id = app.id().expect("it is stored");
+        app.fake.locks.borrow()[&id].set(Lease::Over);
+        let writes = app.fake.writes.get();
+        assert_eq!(app.commit(&mut session), Err(SessionError::Conflict));
+        assert_eq!(app.fake.writes.get(), writes);
+    }
+}
+
+#[test]
 fn an_exclusive_session_merges_nothing() {
     for work in [add(1), add(0)] {
         let (app, result) = race(Mode::Exclusive, work, add(5));

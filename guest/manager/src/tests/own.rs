@@ -74,6 +74,20 @@ fn sessions_that_timed_out_or_cannot_be_read_are_not_shown() {
 }
 
 #[test]
+fn no_list_is_shown_that_lacks_what_could_not_be_loaded() {
+    let app = App::new();
+    let alice: [App; 3] = browsers(&app, "alice");
+    let session = alice[0].open();
+    let fail = |fake: &Fake| {
+        fake.fault.replace(Some(StoreError::Busy));
+    };
+    app.fake.before_load.replace(Some(Box::new(fail)));
+    let refused = session.own_sessions(&*app.fake);
+    assert_eq!(refused.err(), Some(SessionError::Busy));
+    assert_eq!(session.own_sessions(&*app.fake).map(|own| own.len()), Ok(3));
+}
+
+#[test]
 fn nobody_has_no_sessions() {
     let mut app = App::new();
     app.set("a", "1");
@@ -137,6 +151,29 @@ fn users_end_all_their_other_sessions_at_once() {
     assert_eq!(logged_in, [false, false, true, false]);
     assert!(bob.is_logged_in());
     assert_eq!(alice[2].open().expire_others(&*app.fake), Ok(0));
+}
+
+#[test]
+fn a_session_that_cannot_be_ended_keeps_no_other_one() {
+    let app = App::new();
+    let alice: [App; 4] = browsers(&app, "alice");
+    app.keep_busy(&alice[0]);
+    app.damage(&alice[1]);
+    let ended = alice[2].open().expire_others(&*app.fake);
+    assert_eq!((ended, app.stored()), (Err(SessionError::Busy), 2));
+    app.fake.busy.take();
+    assert_eq!(alice[2].open().expire_others(&*app.fake), Ok(1));
+}
+
+#[test]
+fn a_session_that_went_to_another_user_meanwhile_is_not_ended() {
+    let app = App::new();
+    let [mine, mut other]: [App; 2] = browsers(&app, "alice");
+    let session = mine.open();
+    let log_in = move |_: &Fake| other.log_in("bob");
+    app.fake.before_load.replace(Some(Box::new(log_in)));
+    assert_eq!(session.expire_others(&*app.fake), Ok(0));
+    assert_eq!(app.stored(), 2);
 }
 
 #[test]
@@ -238,4 +275,31 @@ fn a_bound_that_cannot_be_kept_is_an_error_and_the_next_commit_sends_the_cookie(
     second.commit(&mut session).expect("a commit");
     assert!(second.is_logged_in());
     assert_eq!(app.stored(), 1);
+}
+
+#[test]
+fn a_log_in_counts_although_older_sessions_cannot_be_ended_now() {
+    let app = App::with(|c| c.max_sessions_per_user = Some(2));
+    let [first]: [App; 1] = browsers(&app, "alice");
+    app.keep_busy(&first);
+    let [second, third]: [App; 2] = browsers(&app, "alice");
+    assert_eq!(app.stored(), 3, "it goes on to no younger one");
+    app.damage(&second);
+    let [fourth]: [App; 1] = browsers(&app, "alice");
+    assert!(third.is_logged_in() && fourth.is_logged_in());
+    app.fake.busy.take();
+    let [fifth]: [App; 1] = browsers(&app, "alice");
+    let logged_in = [&first, &third, &fourth, &fifth].map(App::is_logged_in);
+    assert_eq!(logged_in, [false, false, true, true], "a later log-in does");
+}
+
+#[test]
+fn a_log_in_counts_although_the_store_cannot_list_the_sessions_now() {
+    for fault in [StoreError::Busy, StoreError::Unavailable("gone".into())] {
+        let app = App::with(|c| c.max_sessions_per_user = Some(1));
+        let [_first]: [App; 1] = browsers(&app, "alice");
+        app.fake.fault_of_user.replace(Some(fault));
+        let [second]: [App; 1] = browsers(&app, "alice");
+        assert!(second.is_logged_in());
+    }
 }

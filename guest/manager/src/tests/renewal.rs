@@ -107,6 +107,23 @@ fn a_replaced_token_that_comes_back_after_its_grace_ends_the_session() {
 }
 
 #[test]
+fn a_session_that_a_replaced_token_cannot_end_now_is_an_error_until_it_ends() {
+    let mut app = due();
+    let thief = app.copy();
+    app.request(|_| ());
+    app.request(|_| ());
+    app.fake.wait(GRACE);
+    app.keep_busy(&app);
+    for mode in [Mode::Merge, Mode::Exclusive] {
+        let refused = thief.open_as(mode).err();
+        assert_eq!(refused, Some(SessionError::Busy));
+    }
+    app.fake.busy.take();
+    assert!(thief.open().is_new());
+    assert_eq!(app.stored(), 0);
+}
+
+#[test]
 fn reading_only_a_replaced_token_opens_nothing_and_deletes_nothing() {
     let mut app = due();
     let thief = app.copy();
@@ -212,6 +229,53 @@ fn responses_that_get_lost_log_nobody_out() {
     assert_ne!(app.cookie, cookie);
     app.request(|_| ());
     assert!(app.is_logged_in());
+}
+
+/// A browser that is used all the time, until it has a newer cookie: the one
+/// that it has must not lapse before, and none but a newer one comes.
+fn use_until_renewed(app: &mut App, max_age: u64) {
+    let (cookie, start) = (app.cookie.clone(), app.fake.now.get());
+    while app.cookie == cookie {
+        app.fake.wait(7);
+        let age = (app.fake.now.get() - start) / 1000;
+        assert!(age < max_age, "the cookie has lapsed");
+        app.request(|s| assert!(!s.is_new()));
+    }
+}
+
+#[test]
+fn a_cookie_with_a_lifetime_does_not_lapse_when_a_renewal_gets_lost() {
+    let max_age = 2 * GRACE;
+    for renew_after in [0, 24 * 60 * 60, GRACE] {
+        let mut app = App::with(|c| {
+            c.cookie.max_age = u32::try_from(max_age).ok();
+            c.renew_after = u32::try_from(renew_after).expect("it fits");
+            c.touch_after = 0;
+        });
+        app.log_in("alice");
+        app.request(|s| s.renew().expect("renews"));
+        app.request(|_| ());
+        let mut lost = app.copy();
+        lost.request(|s| s.renew().expect("renews"));
+        use_until_renewed(&mut app, max_age);
+        // And this one's response may get lost as well.
+        let mut lost = app.copy();
+        lost.request(|s| s.renew().expect("renews"));
+        use_until_renewed(&mut app, max_age);
+        app.fake.wait(GRACE);
+        assert!(app.is_logged_in());
+    }
+}
+
+#[test]
+fn a_cookie_that_ends_with_the_browser_needs_no_second_renewal() {
+    let mut app = due();
+    let mut lost = app.copy();
+    lost.request(|_| ());
+    let cookie = app.cookie.clone();
+    app.fake.wait(RENEW_AFTER - 1);
+    app.request(|_| ());
+    assert_eq!(app.cookie, cookie);
 }
 
 #[test]
@@ -324,18 +388,23 @@ fn whoever_was_logged_in_again_meanwhile_gives_the_old_token_no_new_one() {
 
 #[test]
 fn a_cookie_with_a_lifetime_is_never_sent_again_beside_a_newer_one() {
-    let mut app = due_with(App::with(|c| c.cookie.max_age = Some(3600)));
+    let mut app = due_with(App::with(|c| {
+        c.cookie.max_age = Some(3600);
+        c.touch_after = 10;
+    }));
     let old = app.copy();
     app.request(|_| ());
-    app.fake.wait(120);
+    app.fake.wait(29);
     let mut session = old.open();
     session.set("a", text("1")).expect("sets");
     assert_eq!(session.commit(&*app.fake), Ok(vec![]));
-    app.fake.wait(120);
+    app.fake.wait(29);
     assert_eq!(old.open().commit(&*app.fake), Ok(vec![]));
     let newer = app.cookie.clone();
     app.request(|_| ());
     assert_eq!(app.cookie, newer, "this one may be sent again");
+    app.fake.wait(29);
+    assert_eq!(old.open().commit(&*app.fake), Ok(vec![]), "in its grace");
 }
 
 /// The renewal's response might arrive first, and the older token after it.
@@ -360,4 +429,63 @@ fn a_strict_renewal_that_was_asked_for_conflicts() {
     let other = |s: &mut Session, _: &Fake| s.set("a", text("other")).expect("sets");
     let (_, result) = race(Mode::Strict, renew, other);
     assert_eq!(result, Err(SessionError::Conflict));
+}
+
+/// Leaves the session no room for another secret.
+fn fill(app: &App) {
+    let sessions = app.fake.sessions.borrow();
+    let sizes = sessions.values().map(|session| session.state.data.len());
+    app.fake.limit.set(sizes.max());
+}
+
+#[test]
+fn a_session_without_room_for_a_new_token_keeps_its_own() {
+    let mut app = App::with(|c| c.cookie.max_age = Some(3600));
+    app.set("a", "1");
+    app = due_with(app);
+    fill(&app);
+    let cookie = app.cookie.clone();
+    for _ in 0..5 {
+        let mut session = app.open();
+        assert!(!session.is_new(), "its use is noted");
+        let headers = session.commit(&*app.fake).expect("a commit");
+        assert!(!headers.is_empty(), "the cookie may not lapse");
+        app.take_cookie(&headers);
+        assert_eq!(app.cookie, cookie);
+        app.fake.wait(20 * 60);
+    }
+    app.set("a", "2");
+    assert_eq!((app.get("a"), &app.cookie), (Some(text("2")), &cookie));
+    let mut session = app.open();
+    session.set("b", text("1")).expect("sets");
+    let refused = app.commit(&mut session);
+    assert!(matches!(refused, Err(SessionError::Invalid(_))));
+    app.fake.limit.set(None);
+    app.commit(&mut session).expect("there is room");
+    app.request(|_| ());
+    assert_ne!(app.cookie, cookie);
+}
+
+#[test]
+fn a_new_token_opens_a_session_without_room_to_note_that_it_came_back() {
+    let mut app = App::new();
+    app.set("a", "1");
+    app = due_with(app);
+    app.request(|_| ());
+    fill(&app);
+    for _ in 0..3 {
+        app.request(|s| assert!(!s.is_new()));
+        app.set("a", "2");
+        app.fake.wait(20 * 60);
+    }
+}
+
+#[test]
+fn a_new_token_that_was_asked_for_needs_room() {
+    let app = &mut due();
+    fill(app);
+    let mut session = app.open();
+    session.renew().expect("renews");
+    let refused = app.commit(&mut session);
+    assert!(matches!(refused, Err(SessionError::Invalid(_))));
 }

@@ -71,6 +71,35 @@ fn a_request_that_changes_nothing_writes_nothing() {
     assert_eq!(app.fake.writes.get(), writes + 1, "touched once a minute");
 }
 
+/// Each of them leaves the component, which takes longer than most of what it
+/// does itself.
+#[test]
+fn a_request_asks_for_no_more_than_it_needs() {
+    let mut app = App::new();
+    app.log_in("alice");
+    app.request(|_| ());
+    app.fake.take_events();
+    let calls = |app: &App| {
+        let fake = &app.fake;
+        [&fake.readings, &fake.loads, &fake.writes].map(std::cell::Cell::take)
+    };
+    calls(&app);
+    app.request(|s| s.add("n", 1).expect("adds"));
+    assert_eq!(
+        calls(&app),
+        [2, 1, 1],
+        "the time as it came, and as it commits"
+    );
+    app.request(|s| s.get("n"));
+    assert_eq!(calls(&app), [2, 1, 0]);
+    app.open();
+    assert_eq!(calls(&app), [1, 1, 0]);
+    app.cookie.clear();
+    app.request(|_| ());
+    assert_eq!(calls(&app), [1, 0, 0]);
+    assert_eq!(app.fake.take_events(), []);
+}
+
 #[test]
 fn a_request_that_does_not_commit_changes_nothing() {
     let mut app = App::new();

@@ -28,6 +28,17 @@ fn a_session_ends_when_it_is_not_used() {
 }
 
 #[test]
+fn a_session_that_timed_out_opens_no_more_although_it_cannot_be_deleted_now() {
+    let mut app = App::new();
+    app.set("a", "1");
+    app.keep_busy(&app);
+    app.fake.wait(30 * 60);
+    assert!(app.open().is_new());
+    app.fake.busy.take();
+    ended(&app, EndReason::Idle);
+}
+
+#[test]
 fn a_session_ends_at_its_age_however_busy_it_is() {
     let mut app = App::new();
     app.set("a", "1");
@@ -68,4 +79,15 @@ fn an_emptied_session_does_not_stay_for_long() {
     app.request(|s| s.set_user(None, &*fake).expect("logs out"));
     app.fake.wait(10 * 60);
     ended(&app, EndReason::Idle);
+}
+
+#[test]
+fn a_session_with_nothing_but_form_tokens_lasts_while_it_is_used() {
+    let mut app = App::with(|c| c.first_use_timeout = c.touch_after + 1);
+    let fake = app.fake.clone();
+    app.request(|s| s.create_form_token(&*fake).expect("a token"));
+    for _ in 0..600 {
+        app.fake.wait(1);
+        app.request(|s| assert!(!s.is_new()));
+    }
 }

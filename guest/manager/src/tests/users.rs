@@ -1,6 +1,7 @@
 //! Logging in and out.
 
 use super::{App, text};
+use crate::bindings::exports::session3::sessions::manager::Header;
 use crate::bindings::session3::sessions::events::{Event, RejectReason};
 
 #[test]
@@ -67,4 +68,45 @@ fn a_change_of_user_and_back_within_a_request_still_drops_the_attributes() {
         s.set_user(Some("alice".into()), &*fake).expect("logs in");
     });
     assert_eq!((app.get("a"), app.is_logged_in()), (None, true));
+}
+
+fn clears_caches(headers: &[Header]) -> bool {
+    headers.iter().any(|header| {
+        assert!(header.name != "Clear-Site-Data" || header.value == "\"cache\"");
+        header.name == "Clear-Site-Data"
+    })
+}
+
+#[test]
+fn the_caches_are_cleared_when_a_user_goes() {
+    for (users, clears) in [
+        (&[None][..], true),
+        (&[Some("bob")], true),
+        (&[None, Some("alice")], true),
+        (&[Some("alice")], false),
+        (&[], false),
+    ] {
+        let mut app = App::new();
+        app.log_in("alice");
+        let mut session = app.open();
+        for user in users {
+            let user = user.map(str::to_owned);
+            session.set_user(user, &*app.fake).expect("changes");
+        }
+        let headers = session.commit(&*app.fake).expect("a commit");
+        assert_eq!(clears_caches(&headers), clears, "{users:?}");
+        assert_eq!(headers.is_empty(), users.is_empty());
+        session.set("a", text("1")).expect("sets");
+        assert_eq!(session.commit(&*app.fake), Ok(vec![]), "once");
+    }
+}
+
+#[test]
+fn the_caches_are_left_alone_when_a_user_comes() {
+    let app = App::new();
+    let mut session = app.open();
+    let user = Some("alice".to_owned());
+    session.set_user(user, &*app.fake).expect("logs in");
+    let headers = session.commit(&*app.fake).expect("a commit");
+    assert!(!headers.is_empty() && !clears_caches(&headers));
 }
