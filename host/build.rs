@@ -150,7 +150,9 @@ impl Toolchain {
                     .env("RUSTC", "/usr/bin/rustc")
                     .env("RUSTC_BOOTSTRAP", "1")
                     .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker)
-                    .args(["rustc", "-Zbuild-std=std,panic_abort"]);
+                    .args(["rustc", "-Zbuild-std=std,panic_abort"])
+                    // And without what prints the backtrace of a panic.
+                    .arg("-Zbuild-std-features=optimize_for_size");
                 command
             }
         }

@@ -328,7 +328,8 @@ impl Base {
 
 /// What is kept, and compared, of a remote address or a user agent.
 pub fn beginning(text: &str) -> &str {
-    text.split_at(text.floor_char_boundary(MAX_CLIENT)).0
+    text.get(..text.floor_char_boundary(MAX_CLIENT))
+        .unwrap_or(text)
 }
 
 fn check_name(name: &str) -> Result<(), SessionError> {
