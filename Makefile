@@ -11,7 +11,7 @@ CARGO = cargo
 WORKSPACE = --release --locked --workspace --all-features
 BUILD = $(WORKSPACE) --all-targets
 
-.PHONY: demo test lint unit test-hosts wasmtime torture fuzz bench bench-scale components guests guest-tools examples browser peers
+.PHONY: demo test lint unit test-hosts wasmtime torture fuzz bench components guests guest-tools examples browser peers
 
 # Runs the interactive demo; the last line it prints is the address to open.
 demo: components
@@ -53,13 +53,11 @@ fuzz:
 		-- $(FUZZING)
 
 # One table, in one run: the store, the bare system calls, other session stores,
-# and requests over HTTP; PART=web measures only these. Up to 100,000 sessions.
+# and requests over HTTP. Up to a million sessions: it takes half an hour, and
+# wants 8 GB of memory for the page cache. BENCH=short takes a minute; PART=web or
+# PART=requests measures only these.
 bench: components peers
 	$(CARGO) bench --locked --workspace --all-features --bench store
-
-# Up to a million; it wants 8 GB of memory for the page cache, and takes longer.
-bench-scale: components peers
-	BENCH=long $(CARGO) bench --locked --workspace --all-features --bench store
 
 # What compiles the components: the toolchain's own target, or Debian's
 # compiler, which has the sources of the standard library.

@@ -35,4 +35,7 @@ fn what_the_readme_names_is_there() {
         }
     }
     assert!(named > 25, "{named}");
+    for item in 1..=28 {
+        assert!(code.contains(&format!("fn checklist_{item:02}_")), "{item}");
+    }
 }

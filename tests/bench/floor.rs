@@ -7,6 +7,7 @@
 //! | save, touch | open, flock, fstat, pread, pwrite, close |
 //! | create | open with O_EXCL, flock, pwrite (slot), pwrite (header), close |
 //! | delete | open, flock, pread, pwrite (tombstone), unlink, close |
+//! | create, delete of a user's | also open with O_EXCL and close, or unlink |
 //! | load of a file that is kept open | pread |
 //! | save, touch of such a file | flock, pread, pwrite, unlock |
 //!
@@ -28,7 +29,7 @@ use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, fdatasync, flock, fstat,
 use rustix::io::{pread, pwrite};
 
 use crate::operations::{Contestant, Operation};
-use crate::sessions::{SIZE, name};
+use crate::sessions::{SIZE, entry_of, name};
 
 /// Where `host/src/store/directory/record.rs` has things.
 const HEADER: usize = 512;
@@ -44,6 +45,7 @@ pub struct Bare {
     /// Empty unless files are kept open.
     kept: HashMap<u64, OwnedFd>,
     is_durable: bool,
+    has_index: bool,
 }
 
 impl Bare {
@@ -56,7 +58,14 @@ impl Bare {
             root,
             kept,
             is_durable,
+            has_index: false,
         }
+    }
+
+    /// Whether to make and remove entries of the index by user, too.
+    pub fn with_index(mut self, has_index: bool) -> Self {
+        self.has_index = has_index;
+        self
     }
 
     fn perform(&self, operation: Operation, name: &str) {
@@ -97,6 +106,9 @@ impl Bare {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
         let file = open(&self.root, name, flags);
         flock(&file, FlockOperation::LockExclusive).unwrap();
+        if self.has_index {
+            open(&self.root, &entry_of(name), flags);
+        }
         self.write(&file, &[1; SLOT], HEADER as u64);
         self.write(&file, &[1; HEADER], 0);
         self.flush_parent(name);
@@ -116,6 +128,9 @@ impl Bare {
         black_box(read(&file));
         let (offset, length) = TOMBSTONE;
         pwrite(&file, &[255; PAGE][..length], offset).unwrap();
+        if self.has_index {
+            rustix::fs::unlinkat(&self.root, entry_of(name), AtFlags::empty()).unwrap();
+        }
         rustix::fs::unlinkat(&self.root, name, AtFlags::empty()).unwrap();
         self.flush_parent(name);
     }

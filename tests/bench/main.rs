@@ -23,6 +23,7 @@ mod requests;
 mod sessions;
 mod sweep;
 mod table;
+mod targets;
 mod web;
 
 use std::io;
@@ -54,18 +55,13 @@ pub struct Plan {
 
 impl Plan {
     fn from_environment() -> Self {
-        let usual = Self {
-            sizes: &[1_000, 100_000],
-            batch: 500,
-            rounds: 11,
-            budget: Duration::from_secs(15),
-            window: Duration::from_millis(200),
-        };
         match std::env::var("BENCH").as_deref() {
-            Err(_) => usual,
-            Ok("long") => Self {
+            Err(_) => Self {
                 sizes: &[1_000, 100_000, 1_000_000],
-                ..usual
+                batch: 500,
+                rounds: 11,
+                budget: Duration::from_secs(15),
+                window: Duration::from_millis(200),
             },
             Ok("short") => Self {
                 sizes: &[300, 1_000],
@@ -74,7 +70,7 @@ impl Plan {
                 budget: Duration::ZERO,
                 window: Duration::from_millis(20),
             },
-            Ok(other) => panic!("BENCH is `short`, `long` or not set, and not {other}"),
+            Ok(other) => panic!("BENCH is `short` or not set, and not {other}"),
         }
     }
 }
@@ -131,6 +127,7 @@ fn measure_in(plan: &Plan, runtime: &Runtime, place: &Directory) {
 fn measure_requests(plan: &Plan, runtime: &Runtime, place: &Directory) {
     let mut table = Table::new(&directory::file_system(place.path()), plan);
     requests::measure(plan, runtime, place.path(), &mut table);
+    table.end();
 }
 
 fn measure_store(plan: &Plan, runtime: &Runtime, place: &Directory) {

@@ -20,12 +20,21 @@ pub struct Native<'a> {
 
 impl<'a> Native<'a> {
     /// Over these sessions.
-    pub fn new(runtime: &'a Runtime, sessions: &'a Sessions, options: Options) -> Self {
+    pub fn new(
+        runtime: &'a Runtime,
+        sessions: &'a Sessions,
+        options: Options,
+        user: Option<String>,
+    ) -> Self {
+        let state_of = |is_old| SessionState {
+            user: user.clone(),
+            ..state(is_old)
+        };
         Self {
             runtime,
             store: DirectoryStore::open(&sessions.directory, options).unwrap(),
             sessions,
-            states: [false, true].map(state),
+            states: [false, true].map(state_of),
         }
     }
 

@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use crate::floor::Bare;
 use crate::native::Native;
 use crate::peers;
-use crate::sessions::Sessions;
+use crate::sessions::{Sessions, USER};
 use crate::table::Table;
 use crate::{Plan, median};
 
@@ -58,41 +58,55 @@ struct Case {
     name: &'static str,
     kept: Kept,
     durability: Durability,
+    /// Whether the sessions are a user's, and in the index.
+    has_user: bool,
     operations: &'static [Operation],
 }
 
 use Durability::{Disk, Process};
 use Operation::{Create, Delete, Load, Save, Touch};
 
-const CASES: [Case; 5] = [
+const CASES: [Case; 6] = [
     Case {
         name: "",
         kept: Kept::None,
         durability: Process,
+        has_user: false,
         operations: &[Create, Load, Save, Touch, Delete],
+    },
+    Case {
+        name: ", a user's",
+        kept: Kept::None,
+        durability: Process,
+        has_user: true,
+        operations: &[Create, Delete],
     },
     Case {
         name: ", others kept open",
         kept: Kept::Others,
         durability: Process,
+        has_user: false,
         operations: &[Load, Save],
     },
     Case {
         name: ", kept open",
         kept: Kept::These,
         durability: Process,
+        has_user: false,
         operations: &[Load, Save, Touch],
     },
     Case {
         name: ", disk",
         kept: Kept::None,
         durability: Disk,
+        has_user: false,
         operations: &[Create, Save, Touch, Delete],
     },
     Case {
         name: ", disk, kept open",
         kept: Kept::These,
         durability: Disk,
+        has_user: false,
         operations: &[Save, Touch],
     },
 ];
@@ -112,6 +126,38 @@ pub fn measure(plan: &Plan, runtime: &Runtime, sessions: &Sessions, table: &mut 
         let all = contest.medians(&mut contestants, plan);
         for (operation, medians) in case.operations.iter().zip(all) {
             table.times(&format!("{operation}{}", case.name), &medians);
+            case.hold(*operation, &medians, sessions, table);
+        }
+    }
+}
+
+impl Case {
+    /// The targets of one of its lines.
+    fn hold(
+        &self,
+        operation: Operation,
+        medians: &[Option<f64>],
+        sessions: &Sessions,
+        table: &mut Table,
+    ) {
+        let (Some(bare), Some(ours)) = (medians[0], medians[1]) else {
+            return;
+        };
+        let name = table.full_name(&format!("{operation}{}", self.name));
+        let targets = &mut table.targets;
+        match (operation, self.kept, self.durability) {
+            (Load, Kept::These, _) => targets.at_most(&format!("µs to {name}"), ours, 1.5),
+            (Save, Kept::These, Process) => targets.at_most(&format!("µs to {name}"), ours, 6.0),
+            (_, Kept::These, Process) => {}
+            _ => targets.at_most(&format!("ratio of {name}"), ours / bare, 1.25),
+        }
+        if operation == Save && sessions.is_journaled {
+            for ((peer, bound), time) in peers::NAMES.iter().zip([5.0, 2.5, 2.5]).zip(&medians[2..])
+            {
+                if let Some(time) = time {
+                    targets.at_least(&format!("{peer}'s times ours, {name}"), time / ours, bound);
+                }
+            }
         }
     }
 }
@@ -145,7 +191,12 @@ impl<'a> Contest<'a> {
             (Kept::These, Some(same)) => same.as_slice(),
             _ => &[],
         };
-        Bare::new(&self.sessions.directory, kept, self.case.durability == Disk)
+        let Case {
+            durability,
+            has_user,
+            ..
+        } = *self.case;
+        Bare::new(&self.sessions.directory, kept, durability == Disk).with_index(has_user)
     }
 
     fn native<'b>(&self, runtime: &'b Runtime) -> Box<Native<'b>>
@@ -157,7 +208,8 @@ impl<'a> Contest<'a> {
             Kept::None => options.max_kept_files(0),
             Kept::Others | Kept::These => options,
         };
-        Box::new(Native::new(runtime, self.sessions, options))
+        let user = self.case.has_user.then(|| USER.to_owned());
+        Box::new(Native::new(runtime, self.sessions, options, user))
     }
 
     /// Of each operation, what each contestant needs: microseconds.

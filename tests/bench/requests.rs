@@ -45,10 +45,10 @@ pub fn measure(plan: &Plan, runtime: &Runtime, place: &Path, table: &mut Table) 
         for _ in 0..SESSIONS.min(plan.batch) {
             visitors.push(Visitor::new(&mut manager).await);
         }
-        for (name, kind) in [
-            ("without a cookie", Kind::Stranger),
-            ("read an attribute", Kind::Read),
-            ("add to an attribute", Kind::Add),
+        for (name, kind, most) in [
+            ("without a cookie", Kind::Stranger, 3.0),
+            ("read an attribute", Kind::Read, 5.0),
+            ("add to an attribute", Kind::Add, 5.0),
         ] {
             let (mut alone, mut reused, mut fresh) = (Vec::new(), Vec::new(), Vec::new());
             // The first round is to warm up.
@@ -74,7 +74,9 @@ pub fn measure(plan: &Plan, runtime: &Runtime, place: &Path, table: &mut Table) 
                 }
             }
             let [alone, reused, fresh] = [alone, reused, fresh].map(median);
-            table.addition(name, alone, reused);
+            let added = table.addition(name, alone, reused);
+            let what = format!("µs that the component adds, {name}");
+            table.targets.at_most(&what, added, most);
             table.addition(&format!("{name}, new instance"), alone, fresh);
         }
     });

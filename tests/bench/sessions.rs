@@ -2,16 +2,21 @@
 //! old.
 
 use std::cell::{Cell, RefCell};
-use std::fs::{File, create_dir};
+use std::fs::{File, create_dir, create_dir_all};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use session3::store::directory::Options;
 use session3::store::{DirectoryStore, SessionId, SessionState, SessionStore, Version};
+use sha2::{Digest, Sha256};
 use tokio::runtime::Runtime;
+
+use crate::directory::file_system;
 
 /// Bytes of a state.
 pub const SIZE: usize = 700;
+/// Whose some are.
+pub const USER: &str = "somebody";
 /// When old sessions expired.
 pub const EXPIRED: u64 = 1;
 /// When the others will.
@@ -24,6 +29,8 @@ pub struct Order(Cell<u64>);
 pub struct Sessions {
     /// Where they are.
     pub directory: PathBuf,
+    /// Whether that is a file system with a journal.
+    pub is_journaled: bool,
     /// How many.
     pub count: u64,
     /// Of each, for the next save.
@@ -42,6 +49,14 @@ pub fn id(number: u64) -> SessionId {
 pub fn name(number: u64) -> String {
     let id = id(number);
     format!("{:02x}/{id}", id.prefix())
+}
+
+/// The entry of the index for a session's file, once it is [`USER`]'s.
+pub fn entry_of(name: &str) -> String {
+    let hash = Sha256::digest(USER);
+    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let (_, id) = name.split_once('/').unwrap();
+    format!("users/{}/{}.{id}", &hash[..3], &hash[3..])
 }
 
 /// Whether the sweep is to take this one.
@@ -65,8 +80,11 @@ impl Sessions {
         for prefix in 0..256 {
             create_dir(directory.join(format!("{prefix:02x}"))).unwrap();
         }
+        let entry = directory.join(entry_of(&name(0)));
+        create_dir_all(entry.parent().unwrap()).unwrap();
         let sessions = Self {
             directory: directory.to_owned(),
+            is_journaled: file_system(directory).contains("with a journal"),
             count,
             versions: RefCell::new(vec![1; usize::try_from(count).unwrap()]),
             order: Order(Cell::new(0x9e37_79b9_7f4a_7c15)),

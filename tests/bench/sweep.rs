@@ -48,9 +48,14 @@ pub fn measure(plan: &Plan, runtime: &Runtime, sessions: &Sessions, table: &mut 
             (0..sessions.count).filter(|number| is_old(*number)),
         );
     }
-    let medians = [Some(median(bare)), Some(median(ours))];
-    table.times("sweep, half of them old, for each", &medians);
+    let (bare, ours) = (median(bare), median(ours));
+    let name = "sweep, half of them old, for each";
+    table.times(name, &[Some(bare), Some(ours)]);
     table.note(&format!("the sweep's memory: {memory} KiB"));
+    let name = table.full_name(name);
+    table.targets.at_most(&name, ours / bare, 1.3);
+    let name = format!("memory in MiB, {name}");
+    table.targets.at_most(&name, memory as f64 / 1024.0, 64.0);
 }
 
 /// For each subdirectory, readdir; for each session open, pread, close; for an

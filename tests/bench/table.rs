@@ -5,12 +5,16 @@ use std::collections::HashMap;
 use crate::Plan;
 use crate::peers;
 use crate::sessions::SIZE;
+use crate::targets::Targets;
 
 /// The table of one file system.
 pub struct Table {
     /// The store's time for each line that there was: the first one is with the
     /// fewest sessions.
     first: HashMap<String, f64>,
+    section: String,
+    /// What its figures are held to.
+    pub targets: Targets,
 }
 
 impl Table {
@@ -26,15 +30,24 @@ impl Table {
         );
         Self {
             first: HashMap::new(),
+            section: String::new(),
+            targets: Targets::default(),
         }
     }
 
     /// What the following lines are about.
     pub fn section(&mut self, title: &str) {
         println!("{title}");
+        self.section = title.to_owned();
     }
 
-    /// Microseconds of the system calls, the store and the peers.
+    /// How a line of this section is called elsewhere.
+    pub fn full_name(&self, name: &str) -> String {
+        format!("{name}, {}", self.section)
+    }
+
+    /// Microseconds of the system calls, the store and the peers. The store's
+    /// are not to grow with the number of sessions.
     pub fn times(&mut self, name: &str, times: &[Option<f64>]) {
         let (Some(bare), Some(ours)) = (times[0], times[1]) else {
             unreachable!("these two can do everything");
@@ -49,6 +62,8 @@ impl Table {
             })
             .collect();
         println!("  {name:<34}{bare:>9.2}{ours:>9.2}{ratio:>7.2}{growth:>8.2}{peers}");
+        let name = format!("growth of {}", self.full_name(name));
+        self.targets.at_most(&name, growth, 1.3);
     }
 
     /// Of both, how many in some time; the ratio is again that of the times.
@@ -58,9 +73,10 @@ impl Table {
     }
 
     /// What the component adds to its store operations.
-    pub fn addition(&mut self, name: &str, alone: f64, through: f64) {
+    pub fn addition(&mut self, name: &str, alone: f64, through: f64) -> f64 {
         let added = through - alone;
         println!("  {name:<34}{alone:>9.2}{through:>9.2}{added:>+7.2}");
+        added
     }
 
     /// Something that is no time.
@@ -68,8 +84,9 @@ impl Table {
         println!("  {text}");
     }
 
-    /// Ends it with what its columns are.
+    /// Ends it with what its columns are, and the targets.
     pub fn end(self) {
+        self.targets.print();
         println!(
             "
 bare: the system calls that an operation cannot do without

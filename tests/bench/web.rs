@@ -21,6 +21,7 @@ use tokio::runtime::Runtime;
 use crate::directory::{Directory, file_system};
 use crate::peers;
 use crate::program::{Browser, Demo, session3};
+use crate::targets::Targets;
 use crate::{Plan, median};
 
 /// The demo's page as it would be without sessions.
@@ -47,11 +48,13 @@ pub fn measure(plan: &Plan, runtime: &Runtime, place: &Path) {
     println!("\n{}", file_system(place));
     println!("requests over HTTP, {CONNECTIONS} at a time; answers a second, {rounds} rounds\n");
     println!("{:<36}{:>9}{:>9}{:>9}", "", "median", "least", "most");
-    measure_pages(plan, runtime, directory);
-    measure_start(plan, directory);
+    let mut targets = Targets::default();
+    measure_pages(plan, runtime, directory, &mut targets);
+    measure_start(plan, directory, &mut targets);
+    targets.print();
 }
 
-fn measure_pages(plan: &Plan, runtime: &Runtime, directory: &Path) {
+fn measure_pages(plan: &Plan, runtime: &Runtime, directory: &Path, targets: &mut Targets) {
     let demo = serve(directory, "demo", DEMO);
     let plain = serve(directory, "plain", PLAIN);
     let session3 = serve_session3(&directory.join("session3"));
@@ -79,9 +82,11 @@ fn measure_pages(plan: &Plan, runtime: &Runtime, directory: &Path) {
         line(name, rates, 0);
     }
     let [_, without, shows, adds, their_page, their_adding] = &pages;
-    line("the counter page: to none", &shows.to(without), 2);
+    let to_none = line("the counter page: to none", &shows.to(without), 2);
+    targets.at_least("the counter page's rate to none", to_none, 0.75);
     line("add 1: to no sessions", &adds.to(without), 2);
-    line("the counter page: to Session3", &shows.to(their_page), 1);
+    let to_session3 = line("the counter page: to Session3", &shows.to(their_page), 1);
+    targets.at_least("the counter page's rate to Session3's", to_session3, 8.0);
     line("add 1: to Session3", &adds.to(their_adding), 1);
 }
 
@@ -120,7 +125,7 @@ impl Page {
 
 /// Milliseconds from the program's start to its first answer, with a session;
 /// its compiled code is kept from before.
-fn measure_start(plan: &Plan, directory: &Path) {
+fn measure_start(plan: &Plan, directory: &Path, targets: &mut Targets) {
     let mut browser = Browser::new();
     let (mut listening, mut answered) = (Vec::new(), Vec::new());
     for round in 0..=plan.rounds {
@@ -137,7 +142,8 @@ fn measure_start(plan: &Plan, directory: &Path) {
         answered.push(answers.as_secs_f64() * 1e3);
     }
     line("ms from start until it listens", &listening, 1);
-    line("ms from start to its first answer", &answered, 1);
+    let first = line("ms from start to its first answer", &answered, 1);
+    targets.at_most("ms from start to its first answer", first, 50.0);
 }
 
 /// What `session3 serve` makes of an application.
@@ -190,10 +196,11 @@ async fn serve_alone(page: String) -> String {
     url
 }
 
-/// A line of the table.
-fn line(name: &str, values: &[f64], digits: usize) {
+/// A line of the table; its median.
+fn line(name: &str, values: &[f64], digits: usize) -> f64 {
     let least = values.iter().copied().fold(f64::INFINITY, f64::min);
     let most = values.iter().copied().fold(0.0, f64::max);
     let median = median(values.to_vec());
     println!("  {name:<34}{median:>9.digits$}{least:>9.digits$}{most:>9.digits$}");
+    median
 }
