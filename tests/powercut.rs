@@ -1056,9 +1056,13 @@ fn a_touch_of_a_lost_save_does_not_count_for_the_next() {
             assert_eq!((loaded.version, loaded.state.expires), (2, 30));
         });
         let events = recorder.0.lock().unwrap();
-        let is_forgotten =
-            |event: &Event| matches!(event, Event::Write(_, 88, zeros) if *zeros == [0; 40]);
+        let is_forgotten = |event: &Event| matches!(event, Event::Write(_, 88, _));
+        let is_zero =
+            |event: &Event| matches!(event, Event::Write(_, 88, cell) if *cell == [0; 40]);
         assert!(is_forgotten(&events[0]), "{events:?}");
         assert!(matches!(events[1], Event::Flush(_)), "{events:?}");
+        assert!(is_zero(&events[2]), "{events:?}");
+        // A kill before the flush must not hide that it is still to be done.
+        assert!(!is_zero(&events[0]), "{events:?}");
     }
 }

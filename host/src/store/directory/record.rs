@@ -55,7 +55,7 @@
 //!   end of the file; then the header is told where.
 //! - A touch writes the cell that is not the latest. A save or touch that finds
 //!   one of a version that is not there yet, left by a power cut, first removes
-//!   it for good.
+//!   it for good: one of version 2⁶⁴ - 1 is in its place until then.
 //! - A delete writes the tombstone and then unlinks the file, so descriptors
 //!   that are still open, and hard-linked backups, cannot revive it.
 //!
@@ -440,16 +440,30 @@ impl Record {
     /// A power cut may leave a touch of a version that it took back. It must not
     /// count for the next state that gets this version, not even after another
     /// power cut: so it is off the medium before anything else is written.
+    ///
+    /// Until then, there is a touch of a version that never comes, so that
+    /// whoever finds it after a kill does this again.
     fn forget_lost_touches(&self, file: &Locked) -> Result<(), StoreError> {
         let version = self.version()?;
-        let mut is_lost = false;
-        for (index, cell) in self.cells.iter().enumerate() {
-            if matches!(cell, Checked::Whole(cell) if cell.version > version) {
-                file.write_at(&[0; CELL], (CELLS_AT + index * CELL) as u64)?;
-                is_lost = true;
-            }
+        let is_lost = self
+            .cells
+            .each_ref()
+            .map(|cell| matches!(cell, Checked::Whole(cell) if cell.version > version));
+        if is_lost == [false; 2] {
+            return Ok(());
         }
-        if is_lost { flush(file) } else { Ok(()) }
+        let replace = |new: [u8; CELL]| {
+            let lost = (0..2).filter(|index| is_lost[*index]);
+            lost.map(|index| self.write_cell(file, index, &new))
+                .collect::<Result<(), _>>()
+        };
+        replace(encode_checked(Cell::NEVER, &self.id)?)?;
+        flush(file)?;
+        replace([0; CELL])
+    }
+
+    fn write_cell(&self, file: &Locked, index: usize, cell: &[u8; CELL]) -> Result<(), StoreError> {
+        Ok(file.write_at(cell, (CELLS_AT + index * CELL) as u64)?)
     }
 
     fn write_place(&self, file: &Locked, index: usize, place: Place) -> Result<(), StoreError> {
@@ -480,7 +494,7 @@ impl Record {
         };
         let older = usize::from(first > second);
         let cell = encode_checked::<CELL>(cell, &self.id)?;
-        file.write_at(&cell, (CELLS_AT + older * CELL) as u64)?;
+        self.write_cell(file, older, &cell)?;
         match durability {
             Durability::Process => Ok(()),
             Durability::Disk => flush(file),
@@ -491,6 +505,16 @@ impl Record {
     pub fn bury(file: &Locked) -> Result<(), StoreError> {
         Ok(file.write_at(&TOMBSTONE.to_le_bytes(), TOMBSTONE_AT as u64)?)
     }
+}
+
+impl Cell {
+    /// Counts for no slot: nobody saves that often.
+    const NEVER: Self = Self {
+        version: Version::MAX,
+        sequence: 0,
+        expires: 0,
+        modified: 0,
+    };
 }
 
 impl EncodedSlot {
