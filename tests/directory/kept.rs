@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -189,5 +190,27 @@ fn disk_trusts_only_what_was_flushed() {
         process.save_session(&id(1), &state("d"), 3).await.unwrap();
         disk.save_session(&id(1), &state("e"), 4).await.unwrap();
         assert!(calls.take().ends_with(&foreign));
+    });
+}
+
+/// A delete that was cut short, or whose flush failed, told nobody: whoever asks
+/// again must be able to rely on the answer.
+#[test]
+fn disk_makes_sure_that_what_is_gone_already_stays_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options::default().durability(Durability::Disk);
+    let (store, calls) = watched(directory.path(), options);
+    block_on(async {
+        store.create_session(&id(1), &state("a")).await.unwrap();
+        let path = directory.path().join(format!("00/{}", id(1)));
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.write_all_at(&[255; 8], super::TOMBSTONE).unwrap();
+        calls.take();
+        assert_eq!(store.delete_session(&id(1)).await, Ok(false));
+        let end = ["write", "flush", "unlink", "flush directory"];
+        assert!(calls.take().ends_with(&end));
+        assert_eq!(store.delete_session(&id(1)).await, Ok(false));
+        assert!(calls.take().ends_with(&["flush directory"]));
+        assert_eq!(store.delete_session(&id(2 << 120)).await, Ok(false));
     });
 }

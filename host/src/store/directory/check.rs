@@ -62,6 +62,11 @@ impl DirectoryStore {
                 self.check_record(&id, repair, &mut report, &mut found)
                     .await?;
             }
+            if repair {
+                // Before the entries of the index go, as in a sweep.
+                self.block(move |inner| inner.flush_directory(&layout::directory(prefix)))
+                    .await?;
+            }
         }
         let listed = self.block(|inner| index::subdirectories(&inner.root));
         let (numbers, foreign) = listed.await?;

@@ -6,7 +6,12 @@ use crate::store::{SessionId, StoreError};
 
 /// The file of a session.
 pub fn record_name(id: &SessionId) -> String {
-    format!("{:02x}/{id}", id.prefix())
+    format!("{}/{id}", directory(id.prefix()))
+}
+
+/// A subdirectory with sessions.
+pub fn directory(prefix: u8) -> String {
+    format!("{prefix:02x}")
 }
 
 /// The directory that a file is in.
@@ -17,7 +22,7 @@ pub fn parent_of(name: &str) -> &str {
 /// The sessions of one subdirectory in the order of their IDs, and the names
 /// that are none.
 pub fn list(root: &Root, prefix: u8) -> Result<(Vec<SessionId>, Vec<String>), StoreError> {
-    let directory = format!("{prefix:02x}");
+    let directory = directory(prefix);
     let (mut ids, mut foreign) = (Vec::new(), Vec::new());
     for name in root.list(&directory)? {
         match name.parse::<SessionId>() {

@@ -3,9 +3,9 @@
 //! One at a time, by the lock on the file `sweep.lock`, which also remembers
 //! where a sweep stopped. It deletes under each session's lock after looking
 //! again, waits for no lock, and holds one record's at a time. With
-//! [`Durability::Disk`], deletions are flushed by the subdirectory.
+//! [`Durability::Disk`](super::Durability::Disk), deletions are flushed by the
+//! subdirectory.
 
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use super::index::{self, Entry};
 use super::layout::{self, record_name};
 use super::position::{self, Position};
 use super::record::Record;
-use super::{DirectoryStore, Durability, Inner, exclusive};
+use super::{DirectoryStore, Inner, exclusive};
 use crate::store::{SessionId, StoreError, SweepReport, Timestamp, is_old};
 
 /// What became of a session.
@@ -84,7 +84,9 @@ impl Sweep<'_> {
         };
         for prefix in first.prefix()..=u8::MAX {
             let stopped_at = self.sweep_records(prefix, first, &is_over)?;
-            self.flush(prefix)?;
+            // What a sweep that was killed deleted, too. Entries of the index go
+            // after that: a session that lives after all would miss its own.
+            self.inner.flush_directory(&layout::directory(prefix))?;
             if stopped_at.is_some() {
                 return Ok(stopped_at);
             }
@@ -110,19 +112,6 @@ impl Sweep<'_> {
             self.sweep_record(&id);
         }
         Ok(None)
-    }
-
-    /// Brings deletions to the medium, those of a sweep that was killed too.
-    /// Entries of the index go after that: a session that lives after all would
-    /// miss its own.
-    fn flush(&self, prefix: u8) -> Result<(), StoreError> {
-        if self.inner.options.durability == Durability::Process {
-            return Ok(());
-        }
-        match self.inner.root.flush_directory(&format!("{prefix:02x}")) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            flushed => Ok(flushed?),
-        }
     }
 
     /// An error with one session is no reason to leave the others.
@@ -156,6 +145,7 @@ impl Sweep<'_> {
         match Record::read(&locked, id)? {
             Some(record) if self.is_old(&record)? => {
                 self.inner.remove(&locked)?;
+                self.inner.root.kept.drop(id);
                 Ok(Some(Outcome::Deleted))
             }
             Some(_) => Ok(Some(Outcome::Remains)),
@@ -193,43 +183,43 @@ impl Sweep<'_> {
     }
 }
 
-/// Whether an entry of the index is of a session that is gone, or has another
-/// user; if so, and with `remove`, it goes.
+/// Whether an entry of the index is there for a session that is gone, or has
+/// another user; if so, and with `remove`, it goes.
 ///
 /// Whoever adds an entry holds the record's lock until the record says so too,
 /// so this holds it as well.
 pub fn is_surplus(inner: &Inner, entry: &Entry, remove: bool) -> Result<bool, StoreError> {
-    let name = record_name(&entry.id);
-    let mut file = match inner.root.open_file(&name, Open::Write) {
+    let how = if remove { Open::Write } else { Open::Read };
+    let found = match inner.root.open_file(&record_name(&entry.id), how) {
         Err(OpenFailure::Irregular) => return Ok(false),
-        file => file?,
+        found => found?,
     };
-    if let Some(file) = &file
-        && index::is_needed(file, entry)?
-    {
-        return Ok(false);
-    }
-    if file.is_none() {
-        if !remove {
-            return Ok(true);
-        }
+    let is_there = found.is_some();
+    let file = match found {
+        Some(file) if index::is_needed(&file, entry)? => return Ok(false),
+        None if !remove => return index::has(&inner.root, entry),
         // A file to lock, so that nobody makes one meanwhile.
-        file = inner.create_file(&entry.id)?;
-    }
+        None => inner.create_file(&entry.id)?,
+        found => found,
+    };
     let Some(file) = file else { return Ok(false) };
     let Some(locked) = file.try_lock(Lock::Exclusive)? else {
         return Ok(false);
     };
-    if !inner.root.is_current(&locked)? || index::is_needed(&locked, entry)? {
-        return Ok(false);
-    }
-    if remove {
-        index::remove(&inner.root, entry)?;
-        if Record::read(&locked, &entry.id)?.is_none() {
-            inner.remove_leftover(&locked)?;
+    let is_surplus = inner.root.is_current(&locked)?
+        && !index::is_needed(&locked, entry)?
+        && index::has(&inner.root, entry)?;
+    if is_surplus && remove {
+        if is_there {
+            inner.make_sure(&locked, &entry.id)?;
         }
+        index::remove(&inner.root, entry)?;
     }
-    Ok(true)
+    let is_leftover = !is_there || is_surplus && Record::read(&locked, &entry.id)?.is_none();
+    if remove && is_leftover {
+        inner.remove(&locked)?;
+    }
+    Ok(is_surplus)
 }
 
 fn sweep_file(inner: &Inner) -> Result<Arc<OpenFile>, StoreError> {
