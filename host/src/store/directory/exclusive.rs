@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::fs::{Lock, Locked, Open, OpenFailure};
 use super::{DirectoryStore, Inner};
 use crate::store::{SessionId, StoreError};
@@ -27,6 +29,7 @@ impl Drop for Exclusive {
 pub async fn lock(store: &DirectoryStore, id: &SessionId) -> Result<impl Send + use<>, StoreError> {
     let root = &store.inner.root;
     let name = format!("{DIRECTORY}/{id}");
+    let start = Instant::now();
     loop {
         let file = match root.open_file(&name, Open::New) {
             Err(failure) if failure.is_missing() => {
@@ -38,7 +41,8 @@ pub async fn lock(store: &DirectoryStore, id: &SessionId) -> Result<impl Send + 
         };
         // Whoever had the lock may have removed the file meanwhile.
         let Some(file) = file else { continue };
-        let locked = store.lock(&file, Lock::Exclusive).await?;
+        // All attempts together, since there may be no end of others.
+        let locked = store.wait_for_lock(start, &file, Lock::Exclusive).await?;
         if root.is_current(&locked)? {
             let inner = store.inner.clone();
             return Ok(Exclusive { inner, locked });

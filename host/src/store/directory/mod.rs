@@ -168,7 +168,16 @@ impl DirectoryStore {
         if let Some(locked) = file.try_lock(lock)? {
             return Ok(locked);
         }
-        let start = Instant::now();
+        self.wait_for_lock(Instant::now(), file, lock).await
+    }
+
+    /// For somebody who has been waiting since `start`.
+    async fn wait_for_lock(
+        &self,
+        start: Instant,
+        file: &Arc<OpenFile>,
+        lock: Lock,
+    ) -> Result<Locked, StoreError> {
         for attempt in 0_u32.. {
             if attempt < SPINS {
                 tokio::task::yield_now().await;
