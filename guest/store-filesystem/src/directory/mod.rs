@@ -126,7 +126,7 @@ impl Directory {
 
     /// Ends what is in a file. The tombstone first: whoever has it open finds it.
     fn remove(&self, file: &Locked, id: &SessionId) -> Result<(), StoreError> {
-        Record::bury(file)?;
+        Record::bury(file, id)?;
         Ok(self.root.unlink(&record_name(id))?)
     }
 

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
 use cap_std::fs::{Dir, DirBuilder, OpenOptions, OpenOptionsExt};
 use fs2::FileExt as _;
-use rustix::fs::{Access, AtFlags, FileType};
+use rustix::fs::{Access, AtFlags, FileType, Stat};
 use rustix::io::Errno;
 
 use super::Options;
@@ -273,16 +273,25 @@ impl OpenFile {
 
     /// Whether it still has a name.
     pub fn is_linked(&self) -> io::Result<bool> {
-        let stat = self.watched(Call::Stat(&self.name), |_| {
-            Ok(rustix::fs::fstat(&self.file)?)
-        })?;
-        Ok(stat.st_nlink > 0)
+        Ok(self.stat()?.st_nlink > 0)
+    }
+
+    /// Whether nothing was written to it yet, and it still has a name.
+    pub fn is_new(&self) -> io::Result<bool> {
+        let stat = self.stat()?;
+        Ok(stat.st_size == 0 && stat.st_nlink > 0)
     }
 
     /// The size now.
     pub fn size(&self) -> io::Result<u64> {
         let metadata = self.watched(Call::Stat(&self.name), |_| self.file.metadata())?;
         Ok(metadata.len())
+    }
+
+    fn stat(&self) -> io::Result<Stat> {
+        self.watched(Call::Stat(&self.name), |_| {
+            Ok(rustix::fs::fstat(&self.file)?)
+        })
     }
 
     /// Reads until the buffer is full or the file ends; how much.

@@ -230,7 +230,7 @@ impl DirectoryStore {
         let id = *id;
         self.change(move |inner| {
             inner.root.kept.drop(&id);
-            inner.remove_leftover(&locked)?;
+            inner.remove_leftover(&locked, &id)?;
             inner.flush_parent(locked.name())
         })
         .await?;
@@ -260,7 +260,8 @@ impl DirectoryStore {
         if Record::read(&locked, id)?.is_some() {
             return Ok(false);
         }
-        self.change(move |inner| inner.remove_leftover(&locked))
+        let id = *id;
+        self.change(move |inner| inner.remove_leftover(&locked, &id))
             .await?;
         Ok(true)
     }
@@ -306,7 +307,7 @@ impl Inner {
         match written {
             Ok(()) => self.root.kept.keep(id, &locked),
             // The error says more than a failure to clean up after it.
-            Err(_) => drop(self.remove_leftover(&locked)),
+            Err(_) => drop(self.remove_leftover(&locked, id)),
         }
         written.map(|()| version)
     }
@@ -372,7 +373,7 @@ impl Inner {
 
     fn delete(&self, locked: Locked, record: &Record) -> Result<(), StoreError> {
         self.root.kept.drop(record.id());
-        self.bury(&locked)?;
+        self.bury(&locked, record.id())?;
         // Of a record without a whole slot, nobody knows the user.
         self.remove_entry(record.user().unwrap_or_default(), record.id());
         self.root.unlink(locked.name())?;
@@ -386,7 +387,7 @@ impl Inner {
         match Record::read(locked, id)? {
             Some(record) => self.bring_to_medium(locked, &record),
             None => {
-                self.bury(locked)?;
+                self.bury(locked, id)?;
                 self.flush_parent(locked.name())
             }
         }
@@ -394,8 +395,8 @@ impl Inner {
 
     /// Ends what is in a file whose lock is held, so that whoever has it open
     /// finds it. With [`Durability::Disk`], for good.
-    fn bury(&self, locked: &Locked) -> Result<(), StoreError> {
-        Record::bury(locked)?;
+    fn bury(&self, locked: &Locked, id: &SessionId) -> Result<(), StoreError> {
+        Record::bury(locked, id)?;
         match self.options.durability {
             Durability::Process => Ok(()),
             Durability::Disk => record::flush(locked),
@@ -403,8 +404,8 @@ impl Inner {
     }
 
     /// Removes a file whose lock is held, and what is in it, without a flush.
-    fn remove(&self, locked: &Locked) -> Result<(), StoreError> {
-        Record::bury(locked)?;
+    fn remove(&self, locked: &Locked, id: &SessionId) -> Result<(), StoreError> {
+        Record::bury(locked, id)?;
         Ok(self.root.unlink(locked.name())?)
     }
 
@@ -421,9 +422,9 @@ impl Inner {
     /// With [`Durability::Disk`], the tombstone is on the medium before the name
     /// goes: so a name that is gone, other than by a sweep, is enough for the
     /// entries of the index to go.
-    fn remove_leftover(&self, locked: &Locked) -> Result<(), StoreError> {
+    fn remove_leftover(&self, locked: &Locked, id: &SessionId) -> Result<(), StoreError> {
         if self.root.is_current(locked)? {
-            self.bury(locked)?;
+            self.bury(locked, id)?;
             self.root.unlink(locked.name())?;
         }
         Ok(())
@@ -496,8 +497,8 @@ impl SessionStore for DirectoryStore {
             };
             let locked = self.lock(&file, Lock::Exclusive).await?;
             // Between opening and locking, the empty file may have been taken
-            // for a leftover: then it has a tombstone.
-            if locked.size()? > 0 {
+            // for a leftover: then it has a tombstone, and no name any more.
+            if !locked.is_new()? {
                 continue;
             }
             let new = NewState::new(id, 1, state, &self.inner.options)?;

@@ -144,13 +144,13 @@ impl Sweep<'_> {
         };
         match Record::read(&locked, id)? {
             Some(record) if self.is_old(&record)? => {
-                self.inner.remove(&locked)?;
+                self.inner.remove(&locked, id)?;
                 self.inner.root.kept.drop(id);
                 Ok(Some(Outcome::Deleted))
             }
             Some(_) => Ok(Some(Outcome::Remains)),
             None => {
-                self.inner.remove_leftover(&locked)?;
+                self.inner.remove_leftover(&locked, id)?;
                 Ok(None)
             }
         }
@@ -217,7 +217,7 @@ pub fn is_surplus(inner: &Inner, entry: &Entry, remove: bool) -> Result<bool, St
     }
     let is_leftover = !is_there || is_surplus && Record::read(&locked, &entry.id)?.is_none();
     if remove && is_leftover {
-        inner.remove(&locked)?;
+        inner.remove(&locked, &entry.id)?;
     }
     Ok(is_surplus)
 }
