@@ -236,7 +236,7 @@ impl Directory {
         for prefix in next.prefix()..=u8::MAX {
             let (ids, _) = layout::list(&self.root, prefix)?;
             for id in ids.into_iter().filter(|id| *id >= next) {
-                if !paging.take(&id, self.load(&id)) {
+                if !paging.take(&id, self.load(&id))? {
                     return Ok(paging.page);
                 }
             }

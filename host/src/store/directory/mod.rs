@@ -43,6 +43,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::task::coop::consume_budget;
 use tokio::time::Instant;
 
 pub use self::check::{CheckReport, Finding};
@@ -583,7 +584,9 @@ impl SessionStore for DirectoryStore {
             let ids = self.block(move |inner| layout::list(&inner.root, prefix));
             let (ids, _) = ids.await?;
             for id in ids.into_iter().filter(|id| *id >= next) {
-                if !paging.take(&id, self.look_at(&id).await) {
+                // There may be a great many.
+                consume_budget().await;
+                if !paging.take(&id, self.look_at(&id).await)? {
                     return Ok(paging.page);
                 }
             }
@@ -599,6 +602,7 @@ impl SessionStore for DirectoryStore {
             .await?;
         let mut sessions = Vec::new();
         for id in ids {
+            consume_budget().await;
             let session = match self.look_at(&id).await {
                 // Nobody can use it, and nobody knows whose it was.
                 Err(StoreError::Corrupt(_)) => None,
