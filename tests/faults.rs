@@ -467,15 +467,12 @@ impl Undisturbed {
 }
 
 /// Errors that the operation can live with: an entry of the index that remains
-/// is surplus; half a tombstone is one, and a leftover needs none; a session that
-/// a sweep cannot delete, it leaves; one that a walk or a check cannot read, it
-/// names.
+/// is surplus; half a tombstone is one, and a leftover needs none; what a sweep
+/// cannot read or delete, it leaves; what a check cannot read, it names.
 fn may_succeed(operation: &Operation, kind: Kind, name: &str) -> bool {
-    let is_entry = name.starts_with("users/");
-    kind == Kind::Unlink && is_entry
+    kind == Kind::Unlink && name.starts_with("users/")
         || kind == Kind::Write && BURY.contains(&operation.name)
-        || operation.name == "sweep"
-        || matches!(operation.name, "iter" | "check") && !is_entry
+        || matches!(operation.name, "sweep" | "check")
 }
 
 fn sabotage(

@@ -99,6 +99,19 @@ fn no_more_files_are_kept_open_than_allowed() {
 }
 
 #[test]
+fn a_session_that_a_sweep_deletes_is_kept_open_no_longer() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = DirectoryStore::open(directory.path(), Options::default()).unwrap();
+    block_on(async {
+        store.create_session(&id(1), &state("a")).await.unwrap();
+        assert_eq!(open_files(directory.path()), 1);
+        let report = store.delete_old_sessions(u32::MAX, None).await.unwrap();
+        assert_eq!(report.deleted, 1);
+        assert_eq!(open_files(directory.path()), 0);
+    });
+}
+
+#[test]
 fn what_another_handle_deleted_is_gone_though_its_file_is_kept_open() {
     let fixture = Fixture::with_session(0);
     let other = super::open(fixture.directory.path());

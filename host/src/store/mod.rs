@@ -90,7 +90,7 @@ pub trait SessionStore: Send + Sync {
     /// Deletes the sessions that were not modified for more than this many
     /// minutes, and those that have expired, by the store's clock. A session
     /// that is used meanwhile stays. After `limit` it stops, and the next call
-    /// goes on there; each one looks at one session at least.
+    /// goes on there; each one gets further.
     ///
     /// One at a time: a second one gets [`StoreError::Busy`].
     async fn delete_old_sessions(

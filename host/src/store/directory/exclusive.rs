@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::fs::{Lock, Locked, Open, OpenFailure};
+use super::fs::{Lock, Locked, Open};
 use super::{DirectoryStore, Inner};
 use crate::store::{SessionId, StoreError};
 
@@ -52,22 +52,33 @@ pub async fn lock(store: &DirectoryStore, id: &SessionId) -> Result<impl Send + 
 
 /// Removes what requests that were killed left.
 pub fn sweep(inner: &Inner) -> Result<(), StoreError> {
-    for name in inner.root.list(DIRECTORY)? {
-        let is_ours = name.parse::<SessionId>().is_ok();
-        let opened = match inner
-            .root
-            .open_file(&format!("{DIRECTORY}/{name}"), Open::Write)
-        {
-            Err(OpenFailure::Irregular) => continue,
-            opened => opened?,
-        };
-        if is_ours
-            && let Some(file) = opened
-            && let Some(locked) = file.try_lock(Lock::Exclusive)?
-            && inner.root.is_current(&locked)?
-        {
-            inner.root.unlink(locked.name())?;
+    let mut ids = Vec::new();
+    let take = |name: String| ids.extend(name.parse::<SessionId>());
+    inner.root.list(DIRECTORY, take)?;
+    for id in &ids {
+        if let Err(error) = remove_if_left(inner, id) {
+            tracing::warn!(session = %id, %error, "the sweep leaves this lock");
         }
     }
     Ok(())
+}
+
+fn remove_if_left(inner: &Inner, id: &SessionId) -> Result<(), StoreError> {
+    let name = format!("{DIRECTORY}/{id}");
+    if let Some(file) = inner.root.open_file(&name, Open::Write)?
+        && let Some(locked) = file.try_lock(Lock::Exclusive)?
+        && inner.root.is_current(&locked)?
+    {
+        inner.root.unlink(locked.name())?;
+    }
+    Ok(())
+}
+
+/// Whether a name is one of a lock's file, or of a lock that the store over
+/// WASI's file system has there.
+pub fn is_lock(name: &str) -> bool {
+    let name = name.trim_end_matches('~');
+    let ends = [".change", ".request"].iter();
+    let id = ends.filter_map(|end| name.strip_suffix(end)).next();
+    name == "sweep" || id.unwrap_or(name).parse::<SessionId>().is_ok()
 }

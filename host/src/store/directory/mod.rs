@@ -166,9 +166,6 @@ impl DirectoryStore {
     }
 
     async fn lock(&self, file: &Arc<OpenFile>, lock: Lock) -> Result<Locked, StoreError> {
-        if let Some(locked) = file.try_lock(lock)? {
-            return Ok(locked);
-        }
         self.wait_for_lock(Instant::now(), file, lock).await
     }
 
@@ -180,15 +177,15 @@ impl DirectoryStore {
         lock: Lock,
     ) -> Result<Locked, StoreError> {
         for attempt in 0_u32.. {
+            if let Some(locked) = file.try_lock(lock)? {
+                return Ok(locked);
+            }
             if attempt < SPINS {
                 tokio::task::yield_now().await;
             } else if start.elapsed() < self.inner.options.lock_timeout {
                 tokio::time::sleep(PAUSE).await;
             } else {
                 break;
-            }
-            if let Some(locked) = file.try_lock(lock)? {
-                return Ok(locked);
             }
         }
         Err(StoreError::Busy)

@@ -28,30 +28,42 @@ struct Sweep<'a> {
     inner: &'a Inner,
     minutes: u32,
     now: Timestamp,
+    start: Instant,
+    limit: Option<Duration>,
+    /// Where it is; `None` at the end.
+    position: Option<Position>,
+    /// Files that it has looked at, with a session or without.
+    seen: u64,
     report: SweepReport,
 }
 
 /// Deletes sessions that are old, files without a session, and surplus entries
 /// of the index. Stops at the limit, and goes on there the next time.
+///
+/// What it cannot read it leaves, and says so in the log: one bad file is no
+/// reason to leave the others.
 pub fn sweep(
     inner: &Inner,
     minutes: u32,
     limit: Option<Duration>,
 ) -> Result<SweepReport, StoreError> {
     let start = Instant::now();
-    let is_over = || limit.is_some_and(|limit| start.elapsed() >= limit);
     let file = sweep_file(inner)?;
     let locked = file.try_lock(Lock::Exclusive)?.ok_or(StoreError::Busy)?;
     let mut sweep = Sweep {
         inner,
         minutes,
         now: inner.options.clock.now(),
+        start,
+        limit,
+        position: Some(position::read(&locked)?),
+        seen: 0,
         report: SweepReport::default(),
     };
-    let stopped_at = sweep.go_on(position::read(&locked)?, is_over)?;
-    position::write(&locked, stopped_at)?;
-    sweep.report.complete = stopped_at.is_none();
-    Ok(sweep.report)
+    let swept = sweep.go_on();
+    position::write(&locked, sweep.position)?;
+    sweep.report.complete = sweep.position.is_none();
+    swept.map(|()| sweep.report)
 }
 
 impl DirectoryStore {
@@ -64,7 +76,7 @@ impl DirectoryStore {
             };
             Ok(match position::read(&file)? {
                 Position::Record(first) => first != SessionId::from(0),
-                Position::Index(_) => true,
+                Position::Index(..) => true,
             })
         })
         .await
@@ -72,50 +84,62 @@ impl DirectoryStore {
 }
 
 impl Sweep<'_> {
-    /// Where it stopped; `None` at the end.
-    fn go_on(
-        &mut self,
-        position: Position,
-        is_over: impl Fn() -> bool,
-    ) -> Result<Option<Position>, StoreError> {
-        let first = match position {
-            Position::Record(first) => first,
-            Position::Index(number) => return self.sweep_index(number, is_over),
-        };
-        for prefix in first.prefix()..=u8::MAX {
-            let stopped_at = self.sweep_records(prefix, first, &is_over)?;
-            // What a sweep that was killed deleted, too. Entries of the index go
-            // after that: a session that lives after all would miss its own.
-            self.inner.flush_directory(&layout::directory(prefix))?;
-            if stopped_at.is_some() {
-                return Ok(stopped_at);
-            }
-        }
-        exclusive::sweep(self.inner)?;
-        self.sweep_index(0, is_over)
+    /// At least one file each time, or it would never end. What takes longest in
+    /// between is reading the names in one subdirectory.
+    fn is_over(&self) -> bool {
+        let is_late = |limit| self.start.elapsed() >= limit;
+        self.seen > 0 && self.limit.is_some_and(is_late)
     }
 
-    /// Those of one subdirectory, from `first` on. Where it stopped; `None` at
-    /// the end.
-    fn sweep_records(
-        &mut self,
-        prefix: u8,
-        first: SessionId,
-        is_over: impl Fn() -> bool,
-    ) -> Result<Option<Position>, StoreError> {
-        let (ids, _) = layout::list(&self.inner.root, prefix)?;
+    fn go_on(&mut self) -> Result<(), StoreError> {
+        while let Some(position) = self.position
+            && !self.is_over()
+        {
+            self.position = match position {
+                Position::Record(first) => Some(self.sweep_records(first)?),
+                Position::Index(number, first) => self.sweep_index(number, first),
+            };
+        }
+        Ok(())
+    }
+
+    /// Those of one subdirectory, from `first` on. Where to go on.
+    fn sweep_records(&mut self, first: SessionId) -> Result<Position, StoreError> {
+        let directory = layout::directory(first.prefix());
+        let (ids, _) = match layout::list(&self.inner.root, first.prefix()) {
+            Ok(listed) => listed,
+            Err(error) => {
+                left(&directory, &error);
+                return Ok(self.after_records(first.prefix()));
+            }
+        };
+        let mut stopped_at = None;
         for id in ids.into_iter().filter(|id| *id >= first) {
-            // At least one each time, or it would never end.
-            if self.report.deleted + self.report.remaining > 0 && is_over() {
-                return Ok(Some(Position::Record(id)));
+            if self.is_over() {
+                stopped_at = Some(Position::Record(id));
+                break;
             }
             self.sweep_record(&id);
         }
-        Ok(None)
+        // What a sweep that was killed deleted, too. Entries of the index go
+        // after that: a session that lives after all would miss its own.
+        self.inner.flush_directory(&directory)?;
+        Ok(stopped_at.unwrap_or_else(|| self.after_records(first.prefix())))
     }
 
-    /// An error with one session is no reason to leave the others.
+    /// What comes after those of one subdirectory.
+    fn after_records(&self, prefix: u8) -> Position {
+        if let Some(next) = layout::next(prefix) {
+            return Position::Record(next);
+        }
+        if let Err(error) = exclusive::sweep(self.inner) {
+            left(exclusive::DIRECTORY, &error);
+        }
+        Position::Index(0, SessionId::from(0))
+    }
+
     fn sweep_record(&mut self, id: &SessionId) {
+        self.seen += 1;
         match self.delete_if_old(id) {
             Ok(Some(Outcome::Deleted)) => self.report.deleted += 1,
             Ok(Some(Outcome::Remains)) => self.report.remaining += 1,
@@ -161,26 +185,58 @@ impl Sweep<'_> {
         Ok(is_old(modified, expires, self.minutes, self.now))
     }
 
-    /// Where it stopped; `None` at the end.
-    fn sweep_index(
-        &self,
-        first: u16,
-        is_over: impl Fn() -> bool,
-    ) -> Result<Option<Position>, StoreError> {
-        let (numbers, _) = index::subdirectories(&self.inner.root)?;
-        for number in numbers.into_iter().filter(|number| *number >= first) {
-            let (entries, _) = index::list(&self.inner.root, number)?;
-            for entry in &entries {
-                if let Err(error) = is_surplus(self.inner, entry, true) {
-                    tracing::warn!(session = %entry.id, %error, "the sweep leaves this entry");
-                }
-            }
-            if is_over() {
-                return Ok(Some(Position::Index(number + 1)));
+    /// From a session of a subdirectory on. Where it stopped; `None` at the end.
+    fn sweep_index(&mut self, number: u16, first: SessionId) -> Option<Position> {
+        let listed = index::subdirectories(&self.inner.root);
+        let (numbers, _) = listed.unwrap_or_else(|error| {
+            left(index::DIRECTORY, &error);
+            Default::default()
+        });
+        for next in numbers.into_iter().filter(|next| *next >= number) {
+            let first = if next == number {
+                first
+            } else {
+                SessionId::from(0)
+            };
+            if let Some(stopped_at) = self.sweep_entries(next, first) {
+                return Some(Position::Index(next, stopped_at));
             }
         }
-        Ok(None)
+        None
     }
+
+    /// Those of one subdirectory. Where it stopped; `None` at the end.
+    fn sweep_entries(&mut self, number: u16, first: SessionId) -> Option<SessionId> {
+        let mut next = Some(first);
+        while let Some(first) = next {
+            let batch = match index::list(&self.inner.root, number, first) {
+                Ok(batch) => batch,
+                Err(error) => {
+                    left(&index::directory_of(number), &error);
+                    return None;
+                }
+            };
+            for entry in &batch.entries {
+                if self.is_over() {
+                    return Some(entry.id);
+                }
+                self.sweep_entry(entry);
+            }
+            next = batch.next;
+        }
+        None
+    }
+
+    fn sweep_entry(&mut self, entry: &Entry) {
+        self.seen += 1;
+        if let Err(error) = is_surplus(self.inner, entry, true) {
+            tracing::warn!(session = %entry.id, %error, "the sweep leaves this entry");
+        }
+    }
+}
+
+fn left(directory: &str, error: &StoreError) {
+    tracing::warn!(%directory, %error, "the sweep leaves this directory");
 }
 
 /// Whether an entry of the index is there for a session that is gone, or has
