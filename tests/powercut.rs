@@ -24,6 +24,12 @@
 //! Life goes on from one such image: a store is opened on it, as after a
 //! restart, for the next run and the next cuts.
 //!
+//! Some operations are cut short before that: by a kill at any call, after which
+//! a new store goes on with what the system still knows, or by a flush that
+//! fails. Nobody was told of these, so the power may take them back, until an
+//! answer builds on them. What a flush that failed did not write, the system
+//! takes for written from then on, unless its page is written again.
+//!
 //! Under `process`, the system writes everything back now and then, as it does
 //! every half a minute. What was there by then is not lost, with one exception,
 //! which a store that flushes nothing cannot help: when a session was saved
@@ -38,7 +44,7 @@
 //! say "flushed" and lie.
 
 use std::cmp::Ordering::{Equal, Greater, Less};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
@@ -67,6 +73,8 @@ const OPERATIONS: usize = 200;
 /// One of so many images is of the whole directory.
 const WHOLE: usize = 500;
 const SECTOR: usize = 512;
+/// Sectors that a system writes back together.
+const PAGE: usize = 8;
 const MINUTE: u64 = 60_000;
 /// Two share a subdirectory.
 const SESSIONS: [u128; 5] = [1, 2, 3 << 120, 4 << 120, 5 << 120];
@@ -121,6 +129,8 @@ enum Event {
     Create(String),
     Write(String, u64, Vec<u8>),
     Flush(String),
+    /// It failed, and the system takes everything for written.
+    FailedFlush(String),
     Unlink(String),
     MakeDirectory(String),
     FlushDirectory(String),
@@ -128,32 +138,83 @@ enum Event {
     WriteBack,
 }
 
+/// What cuts an operation short.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Accident {
+    /// A kill after so many changes.
+    Kill(usize),
+    /// One flush fails, after so many that do not.
+    FailedFlush(usize),
+}
+
 /// Notes the changes that a store makes.
 #[derive(Default)]
-struct Recorder(Mutex<Vec<Event>>);
+struct Recorder {
+    events: Mutex<Vec<Event>>,
+    accident: Mutex<Option<Accident>>,
+}
 
 impl Recorder {
     fn now(&self) -> usize {
-        self.0.lock().unwrap().len()
+        self.events.lock().unwrap().len()
+    }
+
+    fn note(&self, event: Event) {
+        self.events.lock().unwrap().push(event);
+    }
+
+    fn planned(&self) -> Option<Accident> {
+        *self.accident.lock().unwrap()
+    }
+
+    fn plan(&self, accident: Option<Accident>) -> Option<Accident> {
+        std::mem::replace(&mut *self.accident.lock().unwrap(), accident)
+    }
+
+    /// An error for the call that the accident befalls.
+    fn befall(&self, event: Option<&Event>) -> io::Result<()> {
+        let mut accident = self.accident.lock().unwrap();
+        match (&mut *accident, event) {
+            (Some(Accident::Kill(0)), _) => return Err(io::ErrorKind::Other.into()),
+            (Some(Accident::FailedFlush(0)), Some(Event::Flush(name))) => {
+                self.note(Event::FailedFlush(name.clone()));
+                *accident = None;
+                return Err(io::ErrorKind::Other.into());
+            }
+            (Some(Accident::FailedFlush(0)), Some(Event::FlushDirectory(_))) => {
+                *accident = None;
+                return Err(io::ErrorKind::Other.into());
+            }
+            (Some(Accident::Kill(left)), Some(_))
+            | (
+                Some(Accident::FailedFlush(left)),
+                Some(Event::Flush(_) | Event::FlushDirectory(_)),
+            ) => *left -= 1,
+            _ => {}
+        }
+        Ok(())
     }
 }
 
 impl Watch for Recorder {
     fn before(&self, call: Call) -> io::Result<usize> {
         let event = match call {
-            Call::Create(name) => Event::Create(name.into()),
+            Call::Create(name) => Some(Event::Create(name.into())),
             Call::Write {
                 name,
                 offset,
                 bytes,
-            } => Event::Write(name.into(), offset, bytes.into()),
-            Call::Flush(name) => Event::Flush(name.into()),
-            Call::Unlink(name) => Event::Unlink(name.into()),
-            Call::MakeDirectory(name) => Event::MakeDirectory(name.into()),
-            Call::FlushDirectory(name) => Event::FlushDirectory(name.into()),
-            _ => return Ok(usize::MAX),
+            } => Some(Event::Write(name.into(), offset, bytes.into())),
+            Call::Flush(name) => Some(Event::Flush(name.into())),
+            Call::Unlink(name) => Some(Event::Unlink(name.into())),
+            Call::MakeDirectory(name) => Some(Event::MakeDirectory(name.into())),
+            Call::FlushDirectory(name) => Some(Event::FlushDirectory(name.into())),
+            _ => None,
         };
-        self.0.lock().unwrap().push(event);
+        self.befall(event.as_ref())?;
+        if let Some(event) = event {
+            self.note(event);
+        }
         Ok(usize::MAX)
     }
 }
@@ -217,6 +278,8 @@ enum Node {
 struct Inode {
     size: Since<usize>,
     sectors: Vec<Since<[u8; SECTOR]>>,
+    /// Sectors that no flush writes: one that failed should have.
+    lost: BTreeSet<usize>,
 }
 
 /// A file system as the machine sees it, and as the medium may have it.
@@ -278,6 +341,7 @@ impl Medium {
                 self.inodes.push(Inode {
                     size: Since(vec![0]),
                     sectors: Vec::new(),
+                    lost: BTreeSet::new(),
                 });
             }
             Event::MakeDirectory(name) => self.make(name, Node::Directory),
@@ -285,6 +349,7 @@ impl Medium {
             Event::Unlink(_) => {}
             Event::Write(name, offset, bytes) => self.inode(name).write(*offset as usize, bytes),
             Event::Flush(name) => self.inode(name).flush(),
+            Event::FailedFlush(name) => self.inode(name).lose(),
             Event::FlushDirectory(directory) => {
                 for (name, node) in &mut self.names {
                     if parent(name) == directory {
@@ -331,12 +396,21 @@ impl Inode {
             let mut sector = *self.sectors[number].now();
             sector[from - start..to - start].copy_from_slice(&bytes[from - offset..to - offset]);
             self.sectors[number].set(sector);
+            self.lost.retain(|lost| lost / PAGE != number / PAGE);
         }
     }
 
     fn flush(&mut self) {
         self.size.flush();
-        self.sectors.iter_mut().for_each(Since::flush);
+        let sectors = self.sectors.iter_mut().enumerate();
+        let written = sectors.filter(|(number, _)| !self.lost.contains(number));
+        written.for_each(|(_, sector)| sector.flush());
+    }
+
+    fn lose(&mut self) {
+        let sectors = self.sectors.iter().enumerate();
+        let unwritten = sectors.filter(|(_, sector)| sector.0.len() > 1);
+        self.lost.extend(unwritten.map(|(number, _)| number));
     }
 
     fn image(&self, cut: &mut Cut) -> Vec<u8> {
@@ -380,18 +454,23 @@ enum How {
     Save,
     Touch,
     Delete,
+    /// Entries of the index may have gone.
+    Tidy,
     /// It is on the medium as it is.
     WriteBack,
 }
 
+/// Of what was cut short.
+const NEVER: usize = usize::MAX;
+
 /// A change of a session.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Step {
     how: How,
     durability: Durability,
     /// How many events there were before.
     begins: usize,
-    /// How many when it was acknowledged.
+    /// How many when it was acknowledged; [`NEVER`] if it was not.
     ends: usize,
     state: Found,
 }
@@ -405,6 +484,8 @@ struct Life {
     steps: Steps,
     /// From when on cuts are examined.
     awake: usize,
+    /// Operations that nobody was told about.
+    cut_short: usize,
 }
 
 /// A store and a durability.
@@ -413,11 +494,13 @@ type Store = (DirectoryStore, Durability);
 /// A life under way.
 struct Living<'a> {
     runtime: &'a Runtime,
+    directory: Materialised,
     stores: Vec<Store>,
     clock: Arc<AtomicU64>,
     recorder: Arc<Recorder>,
     steps: Steps,
     dice: &'a mut Dice,
+    cut_short: usize,
 }
 
 impl Life {
@@ -433,49 +516,59 @@ impl Life {
         }
         let directory = Materialised::new();
         directory.write(image);
-        let recorder = Arc::new(Recorder::default());
-        let clock = Arc::new(AtomicU64::new(MINUTE));
-        let stores = durabilities.iter().map(|durability| {
-            let now = clock.clone();
-            let options = Options::default()
-                .durability(*durability)
-                .clock(move || now.load(Ordering::SeqCst))
-                .watch(recorder.clone());
-            let store = DirectoryStore::open(directory.path(), options).unwrap();
-            (store, *durability)
-        });
         let mut living = Living {
             runtime,
-            stores: stores.collect(),
-            clock,
-            recorder: recorder.clone(),
+            directory,
+            stores: Vec::new(),
+            clock: Arc::new(AtomicU64::new(MINUTE)),
+            recorder: Arc::default(),
             steps,
             dice,
+            cut_short: 0,
         };
+        living.open(durabilities);
         living.wake_up();
         let awake = living.write_back();
         for _ in 0..OPERATIONS {
             living.operate();
         }
-        let steps = living.steps;
-        let events = std::mem::take(&mut *recorder.0.lock().unwrap());
+        let events = std::mem::take(&mut *living.recorder.events.lock().unwrap());
         let mut medium = Medium::new(image);
         events.iter().for_each(|event| medium.apply(event));
         let seen = medium.image(|_| true, &mut Cut::All);
-        assert!(seen == directory.read(), "the simulation has what is there");
+        let is_there = living.directory.read();
+        assert!(seen == is_there, "the simulation has what is there");
         Self {
             events,
-            steps,
+            steps: living.steps,
             awake,
+            cut_short: living.cut_short,
         }
     }
 }
 
 impl Living<'_> {
+    /// As in new processes.
+    fn open(&mut self, durabilities: &[Durability]) {
+        let stores = durabilities.iter().map(|durability| {
+            let now = self.clock.clone();
+            let options = Options::default()
+                .durability(*durability)
+                .clock(move || now.load(Ordering::SeqCst))
+                .watch(self.recorder.clone());
+            let store = DirectoryStore::open(self.directory.path(), options).unwrap();
+            (store, *durability)
+        });
+        self.stores = stores.collect();
+    }
+
+    fn is_disk(&self) -> bool {
+        self.stores.iter().all(|store| store.1 == Durability::Disk)
+    }
+
     /// As somebody does after a power cut: looks at everything, repairs the
     /// index, and deletes what is damaged.
     fn wake_up(&mut self) {
-        let is_disk = self.stores.iter().all(|store| store.1 == Durability::Disk);
         for session in SESSIONS.map(id) {
             let state = self.load(&session);
             let begin = Step {
@@ -487,19 +580,24 @@ impl Living<'_> {
             };
             self.steps.entry(session).or_default().push(begin);
         }
-        let store = &self.stores[0].0;
-        let found = |finding| {
-            let is_broken = matches!(finding, Finding::Missing(_) | Finding::Damaged(..));
-            assert!(!is_disk || !is_broken, "under disk: {finding:?}");
-        };
-        self.runtime
-            .block_on(store.check(true, found, |_| ()))
-            .unwrap();
+        self.check(0).unwrap();
         for session in SESSIONS.map(id) {
             if *self.state(&session) == Found::Corrupt {
                 self.delete(&session);
             }
         }
+    }
+
+    /// With one of the stores.
+    fn check(&mut self, store: usize) -> Result<(), StoreError> {
+        let is_disk = self.is_disk();
+        let found = |finding| {
+            let is_broken = matches!(finding, Finding::Missing(_) | Finding::Damaged(..));
+            assert!(!is_disk || !is_broken, "under disk: {finding:?}");
+        };
+        let (store, _) = &self.stores[store];
+        let checked = self.runtime.block_on(store.check(true, found, |_| ()));
+        checked.map(drop)
     }
 
     fn now(&self) -> u64 {
@@ -518,19 +616,68 @@ impl Living<'_> {
     fn operate(&mut self) {
         self.clock.fetch_add(1000, Ordering::SeqCst);
         let session = id(*self.dice.pick(&SESSIONS));
+        let accident = self.random_accident();
+        self.recorder.plan(accident);
         match self.state(&session).clone() {
+            // Again, too, when the first time was cut short.
+            Found::Absent if self.dice.percent(30) => self.delete(&session),
             Found::Absent => self.create(&session),
             Found::Whole(stored) => match self.dice.below(100) {
-                0..60 => self.save(&session, stored),
-                60..78 => self.touch(&session, stored),
-                78..88 => self.delete(&session),
-                88..91 => self.sweep(),
+                0..58 => self.save(&session, stored),
+                58..76 => self.touch(&session, stored),
+                76..86 => self.delete(&session),
+                86..89 => self.sweep(),
+                89..92 => self.repair(),
                 _ => {
                     self.write_back();
                 }
             },
             Found::Corrupt => self.delete(&session),
         }
+        self.recorder.plan(None);
+    }
+
+    /// Under `process` there is no flush that could fail.
+    fn random_accident(&mut self) -> Option<Accident> {
+        match self.dice.below(100) {
+            0..8 => Some(Accident::Kill(self.dice.below(9))),
+            8..14 if self.is_disk() => Some(Accident::FailedFlush(self.dice.below(4))),
+            _ => None,
+        }
+    }
+
+    /// Whether an operation ended in an accident. If so, it may have been made
+    /// and taken back; and what it left is there, but nobody was told.
+    fn is_cut_short<T>(
+        &mut self,
+        answer: &Result<T, StoreError>,
+        planned: Option<Accident>,
+        begun: impl IntoIterator<Item = (SessionId, Step)>,
+    ) -> bool {
+        let is_killed = self.recorder.plan(None) == Some(Accident::Kill(0));
+        if !is_killed && answer.is_ok() {
+            return false;
+        }
+        assert!(planned.is_some(), "{:?}", answer.as_ref().err());
+        if is_killed {
+            let durabilities: Vec<_> = self.stores.iter().map(|store| store.1).collect();
+            self.open(&durabilities);
+        }
+        for (session, mut step) in begun {
+            let (before, found) = (self.state(&session).clone(), self.load(&session));
+            assert!(found == step.state || found == before, "{:?}", step.how);
+            let is_undone = found != step.state;
+            step.ends = NEVER;
+            let undone = Step {
+                state: before,
+                ..step.clone()
+            };
+            let steps = self.steps.get_mut(&session).unwrap();
+            steps.push(step);
+            steps.extend(is_undone.then_some(undone));
+        }
+        self.cut_short += 1;
+        true
     }
 
     fn random_state(&mut self, user: Option<String>) -> SessionState {
@@ -569,16 +716,19 @@ impl Living<'_> {
         state: Found,
         change: impl AsyncFnOnce(&DirectoryStore) -> Result<T, StoreError>,
     ) {
-        let begins = self.recorder.now();
+        let (begins, planned) = (self.recorder.now(), self.recorder.planned());
         let (store, durability) = self.dice.pick(&self.stores);
-        self.runtime.block_on(change(store)).unwrap();
+        let (answer, durability) = (self.runtime.block_on(change(store)), *durability);
         let step = Step {
             how,
-            durability: *durability,
+            durability,
             begins,
             ends: self.recorder.now(),
             state,
         };
+        if self.is_cut_short(&answer, planned, [(*session, step.clone())]) {
+            return;
+        }
         assert_eq!(self.load(session), step.state, "{how:?}");
         self.steps.get_mut(session).unwrap().push(step);
     }
@@ -631,38 +781,68 @@ impl Living<'_> {
 
     /// Deletes the expired ones: all at once, as far as a cut is concerned.
     fn sweep(&mut self) {
-        let begins = self.recorder.now();
+        let (begins, planned) = (self.recorder.now(), self.recorder.planned());
         let (store, durability) = self.dice.pick(&self.stores);
         let sweep = store.delete_old_sessions(u32::MAX, None);
-        let report = self.runtime.block_on(sweep).unwrap();
+        let (answer, durability) = (self.runtime.block_on(sweep), *durability);
+        self.tidied(durability, begins);
         let (ends, now) = (self.recorder.now(), self.now());
-        let mut deleted = 0;
-        for (session, steps) in &mut self.steps {
-            let last = &steps.last().unwrap().state;
-            if matches!(last, Found::Whole(stored) if stored.state.expires <= now) {
-                deleted += 1;
-                steps.push(Step {
-                    how: How::Delete,
-                    durability: *durability,
-                    begins,
-                    ends,
-                    state: Found::Absent,
-                });
-            }
-            let last = &steps.last().unwrap().state;
-            let (store, _) = &self.stores[0];
-            let loaded = self.runtime.block_on(store.load_session(session));
-            assert_eq!(Found::by(loaded), *last, "after a sweep");
+        let is_expired =
+            |found: &Found| matches!(found, Found::Whole(stored) if stored.state.expires <= now);
+        let expired = SESSIONS.map(id).into_iter();
+        let expired: Vec<_> = expired
+            .filter(|session| is_expired(self.state(session)))
+            .collect();
+        let step = Step {
+            how: How::Delete,
+            durability,
+            begins,
+            ends,
+            state: Found::Absent,
+        };
+        let begun = expired.iter().map(|session| (*session, step.clone()));
+        if self.is_cut_short(&answer, planned, begun) {
+            return;
         }
-        assert_eq!(report.deleted, deleted);
+        for session in &expired {
+            self.steps.get_mut(session).unwrap().push(step.clone());
+        }
+        for session in SESSIONS.map(id) {
+            assert_eq!(self.load(&session), *self.state(&session), "after a sweep");
+        }
+        assert_eq!(answer.unwrap().deleted, expired.len() as u64);
+    }
+
+    /// A store under `process` removes entries of the index that what was cut
+    /// short, and may be lost, no longer needs.
+    fn tidied(&mut self, durability: Durability, begins: usize) {
+        for steps in self.steps.values_mut() {
+            let state = steps.last().unwrap().state.clone();
+            steps.push(Step {
+                how: How::Tidy,
+                durability,
+                begins,
+                ends: NEVER,
+                state,
+            });
+        }
+    }
+
+    /// Changes no session.
+    fn repair(&mut self) {
+        let (begins, planned) = (self.recorder.now(), self.recorder.planned());
+        let store = self.dice.below(self.stores.len());
+        let (answer, durability) = (self.check(store), self.stores[store].1);
+        self.tidied(durability, begins);
+        self.is_cut_short(&answer, planned, []);
     }
 
     /// Only where it makes a difference: from when on.
     fn write_back(&mut self) -> usize {
-        if self.stores.iter().all(|store| store.1 == Durability::Disk) {
+        if self.is_disk() {
             return 0;
         }
-        self.recorder.0.lock().unwrap().push(Event::WriteBack);
+        self.recorder.note(Event::WriteBack);
         let ends = self.recorder.now();
         for steps in self.steps.values_mut() {
             let state = steps.last().unwrap().state.clone();
@@ -726,10 +906,15 @@ impl<'a> Allowed<'a> {
         is_possible && self.earlier.iter().any(|step| step.state == *found)
     }
 
-    /// Changes since that were not flushed.
+    /// Changes since that were not flushed; those that were cut short under
+    /// `disk` too, if a change under `process` built on them.
     fn count(&self, how: How) -> usize {
-        let is_one = |step: &&&Step| step.how == how && step.durability == Durability::Process;
-        self.steps[1..].iter().filter(is_one).count()
+        let is_process = |step: &Step| step.durability == Durability::Process;
+        let since = &self.steps[1..];
+        let is_mixed = since.iter().any(|step| is_process(step));
+        let is_unflushed = |step: &Step| is_process(step) || is_mixed && step.ends == NEVER;
+        let changes = since.iter().filter(|step| step.how == how);
+        changes.filter(|step| is_unflushed(step)).count()
     }
 
     /// A store under `process` does not flush the index.
@@ -816,6 +1001,7 @@ struct Bench<'a> {
     different: HashSet<u64>,
     found: [usize; 3],
     rolled_back: usize,
+    cut_short: usize,
 }
 
 impl<'a> Bench<'a> {
@@ -835,6 +1021,7 @@ impl<'a> Bench<'a> {
             different: HashSet::new(),
             found: [0; 3],
             rolled_back: 0,
+            cut_short: 0,
         }
     }
 
@@ -842,8 +1029,9 @@ impl<'a> Bench<'a> {
         let [prefixes, random, whole] = self.images;
         let [live, absent, corrupt] = self.found;
         let (different, rolled_back) = (self.different.len(), self.rolled_back);
+        let cut_short = self.cut_short;
         format!(
-            "{prefixes} prefixes, {random} random images of a session, {whole} of all; {different} \
+            "{cut_short} operations cut short, {prefixes} prefixes, {random} random images of a session, {whole} of all; {different} \
              different: {live} sessions, {absent} absent, {corrupt} corrupt; {rolled_back} not as \
              they were when the power went; broken promises: 0"
         )
@@ -854,6 +1042,7 @@ impl<'a> Bench<'a> {
         let mut medium = Medium::new(before);
         let moments = life.events.len() + 1;
         let goes_on = moments / 2 + dice.below(moments - moments / 2);
+        self.cut_short += life.cut_short;
         let mut next = None;
         let mut images = IMAGES / LIVES;
         for cut in 0..moments {
@@ -1046,7 +1235,7 @@ fn a_touch_of_a_lost_save_does_not_count_for_the_next() {
             let store = open();
             let loaded = store.load_session(&session).await.unwrap().unwrap();
             assert_eq!((loaded.version, loaded.state.expires), (1, 10));
-            recorder.0.lock().unwrap().clear();
+            recorder.events.lock().unwrap().clear();
             if touches_first {
                 store.touch_session(&session, 15, 1).await.unwrap();
             }
@@ -1055,10 +1244,14 @@ fn a_touch_of_a_lost_save_does_not_count_for_the_next() {
             let loaded = store.load_session(&session).await.unwrap().unwrap();
             assert_eq!((loaded.version, loaded.state.expires), (2, 30));
         });
-        let events = recorder.0.lock().unwrap();
-        let is_forgotten =
-            |event: &Event| matches!(event, Event::Write(_, 88, zeros) if *zeros == [0; 40]);
+        let events = recorder.events.lock().unwrap();
+        let is_forgotten = |event: &Event| matches!(event, Event::Write(_, 88, _));
+        let is_zero =
+            |event: &Event| matches!(event, Event::Write(_, 88, cell) if *cell == [0; 40]);
         assert!(is_forgotten(&events[0]), "{events:?}");
         assert!(matches!(events[1], Event::Flush(_)), "{events:?}");
+        assert!(is_zero(&events[2]), "{events:?}");
+        // A kill before the flush must not hide that it is still to be done.
+        assert!(!is_zero(&events[0]), "{events:?}");
     }
 }

@@ -1,8 +1,11 @@
 //! The index of sessions by user.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use fs2::FileExt as _;
 use session3::store::directory::Finding;
 use session3::store::{SessionId, SessionState, SessionStore};
 
@@ -28,7 +31,7 @@ impl Fixture {
         fixture
     }
 
-    fn entry(&self, id: &SessionId) -> PathBuf {
+    pub fn entry(&self, id: &SessionId) -> PathBuf {
         let (prefix, rest) = ALICE.split_at(3);
         let name = format!("users/{prefix}/{rest}.{id}");
         self.directory.path().join(name)
@@ -115,6 +118,19 @@ fn a_check_names_what_is_damaged_foreign_or_left_over() {
     fs::write(fixture.directory.path().join("notes.txt"), "").unwrap();
     fs::write(fixture.directory.path().join("users/2bd/x"), "").unwrap();
     fs::write(fixture.directory.path().join("users/2BD"), "").unwrap();
+    fs::create_dir(fixture.directory.path().join("locks")).unwrap();
+    let locks = [
+        "x",
+        &id(1).to_string(),
+        &format!("{}.change~", id(2)),
+        "sweep",
+    ];
+    for name in locks {
+        fs::write(fixture.directory.path().join("locks").join(name), "").unwrap();
+    }
+    let no_text = OsStr::from_bytes(b"no\xfftext");
+    fs::write(fixture.directory.path().join(no_text), "").unwrap();
+    fs::write(fixture.directory.path().join("ab"), "").unwrap();
     let findings = fixture.check(true);
     let has = |wanted: &dyn Fn(&Finding) -> bool| findings.iter().any(wanted);
     assert!(has(
@@ -124,8 +140,42 @@ fn a_check_names_what_is_damaged_foreign_or_left_over() {
     assert!(has(&|f| *f == Finding::Foreign("notes.txt".into())));
     assert!(has(&|f| *f == Finding::Foreign("users/2bd/x".into())));
     assert!(has(&|f| *f == Finding::Foreign("users/2BD".into())));
-    assert_eq!(findings.len(), 5, "{findings:?}");
+    assert!(has(&|f| *f == Finding::Foreign("locks/x".into())));
+    assert!(has(&|f| *f == Finding::Foreign("no\u{fffd}text".into())));
+    assert!(has(&|f| *f == Finding::Foreign("ab".into())));
+    assert_eq!(findings.len(), 8, "{findings:?}");
     assert!(fixture.path(&id(2)).exists() && fixture.path(&id(3)).exists());
+}
+
+/// More than are read at a time: one user may have all the sessions.
+#[test]
+fn every_entry_of_a_full_subdirectory_is_looked_at_once() {
+    const MANY: u128 = 70_000;
+    let fixture = Fixture::of_alice();
+    for number in 2..MANY {
+        fs::write(fixture.entry(&id(number)), "").unwrap();
+    }
+    let mut findings: Vec<_> = fixture.check(false).into_iter().collect();
+    findings.sort_by_key(|finding| format!("{finding:?}"));
+    findings.dedup();
+    assert_eq!(findings.len() as u128, MANY - 2);
+    assert!(
+        findings
+            .iter()
+            .all(|finding| matches!(finding, Finding::Surplus(_)))
+    );
+}
+
+/// As seen beside a store in use.
+#[test]
+fn a_create_under_way_is_no_leftover() {
+    let fixture = Fixture::of_alice();
+    fs::write(fixture.path(&id(3)), "").unwrap();
+    let creator = fs::File::open(fixture.path(&id(3))).unwrap();
+    creator.lock_exclusive().unwrap();
+    assert_eq!(fixture.check(false), []);
+    drop(creator);
+    assert_eq!(fixture.check(false), [Finding::Leftover(id(3))]);
 }
 
 impl Fixture {

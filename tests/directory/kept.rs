@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -98,6 +99,19 @@ fn no_more_files_are_kept_open_than_allowed() {
 }
 
 #[test]
+fn a_session_that_a_sweep_deletes_is_kept_open_no_longer() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = DirectoryStore::open(directory.path(), Options::default()).unwrap();
+    block_on(async {
+        store.create_session(&id(1), &state("a")).await.unwrap();
+        assert_eq!(open_files(directory.path()), 1);
+        let report = store.delete_old_sessions(u32::MAX, None).await.unwrap();
+        assert_eq!(report.deleted, 1);
+        assert_eq!(open_files(directory.path()), 0);
+    });
+}
+
+#[test]
 fn what_another_handle_deleted_is_gone_though_its_file_is_kept_open() {
     let fixture = Fixture::with_session(0);
     let other = super::open(fixture.directory.path());
@@ -189,5 +203,27 @@ fn disk_trusts_only_what_was_flushed() {
         process.save_session(&id(1), &state("d"), 3).await.unwrap();
         disk.save_session(&id(1), &state("e"), 4).await.unwrap();
         assert!(calls.take().ends_with(&foreign));
+    });
+}
+
+/// A delete that was cut short, or whose flush failed, told nobody: whoever asks
+/// again must be able to rely on the answer.
+#[test]
+fn disk_makes_sure_that_what_is_gone_already_stays_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options::default().durability(Durability::Disk);
+    let (store, calls) = watched(directory.path(), options);
+    block_on(async {
+        store.create_session(&id(1), &state("a")).await.unwrap();
+        let path = directory.path().join(format!("00/{}", id(1)));
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.write_all_at(&[255; 8], super::TOMBSTONE).unwrap();
+        calls.take();
+        assert_eq!(store.delete_session(&id(1)).await, Ok(false));
+        let end = ["write", "flush", "unlink", "flush directory"];
+        assert!(calls.take().ends_with(&end));
+        assert_eq!(store.delete_session(&id(1)).await, Ok(false));
+        assert!(calls.take().ends_with(&["flush directory"]));
+        assert_eq!(store.delete_session(&id(2 << 120)).await, Ok(false));
     });
 }

@@ -52,3 +52,35 @@ fn a_file_without_a_holder_is_no_lock_and_the_sweep_removes_it() {
         assert!(!locks.join(id(2).to_string()).exists());
     });
 }
+
+/// Each time it is had by somebody else, it has another file.
+#[test]
+fn who_waits_gives_up_although_the_lock_changes_hands() {
+    let fixture = Fixture::new();
+    let other = super::open(fixture.directory.path());
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().build().unwrap();
+    runtime.block_on(async {
+        let lock_again = async {
+            let mut lock = fixture.store.lock_session(&id(1), LONG).await.unwrap();
+            loop {
+                tokio::time::sleep(Duration::from_millis(60)).await;
+                drop(lock);
+                // At once: nobody else has its turn on this thread.
+                lock = fixture.store.lock_session(&id(1), LONG).await.unwrap();
+            }
+        };
+        let wait = async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            other.lock_session(&id(1), LONG).await.map(drop)
+        };
+        let waited = async {
+            tokio::select! {
+                waited = wait => waited,
+                () = lock_again => Ok(()),
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(10), waited).await;
+        assert_eq!(waited.expect("it gives up"), Err(StoreError::Busy));
+    });
+}

@@ -300,6 +300,10 @@ fn a_file_without_a_whole_header_is_a_create_that_never_finished() {
         vec![],
         vec![0; 7],
         vec![0; 512],
+        [vec![0; 32], vec![255; 3]].concat(),
+        [vec![0; 32], vec![255; 8], vec![0; 60]].concat(),
+        whole[..5].to_vec(),
+        whole[..33].to_vec(),
         vec![0; 5000],
         [vec![0; 512], whole[512..].to_vec()].concat(),
         whole[..511].to_vec(),
@@ -313,6 +317,40 @@ fn a_file_without_a_whole_header_is_a_create_that_never_finished() {
         assert_eq!(fixture.delete(), Ok(false));
         assert_eq!(fixture.create("new"), Ok(1));
         assert_eq!(fixture.data(), "new");
+    }
+}
+
+/// However little there is of it.
+#[test]
+fn a_short_file_of_somebody_elses_is_corrupt_and_kept() {
+    let whole = Fixture::with_session(0).bytes();
+    let mut of_another = whole[..100].to_vec();
+    of_another[16] = 7;
+    let foreign = [
+        b"x".repeat(1),
+        b"x".repeat(100),
+        b"x".repeat(511),
+        of_another,
+    ];
+    for bytes in foreign {
+        let fixture = Fixture::with_session(0);
+        let path = fixture.path(&id(1));
+        fs::write(&path, &bytes).unwrap();
+        let fixture = Fixture {
+            store: open(fixture.directory.path()),
+            ..fixture
+        };
+        for how in [
+            corrupt(fixture.load()),
+            corrupt(fixture.save("x", 1)),
+            corrupt(fixture.create("x")),
+        ] {
+            assert!(how.contains("does not begin"), "{how}");
+        }
+        let report = block_on(fixture.store.delete_old_sessions(0, None)).unwrap();
+        assert_eq!((report.deleted, report.remaining), (0, 1));
+        assert!(fs::read(&path).unwrap() == bytes, "kept as it was");
+        assert_eq!(fixture.delete(), Ok(true), "for somebody who says so");
     }
 }
 

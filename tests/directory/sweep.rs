@@ -1,14 +1,17 @@
 //! What a sweep deletes, what it leaves, and how it goes on.
 
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::symlink;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fs2::FileExt as _;
-use session3::store::{SessionState, SessionStore, StoreError, SweepReport};
+use session3::store::directory::{Call, Finding, Options, Watch};
+use session3::store::{DirectoryStore, SessionState, SessionStore, StoreError, SweepReport};
 
 use super::{Fixture, SLOTS};
-use crate::support::{block_on, id, state};
+use crate::support::{block_on, files, id, state};
 
 impl Fixture {
     fn sweep(&self, limit: Option<Duration>) -> Result<SweepReport, StoreError> {
@@ -154,4 +157,114 @@ fn a_position_that_is_none_is_the_beginning() {
         }
         assert_eq!(deleted, 1, "{nonsense:?}");
     }
+}
+
+/// A million entries may be one user's, and all that there is may be leftovers.
+#[test]
+fn a_sweep_stops_wherever_it_is() {
+    let fixture = Fixture::new();
+    let root = fixture.directory.path();
+    fs::create_dir_all(root.join("users/2bd")).unwrap();
+    fs::create_dir(root.join("00")).unwrap();
+    for number in 0..10 {
+        fs::write(fixture.path(&id(number)), "").unwrap();
+        fs::write(fixture.entry(&id(100 + number)), "").unwrap();
+    }
+    let left = || files(root).len() - usize::from(root.join("sweep.lock").exists());
+    for before in (1..=20).rev() {
+        assert_eq!(left(), before);
+        let report = fixture.sweep(Some(Duration::ZERO)).unwrap();
+        assert_eq!(report.complete, before == 1);
+    }
+    assert_eq!(left(), 0);
+}
+
+/// Answers `EACCES`, as to a user who may not look.
+struct Forbidden(&'static [&'static str]);
+
+impl Watch for Forbidden {
+    fn before(&self, call: Call) -> io::Result<usize> {
+        match call {
+            Call::List(name) | Call::Open(name) if self.0.contains(&name) => {
+                Err(io::Error::from_raw_os_error(13))
+            }
+            _ => Ok(usize::MAX),
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_read_stops_no_sweep_and_no_check() {
+    const FORBIDDEN: [&str; 4] = [
+        "00",
+        "users/000",
+        "locks/00000000000000000000000000000001",
+        "02/02000000000000000000000000000001",
+    ];
+    let fixture = Fixture::new();
+    let root = fixture.directory.path();
+    let outside = tempfile::tempdir().unwrap();
+    for directory in ["00", "locks", "users", "users/000"] {
+        fs::create_dir(root.join(directory)).unwrap();
+    }
+    symlink(outside.path(), root.join("01")).unwrap();
+    fs::create_dir(root.join(format!("locks/{}", id(0)))).unwrap();
+    for number in [1, 2] {
+        fs::write(root.join(format!("locks/{}", id(number))), "").unwrap();
+        fixture.create_expired(2 << 120 | number);
+    }
+    fixture.create_expired(3 << 120);
+    fs::create_dir(fixture.entry(&id(5))).unwrap();
+    let options = Options::default().watch(Arc::new(Forbidden(&FORBIDDEN)));
+    let store = DirectoryStore::open(root, options).unwrap();
+
+    let mut findings = Vec::new();
+    let check = store.check(true, |finding| findings.push(finding), |_| ());
+    assert_eq!(block_on(check).unwrap().damaged, 0);
+    let name = format!(
+        "users/2bd/{}",
+        fixture.entry(&id(5)).file_name().unwrap().to_str().unwrap()
+    );
+    for unreadable in ["00", "users/000", FORBIDDEN[3], &name] {
+        let is_it = |finding: &Finding| matches!(finding, Finding::Unreadable(name, _) if name == unreadable);
+        assert_eq!(
+            findings.iter().filter(|finding| is_it(finding)).count(),
+            1,
+            "{unreadable}: {findings:?}"
+        );
+    }
+    assert!(findings.contains(&Finding::Foreign("01".into())));
+
+    let report = block_on(store.delete_old_sessions(u32::MAX, None)).unwrap();
+    assert_eq!(
+        (report.deleted, report.remaining, report.complete),
+        (2, 1, true)
+    );
+    let locks = [0, 1, 2].map(|number| root.join(format!("locks/{}", id(number))).exists());
+    assert_eq!(locks, [true, true, false]);
+
+    // A walk would leave sessions out: it says that it cannot be made.
+    match block_on(store.iter_sessions(None, 9)) {
+        Err(StoreError::Unavailable(what)) => assert!(what.starts_with("00: "), "{what}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_session_whose_lock_is_not_to_be_had_is_not_damaged() {
+    let fixture = Fixture::with_session(1);
+    fixture.damage(SLOTS[1]);
+    let writer = fixture.file();
+    writer.lock_exclusive().unwrap();
+    let page = block_on(fixture.store.iter_sessions(None, 9));
+    assert_eq!(page, Err(StoreError::Busy));
+    let mut findings = Vec::new();
+    let check = fixture
+        .store
+        .check(false, |finding| findings.push(finding), |_| ());
+    assert_eq!(block_on(check).unwrap().damaged, 0);
+    assert!(
+        matches!(&findings[..], [Finding::Unreadable(..)]),
+        "{findings:?}"
+    );
 }

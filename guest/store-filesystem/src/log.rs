@@ -21,6 +21,22 @@ pub fn left(id: &SessionId, what: &str, error: &StoreError) {
     ));
 }
 
+/// Says that the sweep left all that is in a directory.
+pub fn left_directory(name: &str, error: &StoreError) {
+    let error = error.to_string();
+    say(format_args!(
+        " WARN the sweep leaves this directory directory={name} error={error:?}"
+    ));
+}
+
+/// Says that the sweep left a lock.
+pub fn left_lock(name: &str, error: &StoreError) {
+    let error = error.to_string();
+    say(format_args!(
+        " WARN the sweep leaves this lock lock={name:?} error={error:?}"
+    ));
+}
+
 /// Says why there is no store at all, whatever the application makes of that.
 pub fn closed(error: &StoreError) {
     say(format_args!("ERROR {error}"));

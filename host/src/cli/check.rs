@@ -14,7 +14,8 @@ use super::{input, output};
 /// Reads every session and names what is not as it should be
 ///
 /// One line for each finding and one for all. A damaged session and one that the
-/// index by user misses make the exit status 1, unless it was repaired.
+/// index by user misses make the exit status 1, unless it was repaired; and so
+/// does what could not be looked at.
 ///
 /// Foreign files, leftovers of what was cut short and surplus entries of the
 /// index do no harm: the first are kept, the others a sweep removes.
@@ -41,6 +42,7 @@ struct Findings {
     leftover: u64,
     surplus: u64,
     missing: u64,
+    unreadable: u64,
 }
 
 impl Check {
@@ -68,7 +70,7 @@ impl Check {
         writeln!(output, "{}", findings.sum_up(&report))?;
         output.flush()?;
         let is_damaged = report.damaged > 0 || (findings.missing > 0 && !self.repair);
-        Ok(if is_damaged {
+        Ok(if is_damaged || findings.unreadable > 0 {
             ExitCode::FAILURE
         } else {
             ExitCode::SUCCESS
@@ -83,6 +85,7 @@ impl Findings {
             Finding::Leftover(_) => self.leftover += 1,
             Finding::Surplus(_) => self.surplus += 1,
             Finding::Missing(_) => self.missing += 1,
+            Finding::Unreadable(..) => self.unreadable += 1,
             // The report counts these.
             _ => {}
         }
@@ -97,10 +100,15 @@ impl Findings {
             leftover,
             surplus,
             missing,
+            unreadable,
         } = self;
+        let unreadable = match unreadable {
+            0 => String::new(),
+            count => format!(", {count} unreadable"),
+        };
         format!(
             "{sessions} sound, {damaged} damaged, {foreign} foreign, {leftover} leftover, \
-             {surplus} surplus, {missing} missing"
+             {surplus} surplus, {missing} missing{unreadable}"
         )
     }
 }
@@ -114,6 +122,13 @@ fn describe(finding: &Finding, is_repaired: bool) -> String {
         Finding::Leftover(id) => format!("leftover: {id}"),
         Finding::Surplus(name) => format!("surplus: {name}{}", repaired(", removed")),
         Finding::Missing(id) => format!("missing: {id}{}", repaired(", added")),
+        Finding::Unreadable(name, why) => {
+            format!(
+                "unreadable: {}: {}",
+                output::escaped(name),
+                output::escaped(why)
+            )
+        }
         other => format!("{other:?}"),
     }
 }

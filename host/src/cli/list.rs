@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::Args;
 use indicatif::HumanBytes;
 use session3::Administration;
-use session3::store::{DirectoryStore, SessionStore, StoreError, StoredSession};
+use session3::store::{DirectoryStore, SessionStore, StoredSession};
 
 use super::input::{self, PAGE};
 use super::output::{self, Output, complain};
@@ -91,7 +91,7 @@ async fn list_all(store: &DirectoryStore, table: &mut Table) -> Result<usize> {
 }
 
 async fn list_of_user(store: &DirectoryStore, user: &str, table: &mut Table) -> Result<usize> {
-    let mut ids = store.sessions_of_user(user).await.map_err(explain)?;
+    let mut ids = store.sessions_of_user(user).await?;
     ids.sort_unstable();
     let (mut damaged, mut seen) = (0, 0);
     let progress = progress();
@@ -114,15 +114,6 @@ async fn list_of_user(store: &DirectoryStore, user: &str, table: &mut Table) -> 
         progress.count(seen);
     }
     Ok(damaged)
-}
-
-fn explain(error: StoreError) -> anyhow::Error {
-    match error {
-        StoreError::Corrupt(_) => anyhow::Error::new(error).context(
-            "a session that may be this user's cannot be read (`session3 check` names it)",
-        ),
-        error => error.into(),
-    }
 }
 
 /// A list that one sees grow needs no other, nor may one come between the pages

@@ -156,7 +156,7 @@ impl SessionStore for MemoryStore {
         };
         let mut paging = Paging::new(limit);
         for (id, session) in self.sessions().range(first..) {
-            if !paging.take(id, Ok(Some(session.clone()))) {
+            if !paging.take(id, Ok(Some(session.clone())))? {
                 break;
             }
         }

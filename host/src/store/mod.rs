@@ -90,7 +90,7 @@ pub trait SessionStore: Send + Sync {
     /// Deletes the sessions that were not modified for more than this many
     /// minutes, and those that have expired, by the store's clock. A session
     /// that is used meanwhile stays. After `limit` it stops, and the next call
-    /// goes on there; each one looks at one session at least.
+    /// goes on there; each one gets further.
     ///
     /// One at a time: a second one gets [`StoreError::Busy`].
     async fn delete_old_sessions(
@@ -101,7 +101,8 @@ pub trait SessionStore: Send + Sync {
 
     /// Walks through all sessions, in no particular order, in pages of at most
     /// `limit` sessions (at least 1) and 1 MiB, unless a single session is
-    /// larger. One that is there during the whole walk is seen exactly once. A
+    /// larger. One that is there during the whole walk is seen exactly once: so
+    /// where one cannot be read, other than for damage, there is no page. A
     /// cursor that no page named is [`StoreError::InvalidId`].
     async fn iter_sessions(
         &self,

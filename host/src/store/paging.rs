@@ -7,13 +7,16 @@ pub struct Paging {
     /// What it holds so far.
     pub page: SessionPage,
     limit: u32,
-    /// Bytes of the sessions' users and data.
+    /// Bytes of the sessions' users and data, and of what else a row has.
     size: usize,
 }
 
 impl Paging {
     /// The most that a page holds, unless a single session is larger.
     const MAX_BYTES: usize = 1 << 20;
+    /// What every row has, so that there is an end of empty ones: ID, version,
+    /// times.
+    const ROW: usize = 128;
 
     /// At most this many sessions. 0 counts as 1, or a walk would never end.
     pub fn new(limit: u32) -> Self {
@@ -24,28 +27,75 @@ impl Paging {
         }
     }
 
-    /// Takes what a load answered; false when it has to go to the next page.
+    /// Takes what a load answered; false when it has to go to the next page. An
+    /// error is no damage: it says what is wrong with the page.
     pub fn take(
         &mut self,
         id: &SessionId,
         loaded: Result<Option<StoredSession>, StoreError>,
-    ) -> bool {
+    ) -> Result<bool, StoreError> {
         let size = match &loaded {
-            Ok(None) => return true,
+            Ok(None) => return Ok(true),
             Ok(Some(session)) => session.state.size(),
-            Err(_) => 0,
+            Err(StoreError::Corrupt(how)) => how.len(),
+            Err(StoreError::Unavailable(what)) => {
+                return Err(StoreError::Unavailable(format!("{id}: {what}")));
+            }
+            Err(error) => return Err(error.clone()),
         };
+        let size = Self::ROW + size;
         let count = self.page.sessions.len() + self.page.damaged.len();
         let is_too_large = count > 0 && self.size + size > Self::MAX_BYTES;
         if count as u64 >= u64::from(self.limit) || is_too_large {
             self.page.next = Some(id.to_string());
-            return false;
+            return Ok(false);
         }
         self.size += size;
         match loaded {
             Ok(session) => self.page.sessions.extend(session),
             Err(error) => self.page.damaged.push((*id, error.to_string())),
         }
-        true
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many rows a page has, if there is no end of them.
+    fn fill(loaded: &Result<Option<StoredSession>, StoreError>) -> usize {
+        let mut paging = Paging::new(u32::MAX);
+        let mut ids = (0..).map(SessionId::from);
+        let has_more = ids.find(|id| paging.take(id, loaded.clone()) != Ok(true));
+        assert_eq!(paging.page.next, has_more.map(|id| id.to_string()));
+        paging.page.sessions.len() + paging.page.damaged.len()
+    }
+
+    #[test]
+    fn there_is_an_end_of_empty_and_of_damaged_sessions() {
+        let empty = StoredSession {
+            id: SessionId::from(1),
+            version: 1,
+            modified: 0,
+            state: crate::store::SessionState::default(),
+        };
+        assert_eq!(fill(&Ok(Some(empty))), (1 << 20) / 128);
+        let damaged = StoreError::Corrupt("x".repeat(896));
+        assert_eq!(fill(&Err(damaged)), 1 << 10);
+    }
+
+    #[test]
+    fn what_is_no_damage_fails_the_page() {
+        let mut paging = Paging::new(9);
+        let id = SessionId::from(1);
+        assert_eq!(
+            paging.take(&id, Err(StoreError::Busy)),
+            Err(StoreError::Busy)
+        );
+        let error = paging.take(&id, Err(StoreError::Unavailable("why".into())));
+        let named = StoreError::Unavailable(format!("{id}: why"));
+        assert_eq!(error, Err(named));
+        assert_eq!(paging.page, SessionPage::default());
     }
 }

@@ -123,9 +123,9 @@ impl Root {
         }
     }
 
-    /// The names in a directory, in no order; none when it is not there, or is
-    /// something else. Names that are no UTF-8 are none of ours.
-    pub fn list(&self, name: &str) -> Result<Vec<String>, Failure> {
+    /// Takes the names in a directory, in no order; none when it is not there, or
+    /// is something else. Names that are no UTF-8 are none of ours.
+    pub fn list(&self, name: &str, mut take: impl FnMut(String)) -> Result<(), Failure> {
         let opened = self.directory.open_at(
             PathFlags::SYMLINK_FOLLOW,
             name,
@@ -133,15 +133,14 @@ impl Root {
             DescriptorFlags::READ,
         );
         let directory = match opened {
-            Err(ErrorCode::NoEntry | ErrorCode::NotDirectory) => return Ok(Vec::new()),
+            Err(ErrorCode::NoEntry | ErrorCode::NotDirectory) => return Ok(()),
             opened => opened.map_err(Failure::Host)?,
         };
         let entries = directory.read_directory().map_err(Failure::Host)?;
-        let mut names = Vec::new();
         loop {
             match entries.read_directory_entry() {
-                Ok(Some(entry)) => names.push(entry.name),
-                Ok(None) => return Ok(names),
+                Ok(Some(entry)) => take(entry.name),
+                Ok(None) => return Ok(()),
                 // Removed meanwhile.
                 Err(ErrorCode::NoEntry | ErrorCode::IllegalByteSequence) => {}
                 Err(code) => return Err(Failure::Host(code)),

@@ -126,7 +126,7 @@ impl Directory {
 
     /// Ends what is in a file. The tombstone first: whoever has it open finds it.
     fn remove(&self, file: &Locked, id: &SessionId) -> Result<(), StoreError> {
-        Record::bury(file)?;
+        Record::bury(file, id)?;
         Ok(self.root.unlink(&record_name(id))?)
     }
 
@@ -236,7 +236,7 @@ impl Directory {
         for prefix in next.prefix()..=u8::MAX {
             let (ids, _) = layout::list(&self.root, prefix)?;
             for id in ids.into_iter().filter(|id| *id >= next) {
-                if !paging.take(&id, self.load(&id)) {
+                if !paging.take(&id, self.load(&id))? {
                     return Ok(paging.page);
                 }
             }

@@ -29,6 +29,10 @@ struct Sweep<'a> {
     minutes: u32,
     now: Timestamp,
     start: Start,
+    /// Where it is; `None` at the end.
+    position: Option<Position>,
+    /// Files that it has looked at, with a session or without.
+    seen: u64,
     report: SweepReport,
 }
 
@@ -50,55 +54,57 @@ pub fn sweep(directory: &Directory, minutes: u32) -> Result<SweepReport, StoreEr
         minutes,
         now: clock::now(),
         start: Start::now(),
+        position: Some(position::read(&file)?),
+        seen: 0,
         report: SweepReport::default(),
     };
-    let stopped_at = sweep.go_on(position::read(&file)?)?;
-    position::write(&file, stopped_at)?;
-    sweep.report.complete = stopped_at.is_none();
+    sweep.go_on();
+    position::write(&file, sweep.position)?;
+    sweep.report.complete = sweep.position.is_none();
     Ok(sweep.report)
 }
 
 impl Sweep<'_> {
+    /// At least one file each time, or it would never end. What takes longest in
+    /// between is reading the names in one subdirectory.
     fn is_over(&self) -> bool {
-        self.start.elapsed() >= LIMIT
+        self.seen > 0 && self.start.elapsed() >= LIMIT
     }
 
-    /// Where it stopped; `None` at the end.
-    fn go_on(&mut self, position: Position) -> Result<Option<Position>, StoreError> {
-        let first = match position {
-            Position::Record(first) => first,
-            Position::Index(number) => return self.sweep_index(number),
-        };
-        for prefix in first.prefix()..=u8::MAX {
-            let stopped_at = self.sweep_records(prefix, first)?;
-            if stopped_at.is_some() {
-                return Ok(stopped_at);
-            }
+    fn go_on(&mut self) {
+        while let Some(position) = self.position
+            && !self.is_over()
+        {
+            self.position = match position {
+                Position::Record(first) => Some(self.sweep_records(first)),
+                Position::Index(number, first) => self.sweep_index(number, first),
+            };
         }
-        self.sweep_locks()?;
-        self.sweep_index(0)
     }
 
-    /// Those of one subdirectory, from `first` on. Where it stopped; `None` at
-    /// the end.
-    fn sweep_records(
-        &mut self,
-        prefix: u8,
-        first: SessionId,
-    ) -> Result<Option<Position>, StoreError> {
-        let (ids, _) = layout::list(&self.directory.root, prefix)?;
+    /// Those of one subdirectory, from `first` on. Where to go on.
+    fn sweep_records(&mut self, first: SessionId) -> Position {
+        let listed = layout::list(&self.directory.root, first.prefix());
+        let (ids, _) = listed.unwrap_or_else(|error| {
+            log::left_directory(&layout::directory(first.prefix()), &error);
+            Default::default()
+        });
         for id in ids.into_iter().filter(|id| *id >= first) {
-            // At least one each time, or it would never end.
-            if self.report.deleted + self.report.remaining > 0 && self.is_over() {
-                return Ok(Some(Position::Record(id)));
+            if self.is_over() {
+                return Position::Record(id);
             }
             self.sweep_record(&id);
         }
-        Ok(None)
+        if let Some(next) = layout::next(first.prefix()) {
+            return Position::Record(next);
+        }
+        self.sweep_locks();
+        Position::Index(0, SessionId::from(0))
     }
 
     /// An error with one session is no reason to leave the others.
     fn sweep_record(&mut self, id: &SessionId) {
+        self.seen += 1;
         match self.delete_if_old(id) {
             Ok(Some(Outcome::Deleted)) => self.report.deleted += 1,
             Ok(Some(Outcome::Remains)) => self.report.remaining += 1,
@@ -145,31 +151,65 @@ impl Sweep<'_> {
     }
 
     /// Files of locks that nobody holds and nobody wants.
-    fn sweep_locks(&self) -> Result<(), StoreError> {
-        for name in self.directory.root.list(lock::DIRECTORY)? {
+    fn sweep_locks(&self) {
+        let root = &self.directory.root;
+        let mut names = Vec::new();
+        if let Err(failure) = root.list(lock::DIRECTORY, |name| names.push(name)) {
+            log::left_directory(lock::DIRECTORY, &failure.into());
+        }
+        for name in names {
             if self.is_over() {
                 break;
             }
-            lock::sweep(&self.directory.root, &name)?;
+            if let Err(error) = lock::sweep(root, &name) {
+                log::left_lock(&name, &error);
+            }
         }
-        Ok(())
     }
 
-    /// Where it stopped; `None` at the end.
-    fn sweep_index(&self, first: u16) -> Result<Option<Position>, StoreError> {
-        let (numbers, _) = index::subdirectories(&self.directory.root)?;
-        for number in numbers.into_iter().filter(|number| *number >= first) {
-            let (entries, _) = index::list(&self.directory.root, number)?;
-            for entry in &entries {
+    /// From a session of a subdirectory on. Where it stopped; `None` at the end.
+    fn sweep_index(&mut self, number: u16, first: SessionId) -> Option<Position> {
+        let listed = index::subdirectories(&self.directory.root);
+        let (numbers, _) = listed.unwrap_or_else(|error| {
+            log::left_directory(index::DIRECTORY, &error);
+            Default::default()
+        });
+        for next in numbers.into_iter().filter(|next| *next >= number) {
+            let first = if next == number {
+                first
+            } else {
+                SessionId::from(0)
+            };
+            if let Some(stopped_at) = self.sweep_entries(next, first) {
+                return Some(Position::Index(next, stopped_at));
+            }
+        }
+        None
+    }
+
+    /// Those of one subdirectory. Where it stopped; `None` at the end.
+    fn sweep_entries(&mut self, number: u16, first: SessionId) -> Option<SessionId> {
+        let mut next = Some(first);
+        while let Some(first) = next {
+            let batch = match index::list(&self.directory.root, number, first) {
+                Ok(batch) => batch,
+                Err(error) => {
+                    log::left_directory(&index::directory_of(number), &error);
+                    return None;
+                }
+            };
+            for entry in &batch.entries {
+                if self.is_over() {
+                    return Some(entry.id);
+                }
+                self.seen += 1;
                 if let Err(error) = self.remove_if_surplus(entry) {
                     log::left(&entry.id, "entry", &error);
                 }
             }
-            if self.is_over() {
-                return Ok(Some(Position::Index(number + 1)));
-            }
+            next = batch.next;
         }
-        Ok(None)
+        None
     }
 
     /// Removes an entry of a session that is gone, or has another user. Whoever

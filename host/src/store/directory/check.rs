@@ -1,7 +1,7 @@
 //! Looking at every file of a directory: what is damaged, what is foreign, and
 //! whether the index is right.
 
-use super::fs::{Lock, Open};
+use super::fs::{Lock, Open, Root};
 use super::index::{self, Entry};
 use super::layout::{self, record_name};
 use super::record::Record;
@@ -25,6 +25,9 @@ pub enum Finding {
     /// A session of a user that the index does not know: after a power cut or a
     /// restored backup.
     Missing(SessionId),
+    /// A file or a directory that could not be looked at, and why: nobody knows
+    /// whether it is as it should be.
+    Unreadable(String, String),
 }
 
 /// What a check has seen.
@@ -49,55 +52,52 @@ impl DirectoryStore {
         mut progress: impl FnMut(f64),
     ) -> Result<CheckReport, StoreError> {
         let mut report = CheckReport::default();
-        self.foreign_names(&mut found).await?;
+        self.check_names(&mut found).await?;
         for prefix in 0..=u8::MAX {
             progress(f64::from(prefix) / 512.0);
             let listed = self.block(move |inner| layout::list(&inner.root, prefix));
-            let (ids, foreign) = listed.await?;
+            let directory = layout::directory(prefix);
+            let Some((ids, foreign)) = readable(listed.await, &directory, &mut found) else {
+                continue;
+            };
             foreign
                 .into_iter()
                 .map(Finding::Foreign)
                 .for_each(&mut found);
             for id in ids {
                 self.check_record(&id, repair, &mut report, &mut found)
+                    .await;
+            }
+            if repair {
+                // Before the entries of the index go, as in a sweep.
+                self.block(move |inner| inner.flush_directory(&directory))
                     .await?;
             }
         }
-        let listed = self.block(|inner| index::subdirectories(&inner.root));
-        let (numbers, foreign) = listed.await?;
+        let listed = self.block(|inner| index::subdirectories(&inner.root)).await;
+        let listed = readable(listed, index::DIRECTORY, &mut found);
+        let (numbers, foreign) = listed.unwrap_or_default();
         foreign
             .into_iter()
             .map(Finding::Foreign)
             .for_each(&mut found);
         for number in numbers {
             progress(0.5 + f64::from(number) / f64::from(index::SUBDIRECTORIES) / 2.0);
-            let listed = self.block(move |inner| index::list(&inner.root, number));
-            let (entries, foreign) = listed.await?;
-            foreign
-                .into_iter()
-                .map(Finding::Foreign)
-                .for_each(&mut found);
-            for entry in entries {
-                self.check_entry(entry, repair, &mut found).await?;
-            }
+            self.check_entries(number, repair, &mut found).await;
         }
         Ok(report)
     }
 
-    async fn foreign_names(&self, found: &mut impl FnMut(Finding)) -> Result<(), StoreError> {
-        let names = self.block(|inner| Ok(inner.root.list(".")?)).await?;
-        let is_prefix = |name: &str| {
-            name.len() == 2
-                && name
-                    .bytes()
-                    .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-        };
-        let is_ours = |name: &String| {
-            [position::FILE, index::DIRECTORY, exclusive::DIRECTORY].contains(&name.as_str())
-                || is_prefix(name)
-        };
-        let foreign = names.into_iter().filter(|name| !is_ours(name));
-        foreign.map(Finding::Foreign).for_each(found);
+    /// Those of the directory itself, and those of locks.
+    async fn check_names(&self, found: &mut impl FnMut(Finding)) -> Result<(), StoreError> {
+        for name in self.block(|inner| names_of(&inner.root)).await? {
+            if readable(is_foreign(&self.inner.root, &name), &name, found) == Some(true) {
+                found(Finding::Foreign(name));
+            }
+        }
+        let names = self.block(|inner| foreign_locks(&inner.root)).await;
+        let names = readable(names, exclusive::DIRECTORY, found).unwrap_or_default();
+        names.into_iter().map(Finding::Foreign).for_each(found);
         Ok(())
     }
 
@@ -107,70 +107,132 @@ impl DirectoryStore {
         repair: bool,
         report: &mut CheckReport,
         found: &mut impl FnMut(Finding),
-    ) -> Result<(), StoreError> {
+    ) {
+        let name = record_name(id);
         match self.look_at(id).await {
             Ok(Some(session)) => {
                 report.sessions += 1;
-                if let Some(user) = session.state.user {
-                    self.check_user(id, user, repair, found).await?;
+                let is_missing = match session.state.user {
+                    Some(user) => self.is_missing(id, user, repair).await,
+                    None => Ok(false),
+                };
+                if readable(is_missing, &name, found) == Some(true) {
+                    found(Finding::Missing(*id));
                 }
             }
-            Ok(None) if self.has_file(id)? => found(Finding::Leftover(*id)),
-            Ok(None) => {}
-            Err(error) => {
-                report.damaged += 1;
-                found(Finding::Damaged(*id, error.to_string()));
+            Ok(None) => {
+                if readable(self.is_leftover(id), &name, found) == Some(true) {
+                    found(Finding::Leftover(*id));
+                }
             }
+            Err(StoreError::Corrupt(how)) => {
+                report.damaged += 1;
+                found(Finding::Damaged(*id, StoreError::Corrupt(how).to_string()));
+            }
+            Err(error) => found(Finding::Unreadable(name, error.to_string())),
         }
-        Ok(())
     }
 
-    fn has_file(&self, id: &SessionId) -> Result<bool, StoreError> {
-        let file = self.inner.root.open_file(&record_name(id), Open::Read)?;
-        Ok(file.is_some())
+    /// Whether there is a file, and nobody is about to write a session to it.
+    fn is_leftover(&self, id: &SessionId) -> Result<bool, StoreError> {
+        let root = &self.inner.root;
+        let Some(file) = root.open_file(&record_name(id), Open::Read)? else {
+            return Ok(false);
+        };
+        let Some(locked) = file.try_lock(Lock::Shared)? else {
+            return Ok(false);
+        };
+        Ok(root.is_current(&locked)? && Record::read(&locked, id)?.is_none())
     }
 
-    /// Whether the index has what this record needs; looked up once more under
+    /// Whether the index lacks what this record needs; looked up once more under
     /// the lock, since the user may have changed meanwhile.
-    async fn check_user(
+    async fn is_missing(
         &self,
         id: &SessionId,
         user: String,
         repair: bool,
-        found: &mut impl FnMut(Finding),
-    ) -> Result<(), StoreError> {
-        if index::has(&self.inner.root, &Entry::new(&user, id))? {
-            return Ok(());
+    ) -> Result<bool, StoreError> {
+        let root = &self.inner.root;
+        if index::has(root, &Entry::new(&user, id))? {
+            return Ok(false);
         }
-        let Some(file) = self.inner.root.open_file(&record_name(id), Open::Write)? else {
-            return Ok(());
+        let how = if repair { Open::Write } else { Open::Read };
+        let Some(file) = root.open_file(&record_name(id), how)? else {
+            return Ok(false);
         };
         let locked = self.lock(&file, Lock::Exclusive).await?;
         let record = Record::read(&locked, id)?;
         let Some(user) = record.as_ref().map(Record::user).transpose()?.flatten() else {
-            return Ok(());
+            return Ok(false);
         };
         let entry = Entry::new(user, id);
-        if !index::has(&self.inner.root, &entry)? {
-            found(Finding::Missing(*id));
-            if repair {
-                index::add(&self.inner.root, &entry, self.inner.options.durability)?;
-            }
+        let is_missing = !index::has(root, &entry)?;
+        if is_missing && repair {
+            index::add(root, &entry, self.inner.options.durability)?;
         }
-        Ok(())
+        Ok(is_missing)
     }
 
-    async fn check_entry(
-        &self,
-        entry: Entry,
-        repair: bool,
-        found: &mut impl FnMut(Finding),
-    ) -> Result<(), StoreError> {
-        let name = entry.name();
-        let surplus = self.block(move |inner| sweep::is_surplus(inner, &entry, repair));
-        if surplus.await? {
-            found(Finding::Surplus(name));
+    /// Those of one subdirectory of the index.
+    async fn check_entries(&self, number: u16, repair: bool, found: &mut impl FnMut(Finding)) {
+        let start = SessionId::from(0);
+        let mut next = Some(start);
+        while let Some(first) = next {
+            let listed = self.block(move |inner| index::list(&inner.root, number, first));
+            let directory = index::directory_of(number);
+            let Some(batch) = readable(listed.await, &directory, found) else {
+                return;
+            };
+            if first == start {
+                let foreign = batch.foreign.into_iter();
+                foreign.map(Finding::Foreign).for_each(&mut *found);
+            }
+            for entry in batch.entries {
+                let name = entry.name();
+                let is_surplus = self.block(move |inner| sweep::is_surplus(inner, &entry, repair));
+                if readable(is_surplus.await, &name, found) == Some(true) {
+                    found(Finding::Surplus(name));
+                }
+            }
+            next = batch.next;
         }
-        Ok(())
     }
+}
+
+/// What was read; that it could not be is a finding.
+fn readable<T>(
+    read: Result<T, StoreError>,
+    name: &str,
+    found: &mut impl FnMut(Finding),
+) -> Option<T> {
+    read.map_err(|error| found(Finding::Unreadable(name.to_owned(), error.to_string())))
+        .ok()
+}
+
+fn names_of(root: &Root) -> Result<Vec<String>, StoreError> {
+    let mut names = Vec::new();
+    root.list(".", |name| names.push(name))?;
+    Ok(names)
+}
+
+/// Whether a name in the directory itself is none of ours, or leads to something
+/// else than ours would.
+fn is_foreign(root: &Root, name: &str) -> Result<bool, StoreError> {
+    let directories = [index::DIRECTORY, exclusive::DIRECTORY];
+    let is_directory = directories.contains(&name) || layout::is_directory(name);
+    if !is_directory && name != position::FILE {
+        return Ok(true);
+    }
+    Ok(root.is_directory(name)? != is_directory)
+}
+
+fn foreign_locks(root: &Root) -> Result<Vec<String>, StoreError> {
+    let mut names = Vec::new();
+    root.list(exclusive::DIRECTORY, |name| {
+        if !exclusive::is_lock(&name) {
+            names.push(format!("{}/{name}", exclusive::DIRECTORY));
+        }
+    })?;
+    Ok(names)
 }

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use super::fs::{Lock, Locked, Open, OpenFailure};
+use tokio::time::Instant;
+
+use super::fs::{Lock, Locked, Open};
 use super::{DirectoryStore, Inner};
 use crate::store::{SessionId, StoreError};
 
@@ -27,6 +29,7 @@ impl Drop for Exclusive {
 pub async fn lock(store: &DirectoryStore, id: &SessionId) -> Result<impl Send + use<>, StoreError> {
     let root = &store.inner.root;
     let name = format!("{DIRECTORY}/{id}");
+    let start = Instant::now();
     loop {
         let file = match root.open_file(&name, Open::New) {
             Err(failure) if failure.is_missing() => {
@@ -38,7 +41,8 @@ pub async fn lock(store: &DirectoryStore, id: &SessionId) -> Result<impl Send + 
         };
         // Whoever had the lock may have removed the file meanwhile.
         let Some(file) = file else { continue };
-        let locked = store.lock(&file, Lock::Exclusive).await?;
+        // All attempts together, since there may be no end of others.
+        let locked = store.wait_for_lock(start, &file, Lock::Exclusive).await?;
         if root.is_current(&locked)? {
             let inner = store.inner.clone();
             return Ok(Exclusive { inner, locked });
@@ -48,22 +52,33 @@ pub async fn lock(store: &DirectoryStore, id: &SessionId) -> Result<impl Send + 
 
 /// Removes what requests that were killed left.
 pub fn sweep(inner: &Inner) -> Result<(), StoreError> {
-    for name in inner.root.list(DIRECTORY)? {
-        let is_ours = name.parse::<SessionId>().is_ok();
-        let opened = match inner
-            .root
-            .open_file(&format!("{DIRECTORY}/{name}"), Open::Write)
-        {
-            Err(OpenFailure::Irregular) => continue,
-            opened => opened?,
-        };
-        if is_ours
-            && let Some(file) = opened
-            && let Some(locked) = file.try_lock(Lock::Exclusive)?
-            && inner.root.is_current(&locked)?
-        {
-            inner.root.unlink(locked.name())?;
+    let mut ids = Vec::new();
+    let take = |name: String| ids.extend(name.parse::<SessionId>());
+    inner.root.list(DIRECTORY, take)?;
+    for id in &ids {
+        if let Err(error) = remove_if_left(inner, id) {
+            tracing::warn!(session = %id, %error, "the sweep leaves this lock");
         }
     }
     Ok(())
+}
+
+fn remove_if_left(inner: &Inner, id: &SessionId) -> Result<(), StoreError> {
+    let name = format!("{DIRECTORY}/{id}");
+    if let Some(file) = inner.root.open_file(&name, Open::Write)?
+        && let Some(locked) = file.try_lock(Lock::Exclusive)?
+        && inner.root.is_current(&locked)?
+    {
+        inner.root.unlink(locked.name())?;
+    }
+    Ok(())
+}
+
+/// Whether a name is one of a lock's file, or of a lock that the store over
+/// WASI's file system has there.
+pub fn is_lock(name: &str) -> bool {
+    let name = name.trim_end_matches('~');
+    let ends = [".change", ".request"].iter();
+    let id = ends.filter_map(|end| name.strip_suffix(end)).next();
+    name == "sweep" || id.unwrap_or(name).parse::<SessionId>().is_ok()
 }

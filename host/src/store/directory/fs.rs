@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
 use cap_std::fs::{Dir, DirBuilder, OpenOptions, OpenOptionsExt};
 use fs2::FileExt as _;
-use rustix::fs::{Access, AtFlags, FileType};
+use rustix::fs::{Access, AtFlags, FileType, Stat};
 use rustix::io::Errno;
 
 use super::Options;
@@ -171,19 +171,27 @@ impl Root {
         }
     }
 
-    /// The names in a directory, in no order; none when it is not there, or is
-    /// something else. Names that are no UTF-8 are none of ours.
-    pub fn list(&self, name: &str) -> io::Result<Vec<String>> {
+    /// Takes the names in a directory, in no order; none when it is not there, or
+    /// is something else, or leads out of this one. Names that are no UTF-8, and
+    /// so none of ours, have a replacement character in them.
+    pub fn list(&self, name: &str, mut take: impl FnMut(String)) -> io::Result<()> {
+        // Nobody knows which one it was, otherwise.
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{name}: {error}"));
         let entries = match self.watched(Call::List(name), |_| self.dir.read_dir(name)) {
-            Err(error) if is_no_directory(&error) => return Ok(Vec::new()),
-            entries => entries?,
+            Err(error) if is_no_directory(&error) => return Ok(()),
+            entries => entries.map_err(named)?,
         };
-        entries
-            .filter_map(|entry| match entry {
-                Ok(entry) => entry.file_name().into_string().ok().map(Ok),
-                Err(error) => Some(Err(error)),
-            })
-            .collect()
+        for entry in entries {
+            let name = entry.map_err(named)?.file_name();
+            take(name.to_string_lossy().into_owned());
+        }
+        Ok(())
+    }
+
+    /// Whether a name leads to a directory, and not by a link.
+    pub fn is_directory(&self, name: &str) -> io::Result<bool> {
+        let find = |_| self.dir.symlink_metadata(name);
+        Ok(self.watched(Call::Stat(name), find)?.is_dir())
     }
 
     /// Whether `file` is what one finds under its name, and not one that was
@@ -273,16 +281,25 @@ impl OpenFile {
 
     /// Whether it still has a name.
     pub fn is_linked(&self) -> io::Result<bool> {
-        let stat = self.watched(Call::Stat(&self.name), |_| {
-            Ok(rustix::fs::fstat(&self.file)?)
-        })?;
-        Ok(stat.st_nlink > 0)
+        Ok(self.stat()?.st_nlink > 0)
+    }
+
+    /// Whether nothing was written to it yet, and it still has a name.
+    pub fn is_new(&self) -> io::Result<bool> {
+        let stat = self.stat()?;
+        Ok(stat.st_size == 0 && stat.st_nlink > 0)
     }
 
     /// The size now.
     pub fn size(&self) -> io::Result<u64> {
         let metadata = self.watched(Call::Stat(&self.name), |_| self.file.metadata())?;
         Ok(metadata.len())
+    }
+
+    fn stat(&self) -> io::Result<Stat> {
+        self.watched(Call::Stat(&self.name), |_| {
+            Ok(rustix::fs::fstat(&self.file)?)
+        })
     }
 
     /// Reads until the buffer is full or the file ends; how much.
@@ -380,7 +397,10 @@ impl OpenFailure {
 
 fn is_no_directory(error: &io::Error) -> bool {
     let kinds = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
-    kinds.contains(&error.kind())
+    // No system says so, but cap-std, of a way out.
+    let leads_out =
+        error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_none();
+    kinds.contains(&error.kind()) || leads_out
 }
 
 /// Whether the process or the system has too many open files.

@@ -6,6 +6,8 @@
 //! live session always has its entry; whatever is cut short leaves a surplus
 //! one, which only means that a record is looked at in vain.
 
+use std::collections::BinaryHeap;
+
 use sha2::{Digest, Sha256};
 
 use super::Durability;
@@ -21,21 +23,35 @@ const PREFIX: usize = 3;
 /// How many subdirectories there may be.
 pub const SUBDIRECTORIES: u16 = 1 << (4 * PREFIX);
 
+/// Entries to have in memory at a time, some megabytes: one user may have all the
+/// sessions.
+const BATCH: usize = 1 << 15;
+
 /// An entry of the index.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
-    /// SHA-256 of the user.
-    hash: String,
     /// The session that is or was this user's.
     pub id: SessionId,
+    /// SHA-256 of the user.
+    hash: String,
+}
+
+/// Entries of a subdirectory.
+pub struct Batch {
+    /// In the order of their sessions.
+    pub entries: Vec<Entry>,
+    /// The session where the next ones begin; `None` at the end.
+    pub next: Option<SessionId>,
+    /// All names in the subdirectory that are none of ours.
+    pub foreign: Vec<String>,
 }
 
 impl Entry {
     /// That a user has a session.
     pub fn new(user: &str, id: &SessionId) -> Self {
         Self {
-            hash: hash_of(user),
             id: *id,
+            hash: hash_of(user),
         }
     }
 
@@ -56,49 +72,66 @@ impl Entry {
         let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
         let is_hash = hash.len() == 64 && hash.bytes().all(is_digit);
         let id = id.parse().ok()?;
-        is_hash.then_some(Self { hash, id })
+        is_hash.then_some(Self { id, hash })
     }
 }
 
 /// The subdirectories in their order, and the names that are none.
 pub fn subdirectories(root: &Root) -> Result<(Vec<u16>, Vec<String>), StoreError> {
     let (mut numbers, mut foreign) = (Vec::new(), Vec::new());
-    for name in root.list(DIRECTORY)? {
-        match u16::from_str_radix(&name, 16) {
-            Ok(number) if name == prefix_of(number) => numbers.push(number),
-            _ => foreign.push(format!("{DIRECTORY}/{name}")),
-        }
-    }
+    root.list(DIRECTORY, |name| match u16::from_str_radix(&name, 16) {
+        Ok(number) if name == prefix_of(number) => numbers.push(number),
+        _ => foreign.push(format!("{DIRECTORY}/{name}")),
+    })?;
     numbers.sort_unstable();
     Ok((numbers, foreign))
 }
 
-/// The entries of a subdirectory, and the names that are none.
-pub fn list(root: &Root, number: u16) -> Result<(Vec<Entry>, Vec<String>), StoreError> {
-    list_prefix(root, &prefix_of(number))
+/// Entries of a subdirectory, from a session on.
+pub fn list(root: &Root, number: u16, first: SessionId) -> Result<Batch, StoreError> {
+    let directory = directory_of(number);
+    let (mut entries, mut foreign) = (BinaryHeap::new(), Vec::new());
+    root.list(&directory, |name| {
+        match Entry::parse(&prefix_of(number), &name) {
+            Some(entry) if entry.id < first => {}
+            Some(entry) => {
+                entries.push(entry);
+                // The first ones, and the one after these.
+                if entries.len() > BATCH + 1 {
+                    entries.pop();
+                }
+            }
+            None => foreign.push(format!("{directory}/{name}")),
+        }
+    })?;
+    let mut entries = entries.into_sorted_vec();
+    let after = entries.split_off(entries.len().min(BATCH));
+    Ok(Batch {
+        entries,
+        next: after.first().map(|entry| entry.id),
+        foreign,
+    })
+}
+
+/// A subdirectory, by its number.
+pub fn directory_of(number: u16) -> String {
+    format!("{DIRECTORY}/{}", prefix_of(number))
 }
 
 fn prefix_of(number: u16) -> String {
     format!("{number:0PREFIX$x}")
 }
 
-fn list_prefix(root: &Root, prefix: &str) -> Result<(Vec<Entry>, Vec<String>), StoreError> {
-    let (mut entries, mut foreign) = (Vec::new(), Vec::new());
-    for name in root.list(&format!("{DIRECTORY}/{prefix}"))? {
-        match Entry::parse(prefix, &name) {
-            Some(entry) => entries.push(entry),
-            None => foreign.push(format!("{DIRECTORY}/{prefix}/{name}")),
-        }
-    }
-    Ok((entries, foreign))
-}
-
 /// The sessions that are or were a user's.
 pub fn sessions_of(root: &Root, user: &str) -> Result<Vec<SessionId>, StoreError> {
     let hash = hash_of(user);
-    let (entries, _) = list_prefix(root, &hash[..PREFIX])?;
-    let of_user = entries.into_iter().filter(|entry| entry.hash == hash);
-    Ok(of_user.map(|entry| entry.id).collect())
+    let prefix = &hash[..PREFIX];
+    let mut sessions = Vec::new();
+    root.list(&format!("{DIRECTORY}/{prefix}"), |name| {
+        let entry = Entry::parse(prefix, &name).filter(|entry| entry.hash == hash);
+        sessions.extend(entry.map(|entry| entry.id));
+    })?;
+    Ok(sessions)
 }
 
 /// Writes an entry; that it is there is fine.

@@ -1,5 +1,10 @@
 //! Files of sessions in use, kept open: a load is one read then, and a save
 //! saves opening and closing.
+//!
+//! A file whose session another process deleted, or this one just when it was
+//! loaded, is found out the next time; until then, or until others take its
+//! place, it takes room on the disk. No more than the bound does, so that a load
+//! does not look once more for that.
 
 use std::sync::Arc;
 

@@ -6,7 +6,25 @@ use crate::store::{SessionId, StoreError};
 
 /// The file of a session.
 pub fn record_name(id: &SessionId) -> String {
-    format!("{:02x}/{id}", id.prefix())
+    format!("{}/{id}", directory(id.prefix()))
+}
+
+/// The subdirectory after another one, by its first session; `None` after the
+/// last.
+pub fn next(prefix: u8) -> Option<SessionId> {
+    let next = prefix.checked_add(1)?;
+    Some(SessionId::from(u128::from(next) << 120))
+}
+
+/// A subdirectory with sessions.
+pub fn directory(prefix: u8) -> String {
+    format!("{prefix:02x}")
+}
+
+/// Whether a name is one of a subdirectory with sessions.
+pub fn is_directory(name: &str) -> bool {
+    let number = u8::from_str_radix(name, 16);
+    number.is_ok_and(|prefix| name == directory(prefix))
 }
 
 /// The directory that a file is in.
@@ -17,14 +35,12 @@ pub fn parent_of(name: &str) -> &str {
 /// The sessions of one subdirectory in the order of their IDs, and the names
 /// that are none.
 pub fn list(root: &Root, prefix: u8) -> Result<(Vec<SessionId>, Vec<String>), StoreError> {
-    let directory = format!("{prefix:02x}");
+    let directory = directory(prefix);
     let (mut ids, mut foreign) = (Vec::new(), Vec::new());
-    for name in root.list(&directory)? {
-        match name.parse::<SessionId>() {
-            Ok(id) if id.prefix() == prefix => ids.push(id),
-            _ => foreign.push(format!("{directory}/{name}")),
-        }
-    }
+    root.list(&directory, |name| match name.parse::<SessionId>() {
+        Ok(id) if id.prefix() == prefix => ids.push(id),
+        _ => foreign.push(format!("{directory}/{name}")),
+    })?;
     ids.sort_unstable();
     Ok((ids, foreign))
 }

@@ -37,11 +37,13 @@ mod record;
 mod sweep;
 mod watch;
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::task::coop::consume_budget;
 use tokio::time::Instant;
 
 pub use self::check::{CheckReport, Finding};
@@ -164,20 +166,26 @@ impl DirectoryStore {
     }
 
     async fn lock(&self, file: &Arc<OpenFile>, lock: Lock) -> Result<Locked, StoreError> {
-        if let Some(locked) = file.try_lock(lock)? {
-            return Ok(locked);
-        }
-        let start = Instant::now();
+        self.wait_for_lock(Instant::now(), file, lock).await
+    }
+
+    /// For somebody who has been waiting since `start`.
+    async fn wait_for_lock(
+        &self,
+        start: Instant,
+        file: &Arc<OpenFile>,
+        lock: Lock,
+    ) -> Result<Locked, StoreError> {
         for attempt in 0_u32.. {
+            if let Some(locked) = file.try_lock(lock)? {
+                return Ok(locked);
+            }
             if attempt < SPINS {
                 tokio::task::yield_now().await;
             } else if start.elapsed() < self.inner.options.lock_timeout {
                 tokio::time::sleep(PAUSE).await;
             } else {
                 break;
-            }
-            if let Some(locked) = file.try_lock(lock)? {
-                return Ok(locked);
             }
         }
         Err(StoreError::Busy)
@@ -213,16 +221,30 @@ impl DirectoryStore {
     /// somebody who says so.
     async fn delete_damaged(&self, id: &SessionId) -> Result<bool, StoreError> {
         let file = self.inner.root.open_file(&record_name(id), Open::Write)?;
-        let Some(file) = file else { return Ok(false) };
+        let Some(file) = file else {
+            return self.delete_nothing(id).await;
+        };
         let locked = self.lock(&file, Lock::Exclusive).await?;
         let id = *id;
         self.change(move |inner| {
             inner.root.kept.drop(&id);
-            inner.remove_leftover(&locked)?;
+            inner.remove_leftover(&locked, &id)?;
             inner.flush_parent(locked.name())
         })
         .await?;
         Ok(true)
+    }
+
+    /// That a session is gone may be known to nobody but the system: a delete
+    /// that was cut short, or whose flush failed, told nobody. With
+    /// [`Durability::Disk`], its end is on the medium before somebody is told.
+    async fn delete_nothing(&self, id: &SessionId) -> Result<bool, StoreError> {
+        if self.inner.options.durability == Durability::Disk {
+            self.remove_leftover(id).await?;
+            let name = record_name(id);
+            self.change(move |inner| inner.flush_parent(&name)).await?;
+        }
+        Ok(false)
     }
 
     /// Removes what a create that never finished, or a delete that was killed,
@@ -236,7 +258,9 @@ impl DirectoryStore {
         if Record::read(&locked, id)?.is_some() {
             return Ok(false);
         }
-        self.inner.remove_leftover(&locked)?;
+        let id = *id;
+        self.change(move |inner| inner.remove_leftover(&locked, &id))
+            .await?;
         Ok(true)
     }
 }
@@ -281,7 +305,7 @@ impl Inner {
         match written {
             Ok(()) => self.root.kept.keep(id, &locked),
             // The error says more than a failure to clean up after it.
-            Err(_) => drop(self.remove(&locked)),
+            Err(_) => drop(self.remove_leftover(&locked, id)),
         }
         written.map(|()| version)
     }
@@ -346,24 +370,40 @@ impl Inner {
     }
 
     fn delete(&self, locked: Locked, record: &Record) -> Result<(), StoreError> {
-        Record::bury(&locked)?;
         self.root.kept.drop(record.id());
+        self.bury(&locked, record.id())?;
         // Of a record without a whole slot, nobody knows the user.
-        if let Ok(Some(user)) = record.user() {
-            if self.options.durability == Durability::Disk {
-                // A session that lives after all would miss its entry.
-                record::flush(&locked)?;
-            }
-            self.remove_entry(Some(user), record.id());
-        }
+        self.remove_entry(record.user().unwrap_or_default(), record.id());
         self.root.unlink(locked.name())?;
         self.flush_parent(locked.name())
     }
 
-    /// Ends what is in a file whose lock is held.
-    fn remove(&self, locked: &Locked) -> Result<(), StoreError> {
-        // The tombstone first: whoever has the file open finds it.
-        Record::bury(locked)?;
+    /// With [`Durability::Disk`], makes sure that a record, or that there is
+    /// none, survives a power cut: before an entry of the index goes, which the
+    /// state before it may need.
+    fn make_sure(&self, locked: &Locked, id: &SessionId) -> Result<(), StoreError> {
+        match Record::read(locked, id)? {
+            Some(record) => self.bring_to_medium(locked, &record),
+            None => {
+                self.bury(locked, id)?;
+                self.flush_parent(locked.name())
+            }
+        }
+    }
+
+    /// Ends what is in a file whose lock is held, so that whoever has it open
+    /// finds it. With [`Durability::Disk`], for good.
+    fn bury(&self, locked: &Locked, id: &SessionId) -> Result<(), StoreError> {
+        Record::bury(locked, id)?;
+        match self.options.durability {
+            Durability::Process => Ok(()),
+            Durability::Disk => record::flush(locked),
+        }
+    }
+
+    /// Removes a file whose lock is held, and what is in it, without a flush.
+    fn remove(&self, locked: &Locked, id: &SessionId) -> Result<(), StoreError> {
+        Record::bury(locked, id)?;
         Ok(self.root.unlink(locked.name())?)
     }
 
@@ -376,18 +416,33 @@ impl Inner {
 
     /// Removes a file without a session, whose lock is held. Somebody else may
     /// have removed it, and made a session, while this one waited for the lock.
-    fn remove_leftover(&self, locked: &Locked) -> Result<(), StoreError> {
+    ///
+    /// With [`Durability::Disk`], the tombstone is on the medium before the name
+    /// goes: so a name that is gone, other than by a sweep, is enough for the
+    /// entries of the index to go.
+    fn remove_leftover(&self, locked: &Locked, id: &SessionId) -> Result<(), StoreError> {
         if self.root.is_current(locked)? {
-            self.remove(locked)?;
+            self.bury(locked, id)?;
+            self.root.unlink(locked.name())?;
         }
         Ok(())
     }
 
-    fn flush_parent(&self, name: &str) -> Result<(), StoreError> {
-        match self.options.durability {
-            Durability::Process => Ok(()),
-            Durability::Disk => Ok(self.root.flush_directory(parent_of(name))?),
+    /// With [`Durability::Disk`], brings to the medium which sessions there are
+    /// in a subdirectory.
+    fn flush_directory(&self, name: &str) -> Result<(), StoreError> {
+        if self.options.durability == Durability::Process {
+            return Ok(());
         }
+        match self.root.flush_directory(name) {
+            // There never were any.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            flushed => Ok(flushed?),
+        }
+    }
+
+    fn flush_parent(&self, name: &str) -> Result<(), StoreError> {
+        self.flush_directory(parent_of(name))
     }
 
     fn check_size(&self, state: &SessionState) -> Result<(), StoreError> {
@@ -440,8 +495,8 @@ impl SessionStore for DirectoryStore {
             };
             let locked = self.lock(&file, Lock::Exclusive).await?;
             // Between opening and locking, the empty file may have been taken
-            // for a leftover: then it has a tombstone.
-            if locked.size()? > 0 {
+            // for a leftover: then it has a tombstone, and no name any more.
+            if !locked.is_new()? {
                 continue;
             }
             let new = NewState::new(id, 1, state, &self.inner.options)?;
@@ -493,7 +548,7 @@ impl SessionStore for DirectoryStore {
 
     async fn delete_session(&self, id: &SessionId) -> Result<bool, StoreError> {
         match self.lock_record(id).await {
-            Ok(None) => Ok(false),
+            Ok(None) => self.delete_nothing(id).await,
             Ok(Some((locked, record))) => {
                 let deleted = self.change(move |inner| inner.delete(locked, &record));
                 deleted.await.map(|()| true)
@@ -526,7 +581,9 @@ impl SessionStore for DirectoryStore {
             let ids = self.block(move |inner| layout::list(&inner.root, prefix));
             let (ids, _) = ids.await?;
             for id in ids.into_iter().filter(|id| *id >= next) {
-                if !paging.take(&id, self.look_at(&id).await) {
+                // There may be a great many.
+                consume_budget().await;
+                if !paging.take(&id, self.look_at(&id).await)? {
                     return Ok(paging.page);
                 }
             }
@@ -542,6 +599,7 @@ impl SessionStore for DirectoryStore {
             .await?;
         let mut sessions = Vec::new();
         for id in ids {
+            consume_budget().await;
             let session = match self.look_at(&id).await {
                 // Nobody can use it, and nobody knows whose it was.
                 Err(StoreError::Corrupt(_)) => None,

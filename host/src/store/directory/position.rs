@@ -11,18 +11,25 @@ pub const FILE: &str = "sweep.lock";
 pub enum Position {
     /// At this session.
     Record(SessionId),
-    /// At this subdirectory of the index.
-    Index(u16),
+    /// At this subdirectory of the index, and at this session in it.
+    Index(u16, SessionId),
 }
+
+/// Bytes of the file: the words "users", a number, and a session.
+const LENGTH: usize = 42;
 
 /// Where the last sweep stopped; the beginning, if the file says anything else.
 pub fn read(file: &OpenFile) -> Result<Position, StoreError> {
-    let mut bytes = [0; 32];
+    let mut bytes = [0; LENGTH];
     let length = file.read_at(&mut bytes, 0)?;
     let text = std::str::from_utf8(&bytes[..length]).unwrap_or_default();
-    Ok(match text.split_once(' ') {
-        Some(("users", number)) => Position::Index(number.trim().parse().unwrap_or(0)),
-        _ => Position::Record(text.parse().unwrap_or(SessionId::from(0))),
+    let mut words = text.split_whitespace();
+    Ok(match words.next() {
+        Some("users") => {
+            let number = words.next().and_then(|number| number.parse().ok());
+            Position::Index(number.unwrap_or(0), id_of(words.next()))
+        }
+        word => Position::Record(id_of(word)),
     })
 }
 
@@ -31,7 +38,13 @@ pub fn write(file: &Locked, position: Option<Position>) -> Result<(), StoreError
     let text = match position {
         None => SessionId::from(0).to_string(),
         Some(Position::Record(id)) => id.to_string(),
-        Some(Position::Index(number)) => format!("users {number:<26}"),
+        Some(Position::Index(number, id)) => format!("users {number} {id}"),
     };
+    let text = format!("{text:LENGTH$}");
     Ok(file.write_at(text.as_bytes(), 0)?)
+}
+
+fn id_of(word: Option<&str>) -> SessionId {
+    let id = word.and_then(|word| word.parse().ok());
+    id.unwrap_or(SessionId::from(0))
 }

@@ -49,13 +49,14 @@
 //!
 //! - A create writes slot 0, with zeros up to the end of the page, so that later
 //!   the file is read at once, and then the header, so a file with a header has
-//!   a whole slot. A file without one is a create that never finished.
+//!   a whole slot. A file with zeros in its place, or with no more than the
+//!   beginning of it, is a create that never finished.
 //! - A save writes the slot that is not the latest, so the latest is whole at
 //!   every instant. A state that outgrows that slot gets a larger place at the
 //!   end of the file; then the header is told where.
 //! - A touch writes the cell that is not the latest. A save or touch that finds
 //!   one of a version that is not there yet, left by a power cut, first removes
-//!   it for good.
+//!   it for good: one of version 2⁶⁴ - 1 is in its place until then.
 //! - A delete writes the tombstone and then unlinks the file, so descriptors
 //!   that are still open, and hard-linked backups, cannot revive it.
 //!
@@ -100,6 +101,7 @@ const DURABLE: usize = 16;
 const SLOT_HEAD: usize = 40;
 const CHECKSUM: usize = 8;
 const NO_USER: u32 = u32::MAX;
+const FOREIGN: &str = "it does not begin like a session's file";
 const MIN_CAPACITY: u64 = 512;
 const MAX_CAPACITY: u64 = (MAX_STATE + SLOT_HEAD as u64).next_power_of_two();
 /// Far beyond what a session grows to.
@@ -213,7 +215,7 @@ impl Record {
         let length = file.read_at(&mut start, 0)?;
         start.truncate(length);
         let Some(header) = start.get(..HEADER) else {
-            return Ok(None);
+            return is_unfinished(&start, id).map(|()| None);
         };
         if !is_alive(header, id)? {
             return Ok(None);
@@ -355,16 +357,7 @@ impl Record {
         let capacity = capacity_for(slot.bytes.len());
         let first = HEADER as u64;
         let mut header = [0; HEADER];
-        encode_into(
-            Identity {
-                magic: MAGIC,
-                format: FORMAT,
-                reserved: 0,
-                id: id.to_bits(),
-                tombstone: 0,
-            },
-            &mut header[..PLACES_AT],
-        )?;
+        header[..PLACES_AT].copy_from_slice(&Identity::encoded(id)?);
         for (index, offset) in [first, first + capacity].into_iter().enumerate() {
             let place = Place { offset, capacity };
             let at = PLACES_AT + index * PLACE;
@@ -440,16 +433,30 @@ impl Record {
     /// A power cut may leave a touch of a version that it took back. It must not
     /// count for the next state that gets this version, not even after another
     /// power cut: so it is off the medium before anything else is written.
+    ///
+    /// Until then, there is a touch of a version that never comes, so that
+    /// whoever finds it after a kill does this again.
     fn forget_lost_touches(&self, file: &Locked) -> Result<(), StoreError> {
         let version = self.version()?;
-        let mut is_lost = false;
-        for (index, cell) in self.cells.iter().enumerate() {
-            if matches!(cell, Checked::Whole(cell) if cell.version > version) {
-                file.write_at(&[0; CELL], (CELLS_AT + index * CELL) as u64)?;
-                is_lost = true;
-            }
+        let is_lost = self
+            .cells
+            .each_ref()
+            .map(|cell| matches!(cell, Checked::Whole(cell) if cell.version > version));
+        if is_lost == [false; 2] {
+            return Ok(());
         }
-        if is_lost { flush(file) } else { Ok(()) }
+        let replace = |new: [u8; CELL]| {
+            let lost = (0..2).filter(|index| is_lost[*index]);
+            lost.map(|index| self.write_cell(file, index, &new))
+                .collect::<Result<(), _>>()
+        };
+        replace(encode_checked(Cell::NEVER, &self.id)?)?;
+        flush(file)?;
+        replace([0; CELL])
+    }
+
+    fn write_cell(&self, file: &Locked, index: usize, cell: &[u8; CELL]) -> Result<(), StoreError> {
+        Ok(file.write_at(cell, (CELLS_AT + index * CELL) as u64)?)
     }
 
     fn write_place(&self, file: &Locked, index: usize, place: Place) -> Result<(), StoreError> {
@@ -480,17 +487,47 @@ impl Record {
         };
         let older = usize::from(first > second);
         let cell = encode_checked::<CELL>(cell, &self.id)?;
-        file.write_at(&cell, (CELLS_AT + older * CELL) as u64)?;
+        self.write_cell(file, older, &cell)?;
         match durability {
             Durability::Process => Ok(()),
             Durability::Disk => flush(file),
         }
     }
 
-    /// Writes the tombstone, whatever is in the file.
-    pub fn bury(file: &Locked) -> Result<(), StoreError> {
-        Ok(file.write_at(&TOMBSTONE.to_le_bytes(), TOMBSTONE_AT as u64)?)
+    /// Writes the tombstone, whatever is in the file. A full disk may have no
+    /// room for it in a file without a session: then it needs none.
+    pub fn bury(file: &Locked, id: &SessionId) -> Result<(), StoreError> {
+        match file.write_at(&TOMBSTONE.to_le_bytes(), TOMBSTONE_AT as u64) {
+            Err(_) if matches!(Self::read(file, id), Ok(None)) => Ok(()),
+            written => Ok(written?),
+        }
     }
+}
+
+impl Identity {
+    /// As the header of a session that lives has it.
+    fn encoded(id: &SessionId) -> Result<[u8; PLACES_AT], StoreError> {
+        let identity = Self {
+            magic: MAGIC,
+            format: FORMAT,
+            reserved: 0,
+            id: id.to_bits(),
+            tombstone: 0,
+        };
+        let mut bytes = [0; PLACES_AT];
+        encode_into(identity, &mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+impl Cell {
+    /// Counts for no slot: nobody saves that often.
+    const NEVER: Self = Self {
+        version: Version::MAX,
+        sequence: 0,
+        expires: 0,
+        modified: 0,
+    };
 }
 
 impl EncodedSlot {
@@ -550,10 +587,10 @@ fn is_alive(header: &[u8], id: &SessionId) -> Result<bool, StoreError> {
         bincode::decode_from_slice(header, LAYOUT).map_err(undecodable)?;
     let corrupt = |how: &str| Err(StoreError::Corrupt(how.into()));
     if identity.magic != MAGIC {
-        if is_zero(&header[..TOMBSTONE_AT]) && is_zero(&header[PLACES_AT..]) {
-            return Ok(false);
-        }
-        return corrupt("it does not begin like a session's file");
+        return match is_zero_but_tombstone(header) {
+            true => Ok(false),
+            false => corrupt(FOREIGN),
+        };
     }
     if identity.format != FORMAT {
         let format = identity.format;
@@ -570,6 +607,22 @@ fn is_alive(header: &[u8], id: &SessionId) -> Result<bool, StoreError> {
         return corrupt("its tombstone is none");
     }
     Ok(is_zero(&tombstone))
+}
+
+/// An error when what is shorter than a header is not the beginning of this
+/// session's.
+fn is_unfinished(start: &[u8], id: &SessionId) -> Result<(), StoreError> {
+    let length = start.len().min(TOMBSTONE_AT);
+    let is_begun = start[..length] == Identity::encoded(id)?[..length];
+    match is_begun || is_zero_but_tombstone(start) {
+        true => Ok(()),
+        false => Err(StoreError::Corrupt(FOREIGN.into())),
+    }
+}
+
+fn is_zero_but_tombstone(bytes: &[u8]) -> bool {
+    let rest = bytes.get(PLACES_AT..).unwrap_or_default();
+    is_zero(&bytes[..bytes.len().min(TOMBSTONE_AT)]) && is_zero(rest)
 }
 
 fn read_slot(

@@ -3,9 +3,9 @@
 //! One at a time, by the lock on the file `sweep.lock`, which also remembers
 //! where a sweep stopped. It deletes under each session's lock after looking
 //! again, waits for no lock, and holds one record's at a time. With
-//! [`Durability::Disk`], deletions are flushed by the subdirectory.
+//! [`Durability::Disk`](super::Durability::Disk), deletions are flushed by the
+//! subdirectory.
 
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use super::index::{self, Entry};
 use super::layout::{self, record_name};
 use super::position::{self, Position};
 use super::record::Record;
-use super::{DirectoryStore, Durability, Inner, exclusive};
+use super::{DirectoryStore, Inner, exclusive};
 use crate::store::{SessionId, StoreError, SweepReport, Timestamp, is_old};
 
 /// What became of a session.
@@ -28,30 +28,42 @@ struct Sweep<'a> {
     inner: &'a Inner,
     minutes: u32,
     now: Timestamp,
+    start: Instant,
+    limit: Option<Duration>,
+    /// Where it is; `None` at the end.
+    position: Option<Position>,
+    /// Files that it has looked at, with a session or without.
+    seen: u64,
     report: SweepReport,
 }
 
 /// Deletes sessions that are old, files without a session, and surplus entries
 /// of the index. Stops at the limit, and goes on there the next time.
+///
+/// What it cannot read it leaves, and says so in the log: one bad file is no
+/// reason to leave the others.
 pub fn sweep(
     inner: &Inner,
     minutes: u32,
     limit: Option<Duration>,
 ) -> Result<SweepReport, StoreError> {
     let start = Instant::now();
-    let is_over = || limit.is_some_and(|limit| start.elapsed() >= limit);
     let file = sweep_file(inner)?;
     let locked = file.try_lock(Lock::Exclusive)?.ok_or(StoreError::Busy)?;
     let mut sweep = Sweep {
         inner,
         minutes,
         now: inner.options.clock.now(),
+        start,
+        limit,
+        position: Some(position::read(&locked)?),
+        seen: 0,
         report: SweepReport::default(),
     };
-    let stopped_at = sweep.go_on(position::read(&locked)?, is_over)?;
-    position::write(&locked, stopped_at)?;
-    sweep.report.complete = stopped_at.is_none();
-    Ok(sweep.report)
+    let swept = sweep.go_on();
+    position::write(&locked, sweep.position)?;
+    sweep.report.complete = sweep.position.is_none();
+    swept.map(|()| sweep.report)
 }
 
 impl DirectoryStore {
@@ -64,7 +76,7 @@ impl DirectoryStore {
             };
             Ok(match position::read(&file)? {
                 Position::Record(first) => first != SessionId::from(0),
-                Position::Index(_) => true,
+                Position::Index(..) => true,
             })
         })
         .await
@@ -72,61 +84,62 @@ impl DirectoryStore {
 }
 
 impl Sweep<'_> {
-    /// Where it stopped; `None` at the end.
-    fn go_on(
-        &mut self,
-        position: Position,
-        is_over: impl Fn() -> bool,
-    ) -> Result<Option<Position>, StoreError> {
-        let first = match position {
-            Position::Record(first) => first,
-            Position::Index(number) => return self.sweep_index(number, is_over),
-        };
-        for prefix in first.prefix()..=u8::MAX {
-            let stopped_at = self.sweep_records(prefix, first, &is_over)?;
-            self.flush(prefix)?;
-            if stopped_at.is_some() {
-                return Ok(stopped_at);
-            }
-        }
-        exclusive::sweep(self.inner)?;
-        self.sweep_index(0, is_over)
+    /// At least one file each time, or it would never end. What takes longest in
+    /// between is reading the names in one subdirectory.
+    fn is_over(&self) -> bool {
+        let is_late = |limit| self.start.elapsed() >= limit;
+        self.seen > 0 && self.limit.is_some_and(is_late)
     }
 
-    /// Those of one subdirectory, from `first` on. Where it stopped; `None` at
-    /// the end.
-    fn sweep_records(
-        &mut self,
-        prefix: u8,
-        first: SessionId,
-        is_over: impl Fn() -> bool,
-    ) -> Result<Option<Position>, StoreError> {
-        let (ids, _) = layout::list(&self.inner.root, prefix)?;
+    fn go_on(&mut self) -> Result<(), StoreError> {
+        while let Some(position) = self.position
+            && !self.is_over()
+        {
+            self.position = match position {
+                Position::Record(first) => Some(self.sweep_records(first)?),
+                Position::Index(number, first) => self.sweep_index(number, first),
+            };
+        }
+        Ok(())
+    }
+
+    /// Those of one subdirectory, from `first` on. Where to go on.
+    fn sweep_records(&mut self, first: SessionId) -> Result<Position, StoreError> {
+        let directory = layout::directory(first.prefix());
+        let (ids, _) = match layout::list(&self.inner.root, first.prefix()) {
+            Ok(listed) => listed,
+            Err(error) => {
+                left(&directory, &error);
+                return Ok(self.after_records(first.prefix()));
+            }
+        };
+        let mut stopped_at = None;
         for id in ids.into_iter().filter(|id| *id >= first) {
-            // At least one each time, or it would never end.
-            if self.report.deleted + self.report.remaining > 0 && is_over() {
-                return Ok(Some(Position::Record(id)));
+            if self.is_over() {
+                stopped_at = Some(Position::Record(id));
+                break;
             }
             self.sweep_record(&id);
         }
-        Ok(None)
+        // What a sweep that was killed deleted, too. Entries of the index go
+        // after that: a session that lives after all would miss its own.
+        self.inner.flush_directory(&directory)?;
+        Ok(stopped_at.unwrap_or_else(|| self.after_records(first.prefix())))
     }
 
-    /// Brings deletions to the medium, those of a sweep that was killed too.
-    /// Entries of the index go after that: a session that lives after all would
-    /// miss its own.
-    fn flush(&self, prefix: u8) -> Result<(), StoreError> {
-        if self.inner.options.durability == Durability::Process {
-            return Ok(());
+    /// What comes after those of one subdirectory.
+    fn after_records(&self, prefix: u8) -> Position {
+        if let Some(next) = layout::next(prefix) {
+            return Position::Record(next);
         }
-        match self.inner.root.flush_directory(&format!("{prefix:02x}")) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            flushed => Ok(flushed?),
+        if let Err(error) = exclusive::sweep(self.inner) {
+            left(exclusive::DIRECTORY, &error);
         }
+        Position::Index(0, SessionId::from(0))
     }
 
-    /// An error with one session is no reason to leave the others.
     fn sweep_record(&mut self, id: &SessionId) {
+        self.seen += 1;
         match self.delete_if_old(id) {
             Ok(Some(Outcome::Deleted)) => self.report.deleted += 1,
             Ok(Some(Outcome::Remains)) => self.report.remaining += 1,
@@ -155,12 +168,13 @@ impl Sweep<'_> {
         };
         match Record::read(&locked, id)? {
             Some(record) if self.is_old(&record)? => {
-                self.inner.remove(&locked)?;
+                self.inner.remove(&locked, id)?;
+                self.inner.root.kept.drop(id);
                 Ok(Some(Outcome::Deleted))
             }
             Some(_) => Ok(Some(Outcome::Remains)),
             None => {
-                self.inner.remove_leftover(&locked)?;
+                self.inner.remove_leftover(&locked, id)?;
                 Ok(None)
             }
         }
@@ -171,65 +185,97 @@ impl Sweep<'_> {
         Ok(is_old(modified, expires, self.minutes, self.now))
     }
 
-    /// Where it stopped; `None` at the end.
-    fn sweep_index(
-        &self,
-        first: u16,
-        is_over: impl Fn() -> bool,
-    ) -> Result<Option<Position>, StoreError> {
-        let (numbers, _) = index::subdirectories(&self.inner.root)?;
-        for number in numbers.into_iter().filter(|number| *number >= first) {
-            let (entries, _) = index::list(&self.inner.root, number)?;
-            for entry in &entries {
-                if let Err(error) = is_surplus(self.inner, entry, true) {
-                    tracing::warn!(session = %entry.id, %error, "the sweep leaves this entry");
-                }
-            }
-            if is_over() {
-                return Ok(Some(Position::Index(number + 1)));
+    /// From a session of a subdirectory on. Where it stopped; `None` at the end.
+    fn sweep_index(&mut self, number: u16, first: SessionId) -> Option<Position> {
+        let listed = index::subdirectories(&self.inner.root);
+        let (numbers, _) = listed.unwrap_or_else(|error| {
+            left(index::DIRECTORY, &error);
+            Default::default()
+        });
+        for next in numbers.into_iter().filter(|next| *next >= number) {
+            let first = if next == number {
+                first
+            } else {
+                SessionId::from(0)
+            };
+            if let Some(stopped_at) = self.sweep_entries(next, first) {
+                return Some(Position::Index(next, stopped_at));
             }
         }
-        Ok(None)
+        None
+    }
+
+    /// Those of one subdirectory. Where it stopped; `None` at the end.
+    fn sweep_entries(&mut self, number: u16, first: SessionId) -> Option<SessionId> {
+        let mut next = Some(first);
+        while let Some(first) = next {
+            let batch = match index::list(&self.inner.root, number, first) {
+                Ok(batch) => batch,
+                Err(error) => {
+                    left(&index::directory_of(number), &error);
+                    return None;
+                }
+            };
+            for entry in &batch.entries {
+                if self.is_over() {
+                    return Some(entry.id);
+                }
+                self.sweep_entry(entry);
+            }
+            next = batch.next;
+        }
+        None
+    }
+
+    fn sweep_entry(&mut self, entry: &Entry) {
+        self.seen += 1;
+        if let Err(error) = is_surplus(self.inner, entry, true) {
+            tracing::warn!(session = %entry.id, %error, "the sweep leaves this entry");
+        }
     }
 }
 
-/// Whether an entry of the index is of a session that is gone, or has another
-/// user; if so, and with `remove`, it goes.
+fn left(directory: &str, error: &StoreError) {
+    tracing::warn!(%directory, %error, "the sweep leaves this directory");
+}
+
+/// Whether an entry of the index is there for a session that is gone, or has
+/// another user; if so, and with `remove`, it goes.
 ///
 /// Whoever adds an entry holds the record's lock until the record says so too,
 /// so this holds it as well.
 pub fn is_surplus(inner: &Inner, entry: &Entry, remove: bool) -> Result<bool, StoreError> {
-    let name = record_name(&entry.id);
-    let mut file = match inner.root.open_file(&name, Open::Write) {
+    let how = if remove { Open::Write } else { Open::Read };
+    let found = match inner.root.open_file(&record_name(&entry.id), how) {
         Err(OpenFailure::Irregular) => return Ok(false),
-        file => file?,
+        found => found?,
     };
-    if let Some(file) = &file
-        && index::is_needed(file, entry)?
-    {
-        return Ok(false);
-    }
-    if file.is_none() {
-        if !remove {
-            return Ok(true);
-        }
+    let is_there = found.is_some();
+    let file = match found {
+        Some(file) if index::is_needed(&file, entry)? => return Ok(false),
+        None if !remove => return index::has(&inner.root, entry),
         // A file to lock, so that nobody makes one meanwhile.
-        file = inner.create_file(&entry.id)?;
-    }
+        None => inner.create_file(&entry.id)?,
+        found => found,
+    };
     let Some(file) = file else { return Ok(false) };
     let Some(locked) = file.try_lock(Lock::Exclusive)? else {
         return Ok(false);
     };
-    if !inner.root.is_current(&locked)? || index::is_needed(&locked, entry)? {
-        return Ok(false);
-    }
-    if remove {
-        index::remove(&inner.root, entry)?;
-        if Record::read(&locked, &entry.id)?.is_none() {
-            inner.remove_leftover(&locked)?;
+    let is_surplus = inner.root.is_current(&locked)?
+        && !index::is_needed(&locked, entry)?
+        && index::has(&inner.root, entry)?;
+    if is_surplus && remove {
+        if is_there {
+            inner.make_sure(&locked, &entry.id)?;
         }
+        index::remove(&inner.root, entry)?;
     }
-    Ok(true)
+    let is_leftover = !is_there || is_surplus && Record::read(&locked, &entry.id)?.is_none();
+    if remove && is_leftover {
+        inner.remove(&locked, &entry.id)?;
+    }
+    Ok(is_surplus)
 }
 
 fn sweep_file(inner: &Inner) -> Result<Arc<OpenFile>, StoreError> {
