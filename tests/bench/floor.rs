@@ -11,9 +11,8 @@
 //! | load of a file that is kept open | pread |
 //! | save, touch of such a file | flock, pread, pwrite, unlock |
 //!
-//! For the disk, each pwrite is followed by fdatasync, except the tombstone; and
-//! create and delete by open, fsync and close of the directory that the file is
-//! in.
+//! For the disk, each pwrite is followed by fdatasync; and create and delete by
+//! open, fsync and close of the directory that the file is in.
 //!
 //! They use the store's own files, and write back what they read, so that both
 //! find the same.
@@ -127,7 +126,7 @@ impl Bare {
         flock(&file, FlockOperation::LockExclusive).unwrap();
         black_box(read(&file));
         let (offset, length) = TOMBSTONE;
-        pwrite(&file, &[255; PAGE][..length], offset).unwrap();
+        self.write(&file, &[255; PAGE][..length], offset);
         if self.has_index {
             rustix::fs::unlinkat(&self.root, entry_of(name), AtFlags::empty()).unwrap();
         }
