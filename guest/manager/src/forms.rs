@@ -1,13 +1,15 @@
 //! One-time tokens against cross-site request forgery.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::bindings::exports::session3::sessions::manager::{Mode, SessionError};
 use crate::bindings::session3::sessions::store::StoreError;
 use crate::commit::{MAX_ROUNDS, session_error};
+use crate::encoding::Input;
 use crate::imports::Imports;
 use crate::session::Session;
+use crate::state::DecodeError;
 use crate::token::{base64, from_base64, sha_256};
 
 /// Form tokens of one session: forms that are open in many tabs.
@@ -15,12 +17,12 @@ const MAX_TOKENS: usize = 32;
 
 /// What the record keeps of a form token: the first half of the SHA-256 of its
 /// 128 random bits, so that a stolen copy of the store has none that is good.
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Clone, Copy, Serialize)]
 #[cfg_attr(test, derive(Debug, PartialEq))]
 pub struct FormTokenHash([u8; 16]);
 
 /// The tokens that are good, oldest first.
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize)]
 #[cfg_attr(test, derive(Debug, PartialEq))]
 pub struct FormTokens(Vec<FormTokenHash>);
 
@@ -42,6 +44,12 @@ impl FormTokenHash {
 }
 
 impl FormTokens {
+    /// Those of a record.
+    pub fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+        let hashes = input.list(|input| input.value().map(FormTokenHash));
+        hashes.map(Self)
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -4,7 +4,8 @@
 //! `token` checks it, `manager` opens the session by what `renewal` says of its
 //! secret, `session` shows it to the application and notes `changes`, beside
 //! `forms`, `messages` and `own`, `commit` makes them last, and `state` is what
-//! the store keeps. `admin` looks from the other side.
+//! the store keeps, as `encoding` writes and reads it. `admin` looks from the
+//! other side.
 
 mod admin;
 mod bindings;
@@ -12,6 +13,7 @@ mod changes;
 mod commit;
 mod config;
 mod cookie;
+mod encoding;
 #[cfg(test)]
 mod fake;
 mod forms;

@@ -1,10 +1,11 @@
 //! Messages for the next page.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::bindings::exports::session3::sessions::manager::SessionError;
+use crate::encoding::Input;
 use crate::session::Session;
-use crate::state::text;
+use crate::state::DecodeError;
 
 /// Messages of one session.
 const MAX_MESSAGES: usize = 100;
@@ -12,22 +13,29 @@ const MAX_MESSAGES: usize = 100;
 /// The messages, oldest first. Each has a number that no other of the session
 /// ever gets, so that taking one removes that one, whatever others left or
 /// took meanwhile.
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize)]
 #[cfg_attr(test, derive(Debug, PartialEq))]
 pub struct Messages {
     next: u64,
     list: Vec<Message>,
 }
 
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize)]
 #[cfg_attr(test, derive(Debug, PartialEq))]
 struct Message {
     number: u64,
-    #[serde(deserialize_with = "text")]
     text: String,
 }
 
 impl Messages {
+    /// Those of a record.
+    pub fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            next: input.value()?,
+            list: input.list(Message::read)?,
+        })
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
@@ -62,6 +70,15 @@ impl Messages {
     /// Takes all of them out.
     pub fn clear(&mut self) {
         self.list.clear();
+    }
+}
+
+impl Message {
+    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            number: input.value()?,
+            text: input.text()?,
+        })
     }
 }
 

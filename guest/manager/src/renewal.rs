@@ -7,9 +7,10 @@
 //! else's hands. A change of user knows no grace, and what it replaced is no
 //! sign of a theft: the requests of the user before may still be under way.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::state::State;
+use crate::encoding::Input;
+use crate::state::{DecodeError, State};
 use crate::token::SecretHash;
 
 /// More are pending only when one renewal after the other gets lost.
@@ -18,7 +19,7 @@ const MAX_PENDING: usize = 4;
 const MAX_REPLACED: usize = 8;
 
 /// The secrets beside the one that opens the session.
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize)]
 #[cfg_attr(test, derive(Debug, PartialEq))]
 pub struct Renewal {
     /// When the newest secret was made, in milliseconds since 1970.
@@ -29,7 +30,7 @@ pub struct Renewal {
     replaced: Vec<Replaced>,
 }
 
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize)]
 #[cfg_attr(test, derive(Debug, PartialEq))]
 struct Replaced {
     hash: SecretHash,
@@ -131,10 +132,28 @@ impl State {
 }
 
 impl Renewal {
+    /// Those of a record.
+    pub fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            renewed: input.value()?,
+            pending: input.list(SecretHash::read)?,
+            replaced: input.list(Replaced::read)?,
+        })
+    }
+
     fn replace(&mut self, hash: SecretHash, good_until: Option<u64>) {
         self.replaced.push(Replaced { hash, good_until });
         if self.replaced.len() > MAX_REPLACED {
             self.replaced.remove(0);
         }
+    }
+}
+
+impl Replaced {
+    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            hash: SecretHash::read(input)?,
+            good_until: input.option(Input::value)?,
+        })
     }
 }

@@ -2,19 +2,19 @@
 //! attributes, and the code of two kinds of `BTreeMap` would be a tenth of the
 //! component.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::state::text;
+use crate::encoding::Input;
+use crate::state::DecodeError;
 
 /// Values by name.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize)]
 #[cfg_attr(test, derive(Debug, PartialEq))]
 pub struct Sorted<V>(Vec<Entry<V>>);
 
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize)]
 #[cfg_attr(test, derive(Debug, PartialEq))]
 struct Entry<V> {
-    #[serde(deserialize_with = "text")]
     name: String,
     value: V,
 }
@@ -26,6 +26,23 @@ impl<V> Default for Sorted<V> {
 }
 
 impl<V> Sorted<V> {
+    /// Those of a record, whose values `value` reads.
+    pub fn read(
+        input: &mut Input<'_>,
+        value: impl Fn(&mut Input<'_>) -> Result<V, DecodeError>,
+    ) -> Result<Self, DecodeError> {
+        let list = input.list(|input| {
+            Ok(Entry {
+                name: input.text()?,
+                value: value(input)?,
+            })
+        })?;
+        if !list.is_sorted_by(|a, b| a.name < b.name) {
+            return Err(DecodeError::Damaged("the attributes are out of order"));
+        }
+        Ok(Self(list))
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -74,11 +91,6 @@ impl<V> Sorted<V> {
     /// Takes all of them out.
     pub fn clear(&mut self) {
         self.0.clear();
-    }
-
-    /// Whether the list is what this type makes, which decoding does not see to.
-    pub fn is_sound(&self) -> bool {
-        self.0.is_sorted_by(|a, b| a.name < b.name)
     }
 
     fn find(&self, name: &str) -> Result<usize, usize> {

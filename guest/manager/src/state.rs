@@ -4,17 +4,15 @@
 //! [`State`] follows, as version 1 had it, and then what version 2 added, which
 //! had form tokens where version 3 has their hashes. The user is not in it: the
 //! store keeps that in a field of its own, and two copies could differ.
+//!
+//! Serde writes the bytes, but reading them is our own: serde would take a hash
+//! byte by byte, and 6 kB of the component.
 
-use std::fmt;
-
-use bincode::config::Configuration;
-use bincode::enc::write::Writer;
-use bincode::error::EncodeError;
-use serde::de::{EnumAccess, Error, VariantAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::Serialize;
 
 use crate::bindings::exports::session3::sessions::manager::SessionError;
 use crate::bindings::session3::sessions::{store::SessionState, types::Value};
+use crate::encoding::{Input, encode};
 use crate::forms::FormTokens;
 use crate::messages::Messages;
 use crate::renewal::Renewal;
@@ -23,14 +21,11 @@ use crate::token::SecretHash;
 
 /// The version that this manager writes; it reads all before it.
 const VERSION: u8 = 3;
-const ENCODING: Configuration = bincode::config::standard();
-/// Bytes that few states exceed.
-const USUAL_SIZE: usize = 1024;
 /// Attributes of one session.
 const MAX_ATTRIBUTES: usize = 1000;
 
 /// All that the manager knows of a session, apart from its ID and version.
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize)]
 #[cfg_attr(test, derive(Debug, PartialEq))]
 pub struct State {
     /// Milliseconds since 1970.
@@ -46,10 +41,8 @@ pub struct State {
     /// When the user was last set.
     pub authenticated: Option<u64>,
     /// Of the request that started the session.
-    #[serde(deserialize_with = "optional_text")]
     pub remote_address: Option<String>,
     /// Likewise.
-    #[serde(deserialize_with = "optional_text")]
     pub user_agent: Option<String>,
     /// What the application keeps.
     pub attributes: Sorted<Attribute>,
@@ -133,13 +126,12 @@ impl State {
     /// What the store keeps of it.
     pub fn encode(&self, expires: u64) -> Result<SessionState, SessionError> {
         let whole = (VERSION, self, &self.renewal, &self.forms, &self.messages);
-        let mut data = Data(Vec::with_capacity(USUAL_SIZE));
-        bincode::serde::encode_into_writer(whole, &mut data, ENCODING)
+        let data = encode(whole)
             .map_err(|_| SessionError::Invalid("the session cannot be encoded".into()))?;
         Ok(SessionState {
             user: self.user.clone(),
             expires,
-            data: data.0,
+            data,
         })
     }
 
@@ -151,56 +143,41 @@ impl State {
             Some((version, _)) if *version > VERSION => return Err(DecodeError::Newer),
             Some(whole) => whole,
         };
-        let (mut state, mut rest): (Self, _) = decode(data)?;
-        if *version == 1 {
-            state.renewal.renewed = state.authenticated.unwrap_or(state.created);
-        } else {
-            ((state.renewal, state.forms, state.messages), rest) = decode(rest)?;
-        }
-        if *version == 2 {
-            state.forms.hash();
-        }
-        if !rest.is_empty() {
+        let mut input = Input::new(data);
+        let mut state = Self::read(&mut input, *version)?;
+        if !input.is_empty() {
             return Err(DecodeError::Damaged("the state has bytes left over"));
-        }
-        if !state.attributes.is_sound() {
-            return Err(DecodeError::Damaged("the attributes are out of order"));
         }
         state.user.clone_from(&stored.user);
         Ok(state)
     }
-}
 
-/// Bytes to encode into, with room: the library's own have none to start with,
-/// and grow half a dozen times.
-struct Data(Vec<u8>);
-
-impl Writer for Data {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
-        self.0.extend_from_slice(bytes);
-        Ok(())
+    fn read(input: &mut Input<'_>, version: u8) -> Result<Self, DecodeError> {
+        let mut state = Self::read_version_1(input)?;
+        if version == 1 {
+            state.renewal.renewed = state.authenticated.unwrap_or(state.created);
+            return Ok(state);
+        }
+        state.renewal = Renewal::read(input)?;
+        state.forms = FormTokens::read(input)?;
+        state.messages = Messages::read(input)?;
+        if version == 2 {
+            state.forms.hash();
+        }
+        Ok(state)
     }
-}
 
-/// A text, borrowed first: asked for an owned one, bincode takes the memory that
-/// a damaged length promises, and the component would run out of it.
-pub fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    <&str>::deserialize(deserializer).map(str::to_owned)
-}
-
-fn optional_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    Option::<&str>::deserialize(deserializer).map(|text| text.map(str::to_owned))
-}
-
-/// What the bytes begin with, and those that follow it.
-fn decode<'de, T: Deserialize<'de>>(data: &'de [u8]) -> Result<(T, &'de [u8]), DecodeError> {
-    let damaged = DecodeError::Damaged("the state does not decode");
-    match bincode::serde::borrow_decode_from_slice(data, ENCODING) {
-        Ok((decoded, length)) => data
-            .get(length..)
-            .map(|rest| (decoded, rest))
-            .ok_or(damaged),
-        Err(_) => Err(damaged),
+    fn read_version_1(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            created: input.value()?,
+            secret: SecretHash::read(input)?,
+            user_epoch: input.value()?,
+            authenticated: input.option(Input::value)?,
+            remote_address: input.option(Input::text)?,
+            user_agent: input.option(Input::text)?,
+            attributes: Sorted::read(input, Attribute::read)?,
+            ..Self::default()
+        })
     }
 }
 
@@ -214,35 +191,18 @@ impl DecodeError {
     }
 }
 
-/// What the derive would make, without its error texts, which nobody sees and
-/// which would bring the formatting of floats into the component.
-impl<'de> Deserialize<'de> for Attribute {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AttributeVisitor;
-
-        impl<'de> Visitor<'de> for AttributeVisitor {
-            type Value = Attribute;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an attribute")
-            }
-
-            fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<Attribute, A::Error> {
-                let (kind, value) = data.variant::<u32>()?;
-                let text = |value: A::Variant| value.newtype_variant().map(str::to_owned);
-                Ok(match kind {
-                    0 => Attribute::Boolean(value.newtype_variant()?),
-                    1 => Attribute::Integer(value.newtype_variant()?),
-                    2 => Attribute::Number(value.newtype_variant()?),
-                    3 => Attribute::Text(text(value)?),
-                    4 => Attribute::Bytes(value.newtype_variant::<&[u8]>()?.to_owned()),
-                    5 => Attribute::Json(text(value)?),
-                    _ => return Err(A::Error::custom("an unknown kind of attribute")),
-                })
-            }
-        }
-
-        deserializer.deserialize_enum("Attribute", &[], AttributeVisitor)
+impl Attribute {
+    /// By the numbers that `Serialize` gives to the variants.
+    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+        Ok(match input.value::<u32>()? {
+            0 => Self::Boolean(input.value()?),
+            1 => Self::Integer(input.value()?),
+            2 => Self::Number(input.value()?),
+            3 => Self::Text(input.text()?),
+            4 => Self::Bytes(input.bytes()?),
+            5 => Self::Json(input.text()?),
+            _ => return Err(DecodeError::Damaged("an attribute is of no known kind")),
+        })
     }
 }
 
@@ -379,6 +339,48 @@ mod tests {
                 let mut stored = whole.clone();
                 stored.data[place] = byte;
                 let _ = State::decode(&stored);
+            }
+        }
+    }
+
+    fn golden() -> [SessionState; 3] {
+        let golden: [&[u8]; 3] = [
+            include_bytes!("../golden/state-1.bin"),
+            include_bytes!("../golden/state-2.bin"),
+            include_bytes!("../golden/state-3.bin"),
+        ];
+        golden.map(|data| SessionState {
+            user: None,
+            expires: 0,
+            data: data.to_vec(),
+        })
+    }
+
+    #[test]
+    fn whatever_byte_of_any_version_is_another_what_decodes_reads_back() {
+        for whole in golden() {
+            for place in 0..whole.data.len() {
+                for byte in 0..=255 {
+                    let mut stored = whole.clone();
+                    stored.data[place] = byte;
+                    let Ok(state) = State::decode(&stored) else {
+                        continue;
+                    };
+                    let again = state.encode(0).expect("encodes");
+                    assert_eq!(State::decode(&again), Ok(state), "{place}: {byte}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_is_cut_off_any_version_is_damage() {
+        for whole in golden() {
+            for length in 0..whole.data.len() {
+                let mut stored = whole.clone();
+                stored.data.truncate(length);
+                let decoded = State::decode(&stored);
+                assert!(matches!(decoded, Err(DecodeError::Damaged(_))), "{length}");
             }
         }
     }

@@ -3,11 +3,13 @@
 //! of the store opens nothing.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::encoding::Input;
 use crate::imports::Imports;
+use crate::state::DecodeError;
 
 /// 32 digits, a dot, and 16 bytes in base64url without padding.
 pub const TOKEN_LENGTH: usize = ID_LENGTH + 1 + SECRET_LENGTH;
@@ -20,7 +22,7 @@ pub struct Secret([u8; 16]);
 
 /// SHA-256 of a secret. The secret has 128 random bits, so neither salt nor
 /// stretching would add anything.
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize)]
 #[cfg_attr(test, derive(Debug, PartialEq))]
 pub struct SecretHash([u8; 32]);
 
@@ -83,6 +85,11 @@ impl Secret {
 }
 
 impl SecretHash {
+    /// That of a record.
+    pub fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+        input.value().map(Self)
+    }
+
     /// Whether both are of the same secret, in constant time.
     pub fn is(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
