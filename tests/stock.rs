@@ -66,7 +66,11 @@ fn serve_component(component: &Path, directory: &Path) -> Demo {
     fs::create_dir_all(directory).unwrap();
     let mut command = Command::new(WASMTIME);
     command
-        .args(["serve", "-Scli", "--addr", "127.0.0.1:0", "--dir"])
+        .args(["serve", "-Scli", "--addr", "127.0.0.1:0"])
+        // A joined component has two dozen of both, and by default there are a
+        // thousand in all.
+        .arg("-Opooling-total-core-instances=5000,pooling-total-tables=5000")
+        .arg("--dir")
         .arg(format!("{}::/sessions", directory.display()))
         .arg(component);
     Demo::run_other(&mut command, "Serving HTTP on ")
