@@ -2,12 +2,15 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::thread;
 
 use fs2::FileExt as _;
-use session3::store::directory::Finding;
-use session3::store::{SessionId, SessionState, SessionStore};
+use session3::store::directory::{Call, Finding, Options, Watch};
+use session3::store::{DirectoryStore, SessionId, SessionState, SessionStore};
 
 use super::Fixture;
 use crate::support::{block_on, files, id, state};
@@ -164,6 +167,43 @@ fn every_entry_of_a_full_subdirectory_is_looked_at_once() {
             .iter()
             .all(|finding| matches!(finding, Finding::Surplus(_)))
     );
+}
+
+/// Does something once, just before a lock is taken.
+struct Before(Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+impl Watch for Before {
+    fn before(&self, call: Call) -> io::Result<usize> {
+        if matches!(call, Call::Lock(name) if name.starts_with("00/"))
+            && let Some(act) = self.0.lock().unwrap().take()
+        {
+            act();
+        }
+        Ok(usize::MAX)
+    }
+}
+
+/// To look at an entry without a session, a sweep makes a file, which a create
+/// takes for a leftover, and removes.
+#[test]
+fn a_session_that_is_made_while_its_old_entry_is_removed_is_kept() {
+    let fixture = Fixture::of_alice();
+    fixture.delete().unwrap();
+    fs::write(fixture.entry(&id(1)), "").unwrap();
+    let path = fixture.directory.path().to_owned();
+    let create = move || {
+        let created = thread::spawn(move || {
+            let store = super::open(&path);
+            block_on(store.create_session(&id(1), &alices()))
+        });
+        assert_eq!(created.join().unwrap(), Ok(1));
+    };
+    let watch = Before(Mutex::new(Some(Box::new(create))));
+    let options = Options::default().watch(Arc::new(watch));
+    let store = DirectoryStore::open(fixture.directory.path(), options).unwrap();
+    block_on(store.delete_old_sessions(u32::MAX, None)).unwrap();
+    assert_eq!(fixture.data(), "a");
+    assert_eq!(fixture.of_user("alice"), [id(1)]);
 }
 
 /// As seen beside a store in use.

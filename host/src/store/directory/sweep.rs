@@ -262,9 +262,11 @@ pub fn is_surplus(inner: &Inner, entry: &Entry, remove: bool) -> Result<bool, St
     let Some(locked) = file.try_lock(Lock::Exclusive)? else {
         return Ok(false);
     };
-    let is_surplus = inner.root.is_current(&locked)?
-        && !index::is_needed(&locked, entry)?
-        && index::has(&inner.root, entry)?;
+    // Somebody else may have taken it for a leftover, and made a session.
+    if !inner.root.is_current(&locked)? || index::is_needed(&locked, entry)? {
+        return Ok(false);
+    }
+    let is_surplus = index::has(&inner.root, entry)?;
     if is_surplus && remove {
         if is_there {
             inner.make_sure(&locked, &entry.id)?;
