@@ -327,7 +327,7 @@ fn a_short_file_of_somebody_elses_is_corrupt_and_kept() {
     let mut of_another = whole[..100].to_vec();
     of_another[16] = 7;
     let foreign = [
-        b"x".repeat(1),
+        b"x".to_vec(),
         b"x".repeat(100),
         b"x".repeat(511),
         of_another,

@@ -220,7 +220,8 @@ fn names_of(root: &Root) -> Result<Vec<String>, StoreError> {
 /// else than ours would.
 fn is_foreign(root: &Root, name: &str) -> Result<bool, StoreError> {
     let directories = [index::DIRECTORY, exclusive::DIRECTORY];
-    let is_directory = directories.contains(&name) || layout::is_directory(name);
+    let prefix = u8::from_str_radix(name, 16).map(layout::directory);
+    let is_directory = directories.contains(&name) || prefix.is_ok_and(|prefix| prefix == name);
     if !is_directory && name != position::FILE {
         return Ok(true);
     }

@@ -21,12 +21,6 @@ pub fn directory(prefix: u8) -> String {
     format!("{prefix:02x}")
 }
 
-/// Whether a name is one of a subdirectory with sessions.
-pub fn is_directory(name: &str) -> bool {
-    let number = u8::from_str_radix(name, 16);
-    number.is_ok_and(|prefix| name == directory(prefix))
-}
-
 /// The directory that a file is in.
 pub fn parent_of(name: &str) -> &str {
     name.rsplit_once('/').map_or(".", |(parent, _)| parent)

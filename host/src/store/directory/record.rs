@@ -446,9 +446,8 @@ impl Record {
             return Ok(());
         }
         let replace = |new: [u8; CELL]| {
-            let lost = (0..2).filter(|index| is_lost[*index]);
-            lost.map(|index| self.write_cell(file, index, &new))
-                .collect::<Result<(), _>>()
+            let mut lost = (0..2).filter(|index| is_lost[*index]);
+            lost.try_for_each(|index| self.write_cell(file, index, &new))
         };
         replace(encode_checked(Cell::NEVER, &self.id)?)?;
         flush(file)?;
