@@ -25,8 +25,12 @@ lint: components
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(BUILD) -- --deny warnings
 
+# Tests that print what they went through, which nobody sees of the others.
+FIGURES = powercut:: faults:: fuzzing::
+
 unit: components guests examples browser
-	$(CARGO) test $(WORKSPACE) --lib --bins --tests
+	$(CARGO) test $(WORKSPACE) --lib --bins --tests -- $(addprefix --skip=,$(FIGURES))
+	$(CARGO) test $(WORKSPACE) --test session3 -- --nocapture $(FIGURES)
 	$(CARGO) test $(WORKSPACE) --doc
 
 # Hosts that take long to install: the stock wasmtime.
@@ -38,7 +42,7 @@ test-hosts: components wasmtime
 torture: components
 	TORTURE=long $(CARGO) test $(WORKSPACE) --test torture
 	TORTURE=long $(CARGO) test $(WORKSPACE) --test session3 -- --include-ignored --nocapture \
-		--test-threads 1 powercut:: faults:: fuzzing::
+		--test-threads 1 $(FIGURES)
 
 # What `unit` does with a committed corpus, for so many minutes each. New inputs
 # go to fuzz/found, those that fail to fuzz/artifacts.
