@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Faults that a torture looks for have an exclamation mark before the name.
+/// Faults that a torture looks for have an exclamation mark before the name; of
+/// what has a caret there, the largest number counts, and not the sum.
 #[derive(Clone, Debug, Default)]
 pub struct Tally(BTreeMap<String, u64>);
 
@@ -28,6 +29,19 @@ impl Tally {
         *self.0.entry(what.to_owned()).or_default() += number;
     }
 
+    /// The largest that there was of something.
+    pub fn raise(&mut self, what: &str, number: u64) {
+        self.take(&format!("^{what}"), number);
+    }
+
+    fn take(&mut self, what: &str, number: u64) {
+        if !what.starts_with('^') {
+            return self.add(what, number);
+        }
+        let most = self.0.entry(what.to_owned()).or_default();
+        *most = number.max(*most);
+    }
+
     /// One more of what must not be. The first ones are shown at once.
     pub fn fault(&mut self, what: &str, details: impl fmt::Display) {
         const SHOWN: u64 = 3;
@@ -41,7 +55,7 @@ impl Tally {
     /// Those of another process, too.
     pub fn merge(&mut self, other: &Self) {
         for (what, number) in &other.0 {
-            self.add(what, *number);
+            self.take(what, *number);
         }
     }
 
@@ -50,7 +64,7 @@ impl Tally {
         let mut tally = Self::default();
         for line in lines.lines() {
             let (number, what) = line.split_once(' ').unwrap();
-            tally.add(what, number.parse().unwrap());
+            tally.take(what, number.parse().unwrap());
         }
         tally
     }
@@ -66,7 +80,7 @@ impl Tally {
     /// Prints what was counted, and fails if there was a fault.
     pub fn judge(&self, title: &str) {
         let figures = self.0.iter().map(|(what, count)| {
-            let what = what.trim_start_matches('!');
+            let what = what.trim_start_matches(['!', '^']);
             format!("{what} {count}")
         });
         let figures: Vec<_> = figures.collect();

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use session3::store::{DirectoryStore, SessionId, SessionState, SessionStore, StoreError};
 
@@ -45,8 +45,15 @@ fn keeps_user(number: u64) -> bool {
     number.is_multiple_of(2)
 }
 
+/// States may be as large as that when half of the time is over: so there is
+/// growth all the time, however many sessions there are, and not only in the
+/// beginning, and then they shrink and grow.
+const LARGEST: u64 = 1_000_000;
+
 struct Worker {
     store: DirectoryStore,
+    start: Instant,
+    duration: Duration,
     ledger: Ledger,
     sessions: u64,
     random: Random,
@@ -58,6 +65,8 @@ struct Worker {
 pub async fn work(role: Role, job: &Job) -> Tally {
     let mut worker = Worker {
         store: job.open(),
+        start: Instant::now(),
+        duration: job.duration,
         ledger: job.ledger(),
         sessions: job.sessions,
         random: Random::new(job.seed),
@@ -112,8 +121,7 @@ impl Worker {
         let content = Content {
             version,
             number: before.number + 1,
-            // Growth all the time, and not only in the beginning.
-            length: self.random.length().min(100 + 300 * version),
+            length: self.random.length().min(self.largest()),
             ..before
         };
         let state = SessionState {
@@ -126,6 +134,9 @@ impl Worker {
         match self.store.save_session(&id, &state, before.version).await {
             Ok(saved) if saved == version => {
                 self.ledger.finish(number, version);
+                self.tally.raise("largest", content.length);
+                let has_shrunk = content.length < before.length / 2;
+                self.tally.add("shrinks by half", has_shrunk.into());
                 return true;
             }
             Ok(other) => self.fault("failed", format!("{version} became {other}")),
@@ -136,6 +147,11 @@ impl Worker {
         }
         self.ledger.abandon(number);
         false
+    }
+
+    fn largest(&self) -> u64 {
+        let progress = self.start.elapsed().div_duration_f64(self.duration);
+        100 + (2.0 * progress * LARGEST as f64) as u64
     }
 
     fn next_user(&mut self, number: u64) -> String {
