@@ -6,9 +6,9 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use session3::store::directory::Options;
+use session3::store::directory::{Durability, Options};
 use session3::store::{
-    DirectoryStore, MemoryStore, SessionId, SessionState, SessionStore, StoreError,
+    DirectoryStore, MemoryStore, SessionId, SessionPage, SessionState, SessionStore, StoreError,
 };
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -180,27 +180,29 @@ fn directory() -> TempDir {
     directory.unwrap()
 }
 
-/// Operations, four bytes each, on a directory with two handles and on a store
-/// in memory: the answers are the same.
+/// Operations, four bytes each, on a directory with two handles, one of each
+/// durability, and on a store in memory: the answers are the same.
 pub fn operations(bytes: &[u8]) {
     let directory = directory();
-    static CLOCK: AtomicU64 = AtomicU64::new(1_000_000);
+    static CLOCK: AtomicU64 = AtomicU64::new(0);
     let clock = || CLOCK.load(Ordering::SeqCst);
-    let open = || {
-        let options = Options::default().clock(clock).max_state_bytes(20_000);
+    let open = |durability| {
+        let options = Options::default().clock(clock).durability(durability);
         DirectoryStore::open(directory.path(), options).unwrap()
     };
-    let (stores, model) = ([open(), open()], MemoryStore::new(clock));
-    let mut sweeps = 0;
+    let stores = [Durability::Process, Durability::Disk].map(open);
+    let model = MemoryStore::new(clock);
+    let (mut now, mut sweeps) = (1_000_000_u64, 0);
     for operation in bytes.as_chunks::<4>().0.iter().take(64) {
-        CLOCK.fetch_add(u64::from(operation[3]) * 100, Ordering::SeqCst);
+        // Backwards, too, but not to before the beginning of time.
+        now = now.saturating_add_signed(i64::from(operation[3] as i8) * 100);
+        CLOCK.store(now, Ordering::SeqCst);
         // It reads four thousand directories.
         sweeps += usize::from(operation[0] % 16 == 15);
         if operation[0] % 16 == 15 && sweeps > 1 {
             continue;
         }
         let store = &stores[usize::from(operation[0] >> 7)];
-        let now = clock();
         RUNTIME.block_on(async {
             let expected = operate(&model, operation, now).await;
             let answer = operate(store, operation, now).await;
@@ -232,6 +234,7 @@ async fn operate(store: &dyn SessionStore, operation: &[u8; 4], now: u64) -> Str
             store.touch_session(&id, state.expires, version).await
         ),
         11..13 => format!("{:?}", store.delete_session(&id).await),
+        13 if size % 4 == 3 => format!("{:?}", walk(store, u32::from(size) % 3).await),
         13 => format!("{:?}", store.load_session(&id).await),
         14 => {
             let sessions = store.sessions_of_user(user.unwrap_or("carol")).await;
@@ -243,5 +246,18 @@ async fn operate(store: &dyn SessionStore, operation: &[u8; 4], now: u64) -> Str
             "{:?}",
             store.delete_old_sessions(u32::from(time), None).await
         ),
+    }
+}
+
+/// All sessions, in the order in which stores have them.
+async fn walk(store: &dyn SessionStore, limit: u32) -> Vec<SessionPage> {
+    let (mut pages, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = store.iter_sessions(cursor.as_deref(), limit).await.unwrap();
+        cursor.clone_from(&page.next);
+        pages.push(page);
+        if cursor.is_none() {
+            return pages;
+        }
     }
 }
