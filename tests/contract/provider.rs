@@ -77,7 +77,6 @@ impl WasiView for Host {
 pub fn relay(store: Arc<dyn SessionStore>) -> Provided {
     Provided {
         pre: RELAYS.clone(),
-        is_multiprocess_safe: store.is_multiprocess_safe(),
         host: Box::new(move |lock_time| Host {
             sessions: SessionsCtx::new(store.clone()).lock_time(lock_time),
             wasi: WasiCtx::default(),
@@ -90,7 +89,6 @@ pub fn relay(store: Arc<dyn SessionStore>) -> Provided {
 pub fn filesystem(directory: Directory) -> Provided {
     Provided {
         pre: FILESYSTEM.clone(),
-        is_multiprocess_safe: false,
         host: Box::new(move |_| Host {
             sessions: SessionsCtx::new(Arc::new(MemoryStore::default())),
             wasi: directory.wasi(),
@@ -156,7 +154,6 @@ pub struct Provided {
     pre: InstancePre<Host>,
     /// For a new instance, whose locks last as long as this.
     host: Box<dyn Fn(Duration) -> Host + Send + Sync>,
-    is_multiprocess_safe: bool,
 }
 
 impl Provided {
@@ -296,12 +293,17 @@ impl SessionStore for Provided {
     }
 
     fn is_multiprocess_safe(&self) -> bool {
-        self.is_multiprocess_safe
+        now(async { call!(self.call_is_multiprocess_safe()) })
     }
 
     fn is_thread_safe(&self) -> bool {
-        true
+        now(async { call!(self.call_is_thread_safe()) })
     }
+}
+
+/// For what is asynchronous in a component only.
+fn now<T>(answer: impl Future<Output = T>) -> T {
+    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(answer))
 }
 
 impl From<SessionState> for wit::SessionState {

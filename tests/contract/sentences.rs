@@ -52,6 +52,12 @@ for_each_store! { sentences
     a_lock_keeps_other_locks_away_and_nothing_else
     a_lock_ends_when_its_time_is_over
     of_many_who_lock_one_has_it_at_a_time
+    a_lock_ends_with_the_task_that_has_it
+    it_says_who_may_use_it_at_once
+    a_state_that_is_too_large_is_refused_and_changes_nothing
+    a_damaged_session_is_named_and_stays_until_it_is_deleted
+    a_sweep_that_stops_goes_on
+    of_many_sweeps_at_once_each_is_done_or_refused
 }
 
 async fn what_was_created_is_loaded_back(given: Given) {
@@ -590,4 +596,135 @@ async fn of_many_who_lock_one_has_it_at_a_time(given: Given) {
     for task in tasks {
         task.await.unwrap();
     }
+}
+
+async fn a_lock_ends_with_the_task_that_has_it(given: Given) {
+    let store = given.store;
+    let lock = store.lock_session(&id(1), LONG).await.unwrap();
+    let holder = tokio::spawn(async move {
+        std::future::pending::<()>().await;
+        drop(lock);
+    });
+    holder.abort();
+    assert!(holder.await.unwrap_err().is_cancelled());
+    assert!(store.lock_session(&id(1), LONG).await.is_ok());
+}
+
+/// Not the one over WASI's file system, which has a clock that stands still.
+#[test]
+fn who_waits_for_a_lock_in_vain_gets_busy() {
+    async fn waits_in_vain(given: Given) {
+        let store = given.store;
+        let lock = store.lock_session(&id(1), LONG).await.unwrap();
+        let refused = store.lock_session(&id(1), LONG).await.map(drop);
+        assert_eq!(refused, Err(StoreError::Busy));
+        assert!(lock.is_held());
+    }
+    // Each waits for seconds.
+    std::thread::scope(|scope| {
+        scope.spawn(|| stores::memory(waits_in_vain));
+        scope.spawn(|| stores::memory_through_wit(waits_in_vain));
+        scope.spawn(|| stores::directory(waits_in_vain));
+        scope.spawn(|| stores::directory_through_wit(waits_in_vain));
+    });
+}
+
+async fn it_says_who_may_use_it_at_once(given: Given) {
+    let is_safe = given.store.is_multiprocess_safe();
+    assert_eq!(is_safe, given.is_multiprocess_safe);
+    assert!(given.store.is_thread_safe());
+}
+
+async fn a_state_that_is_too_large_is_refused_and_changes_nothing(given: Given) {
+    const LIMIT: usize = 1 << 20;
+    let store = given.store;
+    let sized = |size: usize| SessionState {
+        user: Some("u".repeat(100)),
+        expires: u64::MAX,
+        data: vec![7; size - 100],
+    };
+    let too_large = Err(StoreError::TooLarge(LIMIT as u64));
+    let refused = store.create_session(&id(1), &sized(LIMIT + 1)).await;
+    assert_eq!(refused, too_large);
+    assert_eq!(store.has_session(&id(1)).await, Ok(false));
+    store.create_session(&id(1), &sized(LIMIT)).await.unwrap();
+    let refused = store.save_session(&id(1), &sized(LIMIT + 1), 1).await;
+    assert_eq!(refused, too_large);
+    let loaded = store.load_session(&id(1)).await.unwrap().unwrap();
+    assert!(loaded.version == 1 && loaded.state == sized(LIMIT));
+}
+
+async fn a_damaged_session_is_named_and_stays_until_it_is_deleted(given: Given) {
+    for number in [1, 2] {
+        let alices = of("alice", "a");
+        given
+            .store
+            .create_session(&id(number), &alices)
+            .await
+            .unwrap();
+    }
+    if !given.damage(&id(1)) {
+        return;
+    }
+    let store = given.store;
+    let how = match store.load_session(&id(1)).await {
+        Err(StoreError::Corrupt(how)) => how,
+        other => panic!("{other:?}"),
+    };
+    given.clock.store(u64::MAX, Ordering::SeqCst);
+    let report = store.delete_old_sessions(0, None).await.unwrap();
+    assert_eq!((report.deleted, report.remaining), (1, 1));
+    let page = store.iter_sessions(None, 9).await.unwrap();
+    assert_eq!((page.sessions, page.next), (vec![], None));
+    let damaged = (id(1), StoreError::Corrupt(how).to_string());
+    assert_eq!(page.damaged, [damaged]);
+    assert_eq!(store.sessions_of_user("alice").await, Ok(vec![]));
+    assert_eq!(store.delete_session(&id(1)).await, Ok(true));
+    assert_eq!(store.load_session(&id(1)).await, Ok(None));
+}
+
+async fn a_sweep_that_stops_goes_on(given: Given) {
+    let store = given.store;
+    let ids = scattered(20);
+    for id in &ids {
+        store.create_session(id, &of("alice", "")).await.unwrap();
+    }
+    given.clock.store(u64::MAX, Ordering::SeqCst);
+    let (mut deleted, mut is_complete) = (0, false);
+    while !is_complete {
+        let limit = Some(Duration::ZERO);
+        let report = store.delete_old_sessions(0, limit).await.unwrap();
+        let has_progress = report.deleted > 0 || deleted == ids.len() as u64;
+        assert!(has_progress, "{report:?} after {deleted}");
+        (deleted, is_complete) = (deleted + report.deleted, report.complete);
+    }
+    assert_eq!(deleted, ids.len() as u64);
+    assert_eq!(store.sessions_of_user("alice").await, Ok(vec![]));
+}
+
+async fn of_many_sweeps_at_once_each_is_done_or_refused(given: Given) {
+    const SESSIONS: u64 = 200;
+    for number in 0..SESSIONS {
+        let new = of("alice", "");
+        given
+            .store
+            .create_session(&id(number.into()), &new)
+            .await
+            .unwrap();
+    }
+    given.clock.store(u64::MAX, Ordering::SeqCst);
+    let sweeps: Vec<_> = (0..4)
+        .map(|_| {
+            let store = given.store.clone();
+            tokio::spawn(async move { store.delete_old_sessions(0, None).await })
+        })
+        .collect();
+    let mut deleted = 0;
+    for sweep in sweeps {
+        match sweep.await.unwrap() {
+            Ok(report) => deleted += report.deleted,
+            Err(error) => assert_eq!(error, StoreError::Busy),
+        }
+    }
+    assert_eq!(deleted, SESSIONS);
 }

@@ -1,5 +1,6 @@
 //! The stores that are held to the contract.
 
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -19,7 +20,21 @@ use crate::support::block_on;
 pub struct Given {
     pub store: Arc<dyn SessionStore>,
     pub clock: Arc<AtomicU64>,
-    _directory: Option<TempDir>,
+    /// Whether several processes may use it at once.
+    pub is_multiprocess_safe: bool,
+    directory: Option<TempDir>,
+}
+
+impl Given {
+    /// Makes nonsense of a session's record; false where there are no records.
+    pub fn damage(&self, id: &SessionId) -> bool {
+        if let Some(directory) = &self.directory {
+            let name = id.to_string();
+            let path = directory.path().join(&name[..2]).join(name);
+            fs::write(path, "nonsense").unwrap();
+        }
+        self.directory.is_some()
+    }
 }
 
 /// Every store of this list keeps the contract.
@@ -67,6 +82,13 @@ pub fn filesystem(test: impl AsyncFnOnce(Given)) {
     let directory = tempfile::tempdir().unwrap();
     let (clock, _) = clock();
     let store = provider::filesystem(Directory::new(directory.path(), &clock));
+    let test = async |given| {
+        test(Given {
+            is_multiprocess_safe: false,
+            ..given
+        })
+        .await;
+    };
     run(test, Arc::new(store), clock, Some(directory));
 }
 
@@ -111,7 +133,8 @@ fn run(
     block_on(test(Given {
         store,
         clock,
-        _directory: directory,
+        is_multiprocess_safe: directory.is_some(),
+        directory,
     }));
 }
 

@@ -14,6 +14,8 @@ use super::{
 };
 use crate::mutex::open;
 
+/// The largest state, in bytes of user and data together.
+const MAX_STATE_BYTES: u64 = 1 << 20;
 /// How long to wait for another exclusive request.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -55,6 +57,13 @@ impl MemoryStore {
     }
 }
 
+fn check_size(state: &SessionState) -> Result<(), StoreError> {
+    match state.size() as u64 > MAX_STATE_BYTES {
+        true => Err(StoreError::TooLarge(MAX_STATE_BYTES)),
+        false => Ok(()),
+    }
+}
+
 /// Gives the lock back.
 struct Locked {
     id: SessionId,
@@ -84,6 +93,7 @@ impl SessionStore for MemoryStore {
         id: &SessionId,
         state: &SessionState,
     ) -> Result<Version, StoreError> {
+        check_size(state)?;
         let mut sessions = self.sessions();
         if sessions.contains_key(id) {
             return Err(StoreError::Exists);
@@ -108,6 +118,7 @@ impl SessionStore for MemoryStore {
         state: &SessionState,
         expected: Version,
     ) -> Result<Version, StoreError> {
+        check_size(state)?;
         self.change(id, expected, |session| {
             session.state = state.clone();
             session.version += 1;
