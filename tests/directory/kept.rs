@@ -4,10 +4,13 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
 
 use session3::store::directory::{Call, Durability, Options, Watch};
-use session3::store::{DirectoryStore, SessionState, SessionStore};
+use session3::store::{DirectoryStore, SessionState, SessionStore, StoreError};
 
 use super::Fixture;
 use crate::support::{block_on, id, state};
@@ -226,4 +229,43 @@ fn disk_makes_sure_that_what_is_gone_already_stays_so() {
         assert!(calls.take().ends_with(&["flush directory"]));
         assert_eq!(store.delete_session(&id(2 << 120)).await, Ok(false));
     });
+}
+
+/// Holds up every flush while it is closed.
+#[derive(Default)]
+struct Gate {
+    is_closed: AtomicBool,
+}
+
+impl Watch for Gate {
+    fn before(&self, call: Call) -> io::Result<usize> {
+        while matches!(call, Call::Flush(_)) && self.is_closed.load(Ordering::SeqCst) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok(usize::MAX)
+    }
+}
+
+/// The slot is written, and not yet on the medium.
+#[test]
+fn a_save_that_is_dropped_while_it_is_flushed_keeps_its_lock_to_the_end() {
+    let fixture = Fixture::with_session(0);
+    let gate = Arc::new(Gate::default());
+    let options = Options::default().durability(Durability::Disk);
+    let store = DirectoryStore::open(fixture.directory.path(), options.watch(gate.clone()));
+    let store = store.unwrap();
+    block_on(async {
+        let (id, dropped, other) = (id(1), state("dropped"), state("other"));
+        store.touch_session(&id, 9, 1).await.unwrap();
+        gate.is_closed.store(true, Ordering::SeqCst);
+        let save = store.save_session(&id, &dropped, 1);
+        let limit = Duration::from_millis(50);
+        tokio::time::timeout(limit, save).await.unwrap_err();
+        let saved = fixture.store.save_session(&id, &other, 1).await;
+        assert_eq!(saved, Err(StoreError::Busy));
+        gate.is_closed.store(false, Ordering::SeqCst);
+    });
+    // The end of the runtime is that of the flush.
+    assert_eq!(fixture.data(), "dropped");
+    assert_eq!(fixture.save("next", 2), Ok(3));
 }
