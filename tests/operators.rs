@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -734,6 +734,40 @@ fn no_command_makes_a_store() {
         assert_eq!(said, failed(&expected));
     }
     assert_eq!(fs::read(&file).unwrap(), b"mine");
+}
+
+/// As in root's crontab: the server has to go on with what it leaves. Whoever
+/// runs this without being root owns everything anyway.
+#[test]
+fn what_root_makes_in_a_store_is_its_owners() {
+    let store = Store::new();
+    let is_root = rustix::process::geteuid().is_root();
+    let mine = fs::metadata(store.path()).unwrap();
+    let owner = if is_root {
+        (4711, 4712)
+    } else {
+        (mine.uid(), mine.gid())
+    };
+    if is_root {
+        chown(store.path(), Some(owner.0), Some(owner.1)).unwrap();
+    }
+    // Of a session that was restored without its entry, and of a missing one.
+    store.create(1, Some("alice"), NEVER, "a");
+    fs::remove_file(store.entry(1)).unwrap();
+    fs::remove_dir_all(store.path().join("users")).unwrap();
+    assert_eq!(store.run("check", &["--repair"]).status, 0);
+    let surplus = store.entry(1).with_extension(id(9 << 120).to_string());
+    fs::write(&surplus, "").unwrap();
+    assert_eq!(store.run("prune", &["--minutes", "4000000000"]).status, 0);
+    fs::remove_file(&surplus).unwrap_or_default();
+    let mut made = files(store.path());
+    made.extend(["00", "09", "users"].map(|name| store.path().join(name)));
+    made.push(store.entry(1).parent().unwrap().to_owned());
+    assert!(made.contains(&store.path().join("sweep.lock")));
+    for path in made {
+        let found = fs::metadata(&path).unwrap();
+        assert_eq!((found.uid(), found.gid()), owner, "{path:?}");
+    }
 }
 
 #[test]
