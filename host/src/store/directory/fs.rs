@@ -106,9 +106,11 @@ impl Root {
         })
     }
 
-    /// An error when sessions cannot be made here.
-    pub fn check_writable(&self) -> io::Result<()> {
-        let access = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
+    /// An error when sessions cannot be made here; with `read_only`, when they
+    /// cannot be read.
+    pub fn check_access(&self, read_only: bool) -> io::Result<()> {
+        let mut access = Access::READ_OK | Access::EXEC_OK;
+        access.set(Access::WRITE_OK, !read_only);
         Ok(rustix::fs::accessat(
             &self.dir,
             ".",
@@ -436,6 +438,12 @@ fn watched<T>(
 }
 
 impl OpenFailure {
+    /// Whether it may not be opened for that, by this user or by anybody.
+    pub fn is_denied(&self) -> bool {
+        let denied = [Errno::ACCESS, Errno::PERM, Errno::ROFS];
+        matches!(self, Self::Io(error) if is_one_of(error, &denied))
+    }
+
     /// Whether a directory on the way is not there.
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)
@@ -469,6 +477,12 @@ fn is_one_of(error: &io::Error, numbers: &[Errno]) -> bool {
     numbers
         .iter()
         .any(|errno| raw == Some(errno.raw_os_error()))
+}
+
+impl From<io::Error> for OpenFailure {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
 }
 
 impl From<OpenFailure> for StoreError {
