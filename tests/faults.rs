@@ -2,7 +2,7 @@
 //! that fits it. An error says what the system said, the state before is there,
 //! the next operation succeeds, and no lock or file descriptor is left behind.
 //!
-//! Sweeps, walks and checks look into thousands of directories that are not
+//! Sweeps, walks and checks look into hundreds of directories that are not
 //! there; of these calls, one in [`MISSING`] fails. All others do.
 
 use std::collections::BTreeMap;
@@ -37,7 +37,9 @@ const EXPIRED: u128 = 3 << 120;
 const LEFTOVER: u128 = 4 << 120;
 /// Not there.
 const NEW: u128 = 5 << 120;
-const IDS: [u128; 5] = [ALICE, BOB, EXPIRED, LEFTOVER, NEW];
+/// Nonsense.
+const DAMAGED: u128 = 6 << 120;
+const IDS: [u128; 6] = [ALICE, BOB, EXPIRED, LEFTOVER, NEW, DAMAGED];
 
 /// What is done, and whether the session's file is kept open then.
 struct Operation {
@@ -56,7 +58,7 @@ const fn warm(name: &'static str, act: fn(&Given) -> Result<String, StoreError>)
     Operation { name, is_warm, act }
 }
 
-const OPERATIONS: [Operation; 20] = [
+const OPERATIONS: [Operation; 24] = [
     cold("create", |given| given.create(NEW)),
     cold("create over a leftover", |given| given.create(LEFTOVER)),
     cold("load", |given| given.load(ALICE)),
@@ -71,9 +73,13 @@ const OPERATIONS: [Operation; 20] = [
     warm("change of user kept", |given| given.save("carol", 100)),
     cold("touch", |given| given.touch()),
     warm("touch kept", |given| given.touch()),
-    cold("delete", |given| given.delete()),
-    warm("delete kept", |given| given.delete()),
+    cold("delete", |given| given.delete(ALICE)),
+    warm("delete kept", |given| given.delete(ALICE)),
+    cold("delete damaged", |given| given.delete(DAMAGED)),
     cold("sweep", |given| given.sweep()),
+    cold("sweep in pieces", |given| given.sweep_in_pieces()),
+    cold("unfinished sweep", |given| given.has_unfinished_sweep()),
+    cold("lock", |given| given.lock()),
     cold("iter", |given| given.iter()),
     cold("sessions of a user", |given| given.sessions_of_alice()),
     cold("check", |given| given.check()),
@@ -198,8 +204,16 @@ impl Fault {
 
     /// Nobody need know of a signal; and with fewer files kept open, there are
     /// enough file descriptors.
-    fn is_invisible(self) -> bool {
-        matches!(self, Self::Once(Errno::INTR | Errno::MFILE | Errno::NFILE))
+    fn is_invisible(self, operation: &Operation, kind: Kind) -> bool {
+        let is_load = operation.name.starts_with("load") || operation.name == "has";
+        match self {
+            Self::Once(Errno::INTR | Errno::MFILE | Errno::NFILE) => true,
+            // What may not be written may be read.
+            Self::Once(Errno::ACCESS | Errno::ROFS) => {
+                is_load && matches!(kind, Kind::Open | Kind::Stat)
+            }
+            _ => false,
+        }
     }
 
     /// In place of which call, counted from the one that is to fail.
@@ -235,6 +249,9 @@ impl Watch for Saboteur {
         })
     }
 }
+
+/// What each session is.
+type States = BTreeMap<SessionId, Result<Option<StoredSession>, StoreError>>;
 
 /// A directory with sessions and a store in it.
 struct Given<'a> {
@@ -292,6 +309,9 @@ impl<'a> Given<'a> {
         fs::create_dir(directory.path().join("04")).unwrap();
         let leftover = directory.path().join(format!("04/{}", id(LEFTOVER)));
         fs::write(leftover, "").unwrap();
+        fs::create_dir(directory.path().join("06")).unwrap();
+        let damaged = directory.path().join(format!("06/{}", id(DAMAGED)));
+        fs::write(damaged, "nonsense").unwrap();
         drop(store);
         let saboteur = Arc::new(Saboteur::default());
         let watched = options(durability).watch(saboteur.clone());
@@ -340,12 +360,39 @@ impl<'a> Given<'a> {
         self.answer(self.store.touch_session(&id(ALICE), LATER + 2, 2))
     }
 
-    fn delete(&self) -> Result<String, StoreError> {
-        self.answer(self.store.delete_session(&id(ALICE)))
+    fn delete(&self, session: u128) -> Result<String, StoreError> {
+        self.answer(self.store.delete_session(&id(session)))
     }
 
     fn sweep(&self) -> Result<String, StoreError> {
         self.answer(self.store.delete_old_sessions(60, None))
+    }
+
+    /// Each goes on where the one before stopped.
+    fn sweep_in_pieces(&self) -> Result<String, StoreError> {
+        self.answer(async {
+            let mut deleted = 0;
+            loop {
+                let sweep = self.store.delete_old_sessions(60, Some(Duration::ZERO));
+                let report = sweep.await?;
+                deleted += report.deleted;
+                if report.complete {
+                    return Ok(deleted);
+                }
+            }
+        })
+    }
+
+    fn has_unfinished_sweep(&self) -> Result<String, StoreError> {
+        self.answer(self.store.has_unfinished_sweep())
+    }
+
+    fn lock(&self) -> Result<String, StoreError> {
+        self.answer(async {
+            let time = Duration::from_secs(60);
+            let lock = self.store.lock_session(&id(ALICE), time).await?;
+            Ok(lock.is_held())
+        })
     }
 
     fn iter(&self) -> Result<String, StoreError> {
@@ -368,14 +415,15 @@ impl<'a> Given<'a> {
     }
 
     /// What somebody else finds, who has the index right too.
-    fn states(&self) -> BTreeMap<SessionId, Option<StoredSession>> {
+    fn states(&self) -> States {
         let options = options(Durability::Process);
         let store = DirectoryStore::open(self.directory.path(), options).unwrap();
         let load = |session: SessionId| {
-            let loaded = self.runtime.block_on(store.load_session(&session)).unwrap();
-            let user = loaded.as_ref().and_then(|loaded| loaded.state.user.clone());
-            if let Some(user) = user {
-                let sessions = self.runtime.block_on(store.sessions_of_user(&user));
+            let loaded = self.runtime.block_on(store.load_session(&session));
+            if let Ok(Some(loaded)) = &loaded
+                && let Some(user) = &loaded.state.user
+            {
+                let sessions = self.runtime.block_on(store.sessions_of_user(user));
                 assert!(sessions.unwrap().contains(&session), "the index misses it");
             }
             (session, loaded)
@@ -389,7 +437,12 @@ impl<'a> Given<'a> {
         let store = &self.store;
         self.runtime.block_on(async {
             for session in IDS.map(id) {
-                let version = match store.load_session(&session).await.unwrap() {
+                let mut loaded = store.load_session(&session).await;
+                if let Err(StoreError::Corrupt(_)) = loaded {
+                    assert_eq!(store.delete_session(&session).await, Ok(true));
+                    loaded = Ok(None);
+                }
+                let version = match loaded.unwrap() {
                     Some(loaded) => loaded.version,
                     None => store
                         .create_session(&session, &state("dave", 5))
@@ -434,8 +487,8 @@ fn descriptors_in(directory: &Path) -> usize {
 struct Undisturbed {
     calls: Vec<(Kind, String)>,
     answer: String,
-    before: BTreeMap<SessionId, Option<StoredSession>>,
-    after: BTreeMap<SessionId, Option<StoredSession>>,
+    before: States,
+    after: States,
     descriptors: usize,
 }
 
@@ -466,13 +519,19 @@ impl Undisturbed {
     }
 }
 
+fn is_sweep(operation: &Operation) -> bool {
+    operation.name.starts_with("sweep")
+}
+
 /// Errors that the operation can live with: an entry of the index that remains
-/// is surplus; half a tombstone is one, and a leftover needs none; what a sweep
+/// is surplus, and so is the file of a lock that nobody has; half a tombstone is one, and a leftover needs none; what a sweep
 /// cannot read or delete, it leaves; what a check cannot read, it names.
 fn may_succeed(operation: &Operation, kind: Kind, name: &str) -> bool {
-    kind == Kind::Unlink && name.starts_with("users/")
+    let may_remain = ["users/", "locks/"].iter();
+    kind == Kind::Unlink && may_remain.clone().any(|start| name.starts_with(start))
         || kind == Kind::Write && BURY.contains(&operation.name)
-        || matches!(operation.name, "sweep" | "check")
+        || is_sweep(operation)
+        || operation.name == "check"
 }
 
 fn sabotage(
@@ -493,17 +552,18 @@ fn sabotage(
     given.saboteur.0.lock().unwrap().fault = None;
 
     let system = io::Error::from(fault.errno()).to_string();
+    let is_invisible = fault.is_invisible(operation, *kind);
     match &answer {
-        Ok(answer) if fault.is_invisible() => {
+        Ok(answer) if is_invisible => {
             assert_eq!(*answer, undisturbed.answer, "{context}");
         }
         Ok(answer) => {
             assert!(may_succeed(operation, *kind, name), "{context}: no error");
-            let names_it = operation.name == "sweep" || answer.contains(&system);
+            let names_it = is_sweep(operation) || answer.contains(&system);
             let may_hide_it = matches!(kind, Kind::Unlink | Kind::Write);
             assert!(names_it || may_hide_it, "{context}: {answer}");
         }
-        Err(StoreError::Unavailable(what)) if !fault.is_invisible() => {
+        Err(StoreError::Unavailable(what)) if !is_invisible => {
             assert!(what.contains(&system), "{context}: {what}");
         }
         Err(error) => panic!("{context}: {error:?}"),
@@ -511,7 +571,7 @@ fn sabotage(
     let states = given.states();
     for (session, state) in &states {
         let (before, after) = (&undisturbed.before[session], &undisturbed.after[session]);
-        let is_done = answer.is_ok() && operation.name != "sweep";
+        let is_done = answer.is_ok() && !is_sweep(operation);
         let is_allowed = state == after || state == before && !is_done;
         assert!(is_allowed, "{context}: {state:?}");
     }
@@ -645,6 +705,11 @@ fn unavailable<T: std::fmt::Debug>(result: Result<T, StoreError>, errno: Errno) 
     }
 }
 
+fn open_to_look(path: &Path) -> DirectoryStore {
+    let options = options(Durability::Process).read_only(true);
+    DirectoryStore::open(path, options).unwrap()
+}
+
 /// Creates sessions until that fails; how many there are.
 async fn fill(store: &DirectoryStore, size: usize) -> u128 {
     for number in 0.. {
@@ -704,8 +769,15 @@ fn a_file_system_that_is_full_or_read_only_takes_nothing_away() {
             drop(store);
             let store = open();
             mount(&["-o", "remount,ro"], path);
-            let loaded = store.has_session(&id(3)).await;
-            assert!(loaded == Ok(true) || loaded.is_err(), "{loaded:?}");
+            let snapshot = open_to_look(path);
+            for store in [&store, &snapshot] {
+                let loaded = store.load_session(&id(3)).await.unwrap().unwrap();
+                assert_eq!(loaded.state, state("alice", size));
+                let sessions = store.sessions_of_user("alice").await.unwrap();
+                assert_eq!(sessions.len() as u128, count - 1);
+                let check = store.check(false, |finding| panic!("{finding:?}"), |_| ());
+                assert_eq!(u128::from(check.await.unwrap().sessions), count - 1);
+            }
             unavailable(
                 store.save_session(&id(3), &state("bob", 1), 1).await,
                 Errno::ROFS,

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -643,6 +643,21 @@ fn check_fails_when_a_session_is_damaged_and_repairs_none() {
 }
 
 #[test]
+fn check_fails_when_it_cannot_look_at_something() {
+    let store = Store::new();
+    store.create(1, Some("alice"), NEVER, "");
+    let entry = store.entry(1).with_extension(id(2).to_string());
+    fs::create_dir(&entry).unwrap();
+    let name = entry.strip_prefix(store.path()).unwrap().display();
+    let said = store.run("check", &[]);
+    let expected = format!(
+        "unreadable: {name}: the record is damaged: it is not a regular file\n\
+         1 sound, 0 damaged, 0 foreign, 0 leftover, 0 surplus, 0 missing, 1 unreadable\n"
+    );
+    assert_eq!((said.status, said.out), (1, expected));
+}
+
+#[test]
 fn check_fails_when_the_index_misses_a_session_until_it_is_repaired() {
     let store = Store::new();
     store.create(1, Some("alice"), NEVER, "");
@@ -704,6 +719,40 @@ larger                      1  {quarter}
 "
     );
     assert_eq!(store.run("stats", &[]), fine(expected));
+}
+
+/// As in root's crontab: the server has to go on with what it leaves. Whoever
+/// runs this without being root owns everything anyway.
+#[test]
+fn what_root_makes_in_a_store_is_its_owners() {
+    let store = Store::new();
+    let is_root = rustix::process::geteuid().is_root();
+    let mine = fs::metadata(store.path()).unwrap();
+    let owner = if is_root {
+        (4711, 4712)
+    } else {
+        (mine.uid(), mine.gid())
+    };
+    if is_root {
+        chown(store.path(), Some(owner.0), Some(owner.1)).unwrap();
+    }
+    // Of a session that was restored without its entry, and of a missing one.
+    store.create(1, Some("alice"), NEVER, "a");
+    fs::remove_file(store.entry(1)).unwrap();
+    fs::remove_dir_all(store.path().join("users")).unwrap();
+    assert_eq!(store.run("check", &["--repair"]).status, 0);
+    let surplus = store.entry(1).with_extension(id(9 << 120).to_string());
+    fs::write(&surplus, "").unwrap();
+    assert_eq!(store.run("prune", &["--minutes", "4000000000"]).status, 0);
+    assert!(!surplus.exists());
+    let mut made = files(store.path());
+    made.extend(["00", "09", "users"].map(|name| store.path().join(name)));
+    made.push(store.entry(1).parent().unwrap().to_owned());
+    assert!(made.contains(&store.path().join("sweep.lock")));
+    for path in made {
+        let found = fs::metadata(&path).unwrap();
+        assert_eq!((found.uid(), found.gid()), owner, "{path:?}");
+    }
 }
 
 #[test]
@@ -890,24 +939,20 @@ fn a_full_disk_is_one_line() {
     }
 }
 
-/// Holds up whoever reads the first session until that one gives up, as a slow
-/// disk would.
-struct Slow {
-    store: Store,
-    _lock: File,
-}
-
-impl Slow {
-    fn new() -> Self {
-        let store = Store::new();
-        store.create(0, None, NEVER, "");
-        store.create(0xff << 120, None, NEVER, "");
-        store.damage(0);
-        let lock = open_file(&store.file(0));
-        lock.lock_exclusive().unwrap();
-        let _lock = lock;
-        Self { store, _lock }
-    }
+/// With a first session that takes long to read, as on a slow disk: some seconds,
+/// and less than anybody who waits for it would give up after.
+fn slow_store() -> Store {
+    let store = Store::new();
+    store.create(0, None, NEVER, "");
+    store.create(0xff << 120, None, NEVER, "");
+    store.damage(0);
+    let lock = open_file(&store.file(0));
+    lock.lock_exclusive().unwrap();
+    thread::spawn(move || {
+        thread::sleep(Duration::from_secs(4));
+        drop(lock);
+    });
+    store
 }
 
 /// Runs commands at the same time; what each says in all.
@@ -941,9 +986,9 @@ fn on_a_terminal(command: &Command) -> Command {
 
 #[test]
 fn what_takes_long_has_a_progress_bar_on_a_terminal_and_only_there() {
-    let slow = Slow::new();
-    let check = || slow.store.command("check", &[]);
-    let stats = || slow.store.command("stats", &[]);
+    let slow = slow_store();
+    let check = || slow.command("check", &[]);
+    let stats = || slow.command("stats", &[]);
     let said = run_all(vec![
         on_a_terminal(&check()),
         on_a_terminal(&stats()),

@@ -48,7 +48,10 @@ struct Findings {
 impl Check {
     /// Whether nothing is damaged, or all that was is repaired.
     pub async fn run(self) -> Result<ExitCode> {
-        let store = input::open(&self.store)?;
+        let store = match self.repair {
+            true => input::open(&self.store)?,
+            false => input::open_to_look(&self.store)?,
+        };
         let progress = Progress::bar();
         let mut findings = Findings::default();
         let mut output = output::output();

@@ -18,7 +18,15 @@ pub const PAGE: u32 = 1000;
 /// Opens a store, and never makes one. What an operator changes by hand, a power
 /// cut must not take back.
 pub fn open(path: &Path) -> Result<Arc<DirectoryStore>> {
-    let options = Options::default().durability(Durability::Disk);
+    open_with(path, Options::default().durability(Durability::Disk))
+}
+
+/// Opens a store of which nothing is to be changed: it may be a snapshot.
+pub fn open_to_look(path: &Path) -> Result<Arc<DirectoryStore>> {
+    open_with(path, Options::default().read_only(true))
+}
+
+fn open_with(path: &Path, options: Options) -> Result<Arc<DirectoryStore>> {
     DirectoryStore::open(path, options)
         .map(Arc::new)
         .map_err(|error| match error {

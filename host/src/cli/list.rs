@@ -52,7 +52,7 @@ struct Table {
 impl List {
     /// Whether all of them could be read.
     pub async fn run(self) -> Result<ExitCode> {
-        let store = input::open(&self.store)?;
+        let store = input::open_to_look(&self.store)?;
         let administration = match self.json {
             true => Some(input::administration(store.clone()).await?),
             false => None,

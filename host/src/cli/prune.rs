@@ -54,14 +54,15 @@ struct Count {
 impl Prune {
     /// An error when another sweep is under way.
     pub async fn run(self) -> Result<ExitCode> {
-        let store = input::open(&self.store)?;
         let progress = Progress::counter();
         let mut output = output::output();
         if self.dry_run {
+            let store = input::open_to_look(&self.store)?;
             let Count { deleted, remaining } = self.count(&store, &progress).await?;
             drop(progress);
             writeln!(output, "would delete {deleted}, remaining {remaining}")?;
         } else {
+            let store = input::open(&self.store)?;
             let Count { deleted, remaining } = self.sweep(&store, &progress).await?;
             drop(progress);
             writeln!(output, "deleted {deleted}, remaining {remaining}")?;

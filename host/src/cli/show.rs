@@ -41,7 +41,7 @@ impl Show {
     /// An error when there is no such session.
     pub async fn run(self) -> Result<ExitCode> {
         let id = input::session_id(&self.id)?;
-        let store = input::open(&self.store)?;
+        let store = input::open_to_look(&self.store)?;
         let loaded = store.load_session(&id).await;
         let session = loaded.with_context(|| id.to_string())?;
         let administration = input::administration(store).await?;

@@ -67,7 +67,7 @@ struct Counts {
 impl Stats {
     /// Fine also when some are damaged.
     pub async fn run(self) -> Result<ExitCode> {
-        let store = input::open(&self.store)?;
+        let store = input::open_to_look(&self.store)?;
         let now = SystemClock.now();
         let progress = Progress::counter();
         let mut counts = Counts::default();

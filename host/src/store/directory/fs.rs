@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::ops::Deref;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,8 +17,9 @@ use std::sync::{Arc, Mutex};
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
 use cap_std::fs::{Dir, DirBuilder, OpenOptions, OpenOptionsExt};
 use fs2::FileExt as _;
-use rustix::fs::{Access, AtFlags, FileType, Stat};
+use rustix::fs::{Access, AtFlags, FileType, OFlags, Stat};
 use rustix::io::Errno;
+use rustix::process::{Gid, Uid};
 
 use super::Options;
 use super::kept::KeptFiles;
@@ -32,6 +34,8 @@ const DIRECTORY_MODE: u32 = 0o700;
 /// The directory of a store.
 pub struct Root {
     dir: Dir,
+    /// Whose what is made here has to be, if not this user's.
+    owner: Option<(Uid, Gid)>,
     /// Files of sessions in use.
     pub kept: KeptFiles,
     /// Directories whose own names are on the medium.
@@ -94,6 +98,7 @@ impl Root {
         }
         let dir = Dir::open_ambient_dir(path, cap_std::ambient_authority())?;
         Ok(Self {
+            owner: other_owner(&dir)?,
             dir,
             kept: KeptFiles::new(options.max_kept_files),
             durable: Mutex::default(),
@@ -101,9 +106,11 @@ impl Root {
         })
     }
 
-    /// An error when sessions cannot be made here.
-    pub fn check_writable(&self) -> io::Result<()> {
-        let access = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
+    /// An error when sessions cannot be made here; with `read_only`, when they
+    /// cannot be read.
+    pub fn check_access(&self, read_only: bool) -> io::Result<()> {
+        let mut access = Access::READ_OK | Access::EXEC_OK;
+        access.set(Access::WRITE_OK, !read_only);
         Ok(rustix::fs::accessat(
             &self.dir,
             ".",
@@ -135,7 +142,13 @@ impl Root {
             Open::New => Call::Create(name),
             Open::Read | Open::Write => Call::Open(name),
         };
-        let opened = self.watched(call, |_| self.dir.open_with(name, &options));
+        let opened = self.watched(call, |_| {
+            let file = self.dir.open_with(name, &options)?;
+            if how == Open::New {
+                self.give_to_owner(&file)?;
+            }
+            Ok(file)
+        });
         let file = match opened {
             Ok(file) => file.into_std(),
             Err(error) => {
@@ -165,9 +178,35 @@ impl Root {
         let mut builder = DirBuilder::new();
         cap_std::fs::DirBuilderExt::mode(&mut builder, DIRECTORY_MODE);
         let call = Call::MakeDirectory(name);
-        match self.watched(call, |_| self.dir.create_dir_with(name, &builder)) {
+        let make = |_| {
+            self.dir.create_dir_with(name, &builder)?;
+            match self.owner {
+                Some(_) => self.give_to_owner(self.open_made(name)?),
+                None => Ok(()),
+            }
+        };
+        match self.watched(call, make) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             result => result,
+        }
+    }
+
+    /// A directory, and nothing else that somebody has put in its place.
+    fn open_made(&self, name: &str) -> io::Result<cap_std::fs::File> {
+        let mut options = OpenOptions::new();
+        options
+            .read(true)
+            .custom_flags(OFlags::DIRECTORY.bits() as i32)
+            .follow(FollowSymlinks::No);
+        self.dir.open_with(name, &options)
+    }
+
+    /// What a superuser makes in the store of a server that is none, that server
+    /// has to be able to write.
+    fn give_to_owner(&self, made: impl AsFd) -> io::Result<()> {
+        match self.owner {
+            Some((user, group)) => Ok(rustix::fs::fchown(made, Some(user), Some(group))?),
+            None => Ok(()),
         }
     }
 
@@ -372,6 +411,16 @@ impl Drop for Locked {
     }
 }
 
+/// The owner of a directory, for a superuser whose own it is not.
+fn other_owner(dir: &Dir) -> io::Result<Option<(Uid, Gid)>> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(None);
+    }
+    let stat = rustix::fs::fstat(dir)?;
+    let owner = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
+    Ok((!owner.0.is_root()).then_some(owner))
+}
+
 /// Makes a system call that a test may have an eye on; once more when a signal
 /// came in between.
 fn watched<T>(
@@ -389,6 +438,12 @@ fn watched<T>(
 }
 
 impl OpenFailure {
+    /// Whether it may not be opened for that, by this user or by anybody.
+    pub fn is_denied(&self) -> bool {
+        let denied = [Errno::ACCESS, Errno::PERM, Errno::ROFS];
+        matches!(self, Self::Io(error) if is_one_of(error, &denied))
+    }
+
     /// Whether a directory on the way is not there.
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)
@@ -422,6 +477,12 @@ fn is_one_of(error: &io::Error, numbers: &[Errno]) -> bool {
     numbers
         .iter()
         .any(|errno| raw == Some(errno.raw_os_error()))
+}
+
+impl From<io::Error> for OpenFailure {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
 }
 
 impl From<OpenFailure> for StoreError {

@@ -5,6 +5,9 @@
 //! record has another user or a tombstone, both under the record's lock. So a
 //! live session always has its entry; whatever is cut short leaves a surplus
 //! one, which only means that a record is looked at in vain.
+//!
+//! With [`Durability::Disk`], an entry goes only after what makes it surplus is
+//! on the medium, since the state before that may need it.
 
 use std::collections::BinaryHeap;
 

@@ -48,7 +48,7 @@ use tokio::time::Instant;
 
 pub use self::check::{CheckReport, Finding};
 pub use self::durability::Durability;
-use self::fs::{Lock, Locked, Open, OpenFile, Root};
+use self::fs::{Lock, Locked, Open, OpenFailure, OpenFile, Root};
 use self::index::Entry;
 use self::layout::{parent_of, record_name};
 pub use self::options::{OpenError, Options};
@@ -97,7 +97,7 @@ impl DirectoryStore {
         let path = path.as_ref();
         let failed = |error| OpenError::new(path, error);
         let root = Root::open(path, &options).map_err(failed)?;
-        root.check_writable().map_err(failed)?;
+        root.check_access(options.read_only).map_err(failed)?;
         let is_multiprocess_safe = locks_bind_everybody(root.file_system().map_err(failed)?);
         let inner = Inner {
             root,
@@ -267,7 +267,7 @@ impl DirectoryStore {
 
 impl Inner {
     /// The file of a session, if there is one.
-    fn open_record(&self, id: &SessionId) -> Result<Option<Opened>, StoreError> {
+    fn open_record(&self, id: &SessionId) -> Result<Option<Opened>, OpenFailure> {
         if let Some(file) = self.root.kept.get(id) {
             if file.is_linked()? {
                 let is_kept = true;
@@ -509,17 +509,24 @@ impl SessionStore for DirectoryStore {
     }
 
     async fn load_session(&self, id: &SessionId) -> Result<Option<StoredSession>, StoreError> {
-        while let Some(opened) = self.inner.open_record(id)? {
+        loop {
+            let opened = match self.inner.open_record(id) {
+                // What may not be written may be read.
+                Err(failure) if failure.is_denied() => return self.look_at(id).await,
+                opened => opened?,
+            };
+            let Some(opened) = opened else {
+                return Ok(None);
+            };
             match self.read(&opened.file, id).await? {
                 Some(record) => {
                     self.inner.keep(id, &opened);
                     return record.session().map(Some);
                 }
                 None if opened.is_kept => self.inner.root.kept.drop(id),
-                None => break,
+                None => return Ok(None),
             }
         }
-        Ok(None)
     }
 
     async fn save_session(

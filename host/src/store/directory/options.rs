@@ -14,6 +14,7 @@ use crate::store::{Clock, SystemClock};
 #[derive(Clone)]
 pub struct Options {
     pub(super) create: bool,
+    pub(super) read_only: bool,
     pub(super) max_state_bytes: u64,
     pub(super) lock_timeout: Duration,
     pub(super) durability: Durability,
@@ -27,6 +28,13 @@ impl Options {
     /// an error.
     pub fn create(mut self, create: bool) -> Self {
         self.create = create;
+        self
+    }
+
+    /// For looking only, also where nothing can be written: a snapshot, or
+    /// somebody else's store. What would write fails when it does.
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.read_only = read_only;
         self
     }
 
@@ -73,6 +81,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             create: false,
+            read_only: false,
             max_state_bytes: 1 << 20,
             lock_timeout: Duration::from_secs(5),
             durability: Durability::default(),
@@ -91,7 +100,7 @@ pub enum OpenError {
     Missing(PathBuf),
     /// Something else is there.
     NotADirectory(PathBuf),
-    /// This user may not make files in it, or nobody may.
+    /// This user may not make files in it, or nobody may; or not even read it.
     NotWritable(PathBuf, io::Error),
     /// The file system failed.
     Failed(PathBuf, io::Error),
