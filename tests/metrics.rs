@@ -156,7 +156,7 @@ fn a_full_run_is_counted_and_leaves_no_secret_anywhere() {
     assert!(log.contains("token rejected"), "{log}");
     let mut everything = (export + &log + &greeting).into_bytes();
     let stored = files(&directory.path().join("sessions"));
-    assert!(stored.iter().any(|file| file.ends_with(&alice.id())));
+    assert!(stored.iter().any(|file| file.ends_with(alice.id())));
     for file in stored {
         everything.extend(file.to_string_lossy().bytes());
         everything.extend(fs::read(&file).unwrap());
