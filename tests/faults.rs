@@ -524,14 +524,16 @@ fn is_sweep(operation: &Operation) -> bool {
 }
 
 /// Errors that the operation can live with: an entry of the index that remains
-/// is surplus, and so is the file of a lock that nobody has; half a tombstone is one, and a leftover needs none; what a sweep
-/// cannot read or delete, it leaves; what a check cannot read, it names.
+/// is surplus, and so is the file of a lock that nobody has; half a tombstone is
+/// one, and a leftover needs none; what a sweep cannot read or delete, it leaves;
+/// what a check or a walk cannot read, it names.
 fn may_succeed(operation: &Operation, kind: Kind, name: &str) -> bool {
     let may_remain = ["users/", "locks/"].iter();
     kind == Kind::Unlink && may_remain.clone().any(|start| name.starts_with(start))
         || kind == Kind::Write && BURY.contains(&operation.name)
         || is_sweep(operation)
         || operation.name == "check"
+        || operation.name == "iter" && kind != Kind::List
 }
 
 fn sabotage(

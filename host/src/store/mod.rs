@@ -101,9 +101,10 @@ pub trait SessionStore: Send + Sync {
 
     /// Walks through all sessions, in no particular order, in pages of at most
     /// `limit` sessions (at least 1) and 1 MiB, unless a single session is
-    /// larger. One that is there during the whole walk is seen exactly once: so
-    /// where one cannot be read, other than for damage, there is no page. A
-    /// cursor that no page named is [`StoreError::InvalidId`].
+    /// larger. One that is there during the whole walk is seen exactly once, among
+    /// the damaged if it cannot be read. One that is locked for too long is no
+    /// damage: [`StoreError::Busy`], and the same cursor goes on there. A cursor
+    /// that no page named is [`StoreError::InvalidId`].
     async fn iter_sessions(
         &self,
         cursor: Option<&str>,

@@ -27,8 +27,9 @@ impl Paging {
         }
     }
 
-    /// Takes what a load answered; false when it has to go to the next page. An
-    /// error is no damage: it says what is wrong with the page.
+    /// Takes what a load answered; false when it has to go to the next page. A
+    /// record that could not be read is no reason to stop; one that is in use
+    /// is, since it can be read in a moment.
     pub fn take(
         &mut self,
         id: &SessionId,
@@ -37,11 +38,8 @@ impl Paging {
         let size = match &loaded {
             Ok(None) => return Ok(true),
             Ok(Some(session)) => session.state.size(),
-            Err(StoreError::Corrupt(how)) => how.len(),
-            Err(StoreError::Unavailable(what)) => {
-                return Err(StoreError::Unavailable(format!("{id}: {what}")));
-            }
-            Err(error) => return Err(error.clone()),
+            Err(StoreError::Busy) => return Err(StoreError::Busy),
+            Err(error) => error.to_string().len(),
         };
         let size = Self::ROW + size;
         let count = self.page.sessions.len() + self.page.damaged.len();
@@ -86,16 +84,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_damage_fails_the_page() {
+    fn what_cannot_be_read_is_named_and_what_is_in_use_fails_the_page() {
         let mut paging = Paging::new(9);
         let id = SessionId::from(1);
-        assert_eq!(
-            paging.take(&id, Err(StoreError::Busy)),
-            Err(StoreError::Busy)
-        );
-        let error = paging.take(&id, Err(StoreError::Unavailable("why".into())));
-        let named = StoreError::Unavailable(format!("{id}: why"));
-        assert_eq!(error, Err(named));
+        let busy = paging.take(&id, Err(StoreError::Busy));
+        assert_eq!(busy, Err(StoreError::Busy));
         assert_eq!(paging.page, SessionPage::default());
+        let unreadable = StoreError::Unavailable("why".into());
+        assert_eq!(paging.take(&id, Err(unreadable)), Ok(true));
+        assert_eq!(paging.page.damaged, [(id, "the store failed: why".into())]);
     }
 }
