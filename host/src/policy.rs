@@ -522,8 +522,8 @@ mod tests {
             ),
             (
                 "cookie max-age",
-                "cookie.max-age = 9",
-                "cookie.max-age = 10",
+                "cookie.max-age = 190",
+                "cookie.max-age = 200",
             ),
             ("idle-timeout", "idle-timeout = 900", "idle-timeout = 901"),
             (

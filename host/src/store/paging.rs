@@ -79,7 +79,8 @@ mod tests {
             state: crate::store::SessionState::default(),
         };
         assert_eq!(fill(&Ok(Some(empty))), (1 << 20) / 128);
-        let damaged = StoreError::Corrupt("x".repeat(896));
+        let text = "the record is damaged: ";
+        let damaged = StoreError::Corrupt("x".repeat(896 - text.len()));
         assert_eq!(fill(&Err(damaged)), 1 << 10);
     }
 
