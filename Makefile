@@ -24,6 +24,7 @@ test: lint unit
 lint: components
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(BUILD) -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc $(WORKSPACE) --no-deps
 
 # Tests that print what they went through, which nobody sees of the others.
 FIGURES = powercut:: faults:: fuzzing::

@@ -10,7 +10,7 @@ use super::watch::Watch;
 use super::{Durability, MAX_STATE_BYTES, kept};
 use crate::store::{Clock, SystemClock};
 
-/// How to open a [`DirectoryStore`].
+/// How to open a [`DirectoryStore`](super::DirectoryStore).
 #[derive(Clone)]
 pub struct Options {
     pub(super) create: bool,
