@@ -10,7 +10,7 @@ use wasmtime::{
     PoolingAllocationConfig, Result, ensure,
 };
 
-use crate::inspect::{Needs, NotAComponent, inspect};
+use crate::inspect::{Needs, NotAComponent, inspect, is_async};
 
 /// How often a guest that computes lets others run, and a time limit is
 /// noticed.
@@ -41,10 +41,9 @@ pub struct Pool {
 impl Pool {
     /// For this component: 256 instances of up to 64 MiB each.
     pub fn of(component: &[u8]) -> Result<Self, NotAComponent> {
-        let outline = inspect(component)?;
         Ok(Self {
-            needs: outline.needs,
-            is_async: outline.is_async,
+            needs: inspect(component)?.needs,
+            is_async: is_async(component),
             max_instances: 256,
             max_memory: 64 << 20,
         })

@@ -17,9 +17,6 @@ pub struct Outline {
     pub exports: Vec<String>,
     /// What each instance takes.
     pub needs: Needs,
-    /// Whether it has asynchronous functions, streams or futures, as WASI 0.3
-    /// does.
-    pub is_async: bool,
 }
 
 /// What one instance takes. Sums of hostile components stay at the largest
@@ -88,15 +85,16 @@ pub fn inspect(component: &[u8]) -> Result<Outline, NotAComponent> {
         imports: reading.imports,
         exports: reading.exports,
         needs: reading.needs,
-        is_async: !is_valid_without(WasmFeatures::CM_ASYNC, component),
     })
 }
 
-/// Whether a component can do without a feature. What is in its functions does
+/// Whether a component has asynchronous functions, streams or futures, as WASI
+/// 0.3 does: whether it is not valid without them. What is in its functions does
 /// not matter.
-fn is_valid_without(feature: WasmFeatures, component: &[u8]) -> bool {
-    let mut validator = Validator::new_with_features(WasmFeatures::all().difference(feature));
-    Parser::new(0)
+pub fn is_async(component: &[u8]) -> bool {
+    let features = WasmFeatures::all().difference(WasmFeatures::CM_ASYNC);
+    let mut validator = Validator::new_with_features(features);
+    !Parser::new(0)
         .parse_all(component)
         .all(|payload| payload.is_ok_and(|payload| validator.payload(&payload).is_ok()))
 }
@@ -330,7 +328,6 @@ mod tests {
 
     #[test]
     fn what_is_for_wasi_0_3_is_async() {
-        let is_async = |component| inspect(component).expect("a component").is_async;
         assert!(!is_async(MANAGER) && !is_async(DEMO) && is_async(MIDDLEWARE));
     }
 
