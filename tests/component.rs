@@ -74,6 +74,24 @@ fn the_manager_is_small() {
     assert!(MANAGER.len() <= 150_000, "{} bytes", MANAGER.len());
 }
 
+/// Each growth would be two system calls for the host, which stop its threads.
+#[test]
+fn a_request_needs_no_more_memory_than_the_manager_starts_with() {
+    block_on(async {
+        let store: Arc<dyn SessionStore> = Arc::new(MemoryStore::default());
+        let mut manager = Manager::new(store.clone()).await;
+        let cookie = manager.request(b"", "n", 1).await;
+        manager.request(&cookie, "n", 1).await;
+        assert_eq!(manager.growths(), 0);
+        // Beyond that, it does grow.
+        let session = manager.open(vec![cookie]).await.unwrap();
+        let much = Value::Bytes(vec![0; 500_000]);
+        on!(&mut manager, session, call_set, "much", &much).unwrap();
+        manager.commit(session).await.unwrap();
+        assert!(manager.growths() > 0);
+    });
+}
+
 #[test]
 fn thirty_two_requests_at_once_on_one_session_all_get_through() {
     block_on(async {

@@ -283,10 +283,10 @@ fn memory_is_limited_for_all_parts_together() {
     let server = place.serve(&["--max-memory", "16"]);
     assert_eq!(get(&server, "memory/32").status, 500);
     assert_eq!(get(&server, "").text, "fine");
-    // The application and the manager start with more than a megabyte each.
+    // The application and the manager start with more than half a megabyte each.
     let place = Place::new(DEMO);
     let limited = |megabytes| [&AS_DEMO[..], &["--max-memory", megabytes]].concat();
-    let said = refusal(&mut place.with_store(&limited("2")));
+    let said = refusal(&mut place.with_store(&limited("1")));
     assert!(said.contains("--max-memory"), "{said}");
     assert_eq!(get(&place.serve(&limited("3")), "").status, 200);
 }

@@ -11,6 +11,10 @@ use clap::Parser;
 
 use cli::output;
 
+/// A request makes some hundred allocations, on whichever thread it is.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = cli::Cli::parse();

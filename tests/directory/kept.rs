@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use session3::store::directory::{Call, Durability, Options, Watch};
 use session3::store::{DirectoryStore, SessionState, SessionStore, StoreError};
 
-use super::Fixture;
+use super::{Fixture, file_of};
 use crate::support::{block_on, id, state};
 
 /// Writes down the name of every call.
@@ -65,15 +65,18 @@ fn open_files(directory: &Path) -> usize {
 #[test]
 fn a_session_in_use_costs_no_opening() {
     let directory = tempfile::tempdir().unwrap();
-    let (store, calls) = watched(directory.path(), Options::default());
+    let options = Options::default().clock(|| 1_700_000_000_000);
+    let (store, calls) = watched(directory.path(), options.clone());
     block_on(async {
         store.create_session(&id(1), &state("a")).await.unwrap();
         calls.take();
         store.load_session(&id(1)).await.unwrap();
         assert_eq!(calls.take(), ["stat", "read"]);
+        store.load_session(&id(1)).await.unwrap();
+        assert_eq!(calls.take(), ["read"]);
         store.save_session(&id(1), &state("b"), 1).await.unwrap();
         assert_eq!(calls.take(), ["stat", "lock", "read", "write"]);
-        let (cold, calls) = watched(directory.path(), Options::default());
+        let (cold, calls) = watched(directory.path(), options);
         cold.load_session(&id(1)).await.unwrap();
         assert_eq!(calls.take(), ["open", "stat", "read"]);
         cold.load_session(&id(1)).await.unwrap();
@@ -143,6 +146,38 @@ fn a_file_that_was_removed_or_replaced_by_hand_is_not_the_one_kept_open() {
     assert_eq!(block_on(other.delete_session(&id(1))), Ok(true));
     block_on(other.create_session(&id(1), &state("again"))).unwrap();
     assert_eq!(fixture.data(), "again");
+}
+
+#[test]
+fn a_file_that_was_removed_by_hand_is_read_for_a_second_and_never_changed() {
+    let directory = tempfile::tempdir().unwrap();
+    let time = Arc::new(AtomicU64::new(1_700_000_000_000));
+    let clock = time.clone();
+    let options = Options::default().clock(move || clock.load(Ordering::Relaxed));
+    let store = DirectoryStore::open(directory.path(), options).unwrap();
+    block_on(async {
+        store.create_session(&id(1), &state("a")).await.unwrap();
+        store.load_session(&id(1)).await.unwrap().unwrap();
+        fs::remove_file(file_of(directory.path(), &id(1))).unwrap();
+        time.fetch_add(999, Ordering::Relaxed);
+        assert!(store.load_session(&id(1)).await.unwrap().is_some());
+        time.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(store.load_session(&id(1)).await, Ok(None));
+
+        store.create_session(&id(1), &state("a")).await.unwrap();
+        store.load_session(&id(1)).await.unwrap().unwrap();
+        fs::remove_file(file_of(directory.path(), &id(1))).unwrap();
+        let saved = store.save_session(&id(1), &state("b"), 1).await;
+        assert_eq!(saved, Err(StoreError::Absent));
+        assert_eq!(store.load_session(&id(1)).await, Ok(None));
+
+        // A clock that goes back does not make it longer.
+        store.create_session(&id(1), &state("a")).await.unwrap();
+        store.load_session(&id(1)).await.unwrap().unwrap();
+        fs::remove_file(file_of(directory.path(), &id(1))).unwrap();
+        time.fetch_sub(1, Ordering::Relaxed);
+        assert_eq!(store.load_session(&id(1)).await, Ok(None));
+    });
 }
 
 #[test]

@@ -53,8 +53,7 @@ impl Fixture {
     }
 
     fn path(&self, id: &SessionId) -> PathBuf {
-        let name = id.to_string();
-        self.directory.path().join(&name[..2]).join(name)
+        file_of(self.directory.path(), id)
     }
 
     fn file(&self) -> File {
@@ -106,6 +105,12 @@ impl Fixture {
     fn expires(&self) -> u64 {
         self.load().unwrap().unwrap().state.expires
     }
+}
+
+/// Where a session is in a store's directory.
+fn file_of(directory: &Path, id: &SessionId) -> PathBuf {
+    let name = id.to_string();
+    directory.join(&name[..2]).join(name)
 }
 
 fn open(path: &Path) -> DirectoryStore {

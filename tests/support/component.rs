@@ -13,8 +13,8 @@ use session3::bindings::{SessionManager, SessionManagerPre};
 use session3::components::MANAGER;
 use session3::store::SessionStore;
 use session3::{Event, SessionsCtx, SessionsView};
-use wasmtime::Store;
 use wasmtime::component::{Component, Linker, ResourceAny, ResourceTable};
+use wasmtime::{ResourceLimiter, Store};
 use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxView, WasiView};
 
 /// Compiled and linked with the server's own engine and its pool, which one
@@ -33,6 +33,30 @@ pub struct State {
     sessions: SessionsCtx,
     wasi: WasiCtx,
     table: ResourceTable,
+    memory: Memory,
+}
+
+/// How often the component's memory grew.
+#[derive(Default)]
+struct Memory {
+    growths: u32,
+}
+
+impl ResourceLimiter for Memory {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        _: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        // Otherwise, it begins.
+        self.growths += u32::from(current > 0);
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(true)
+    }
 }
 
 impl SessionsView for State {
@@ -106,8 +130,10 @@ impl Manager {
             sessions,
             wasi,
             table: ResourceTable::new(),
+            memory: Memory::default(),
         };
         let mut store = Store::new(LINKED.engine(), state);
+        store.limiter(|state| &mut state.memory);
         // Nothing here runs for long.
         store.set_epoch_deadline(u64::MAX / 2);
         let component = LINKED.instantiate_async(&mut store).await.unwrap();
@@ -126,6 +152,12 @@ impl Manager {
             component,
             manager,
         }
+    }
+
+    /// How often its memory grew.
+    #[allow(dead_code, reason = "the benchmark does without")]
+    pub fn growths(&self) -> u32 {
+        self.store.data().memory.growths
     }
 
     /// Opens a manager with another configuration.

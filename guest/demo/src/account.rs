@@ -4,6 +4,7 @@
 use crate::bindings::session3::sessions::manager::{Session, SessionError, SessionSummary};
 use crate::http::{Request, Response};
 use crate::pages::{escape, html, message, to};
+use crate::template::fill;
 
 const ACCOUNT: &str = include_str!("account.html");
 const STRANGER: &str = include_str!("stranger.html");
@@ -15,13 +16,16 @@ pub fn show(session: &Session) -> Result<Response, SessionError> {
         .iter()
         .map(|message| format!("<p class=\"message\">{}</p>\n", escape(message)))
         .collect();
+    let messages = ("messages", messages.as_str());
     let body = match session.user() {
-        None => STRANGER.to_owned(),
-        Some(user) => ACCOUNT
-            .replace("{sessions}", &sessions(&session.own_sessions()?))
-            .replace("{user}", &escape(&user)),
+        None => fill(STRANGER, &[messages]),
+        Some(user) => {
+            let sessions = sessions(&session.own_sessions()?);
+            let values = [messages, ("sessions", &sessions), ("user", &escape(&user))];
+            fill(ACCOUNT, &values)
+        }
     };
-    let body = with_form_token(session, &body.replace("{messages}", &messages))?;
+    let body = with_form_token(session, &body)?;
     Ok(html(200, "Your account", &body, session.commit()?))
 }
 
@@ -45,7 +49,7 @@ pub fn with_form_token(session: &Session, body: &str) -> Result<String, SessionE
     }
     let token = session.create_form_token()?;
     let field = format!("<input type=\"hidden\" name=\"form\" value=\"{token}\">");
-    Ok(body.replace("{form}", &field))
+    Ok(fill(body, &[("form", &field)]))
 }
 
 /// A form that was sent: `act` does what it asks for. Refused unless it is one

@@ -7,6 +7,7 @@ use crate::bindings::session3::sessions::manager::{Session, SessionError};
 use crate::bindings::session3::sessions::types::Value;
 use crate::http::{Request, Response};
 use crate::pages::{escape, html, message, to};
+use crate::template::fill;
 
 const ADMIN: &str = include_str!("admin.html");
 /// As many as a page shows well.
@@ -30,9 +31,7 @@ pub fn show(session: &Session, request: &Request) -> Result<Response, SessionErr
     let next = page.next.map_or_else(String::new, |cursor| {
         format!("<a href=\"admin?after={}\">More</a>", escape(&cursor))
     });
-    let body = ADMIN
-        .replace("{rows}", &(rows + &damaged))
-        .replace("{next}", &next);
+    let body = fill(ADMIN, &[("rows", &(rows + &damaged)), ("next", &next)]);
     let body = with_form_token(session, &body)?;
     Ok(html(200, "Everyone's sessions", &body, session.commit()?))
 }

@@ -1,12 +1,13 @@
 //! The interactive web test application, the counterpart of Session3's, page
 //! for page, with pages of its own for users and for the administrator:
-//! `pages` decides, `http` speaks wasi:http.
+//! `pages` decides, `template` writes, `http` speaks wasi:http.
 
 mod account;
 mod admin;
 mod bindings;
 mod http;
 mod pages;
+mod template;
 
 use bindings::exports::wasi::http::incoming_handler::Guest;
 use bindings::wasi::http::types::{IncomingRequest, ResponseOutparam};

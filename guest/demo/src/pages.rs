@@ -6,6 +6,7 @@ use crate::bindings::session3::sessions::manager::{
 use crate::bindings::session3::sessions::types::Value;
 use crate::bindings::wasi::http::types::Method;
 use crate::http::{Request, Response};
+use crate::template::fill;
 use crate::{account, admin};
 
 const LAYOUT: &str = include_str!("layout.html");
@@ -82,10 +83,13 @@ fn show(session: &Session) -> Result<Response, SessionError> {
         Some(Value::Integer(counter)) => counter,
         _ => 0,
     };
-    let body = SESSION
-        .replace("{id}", session.id().as_deref().unwrap_or("None"))
-        .replace("{counter}", &counter.to_string())
-        .replace("{more}", MORE);
+    let (id, counter) = (session.id(), counter.to_string());
+    let values = [
+        ("id", id.as_deref().unwrap_or("None")),
+        ("counter", counter.as_str()),
+        ("more", MORE),
+    ];
+    let body = fill(SESSION, &values);
     Ok(html(200, "Session3", &body, headers))
 }
 
@@ -178,7 +182,7 @@ pub fn html(status: u16, title: &str, body: &str, mut headers: Vec<Header>) -> R
     Response {
         status,
         headers,
-        body: LAYOUT.replace("{title}", title).replace("{body}", body),
+        body: fill(LAYOUT, &[("title", title), ("body", body)]),
     }
 }
 

@@ -14,6 +14,7 @@ use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 use super::ServeOptions;
 use super::body::{LimitedBody, WholeBody};
 use super::handler::{Generation, Handler};
+use super::running::Running;
 use super::state::RequestState;
 use crate::engine::{Pool, engine};
 use crate::inspect::inspect;
@@ -66,8 +67,8 @@ impl Application {
         })
     }
 
-    /// Runs the component in a task of its own, which may go on after the
-    /// response's head, and ends with its `place` among the requests.
+    /// Runs the component, which may go on after the response's head, and ends
+    /// with its `place` among the requests; also when nobody waits for it.
     pub async fn run(
         &self,
         request: Request<LimitedBody>,
@@ -85,23 +86,24 @@ impl Application {
         let is_secure = options.is_secure;
         let (sender, receiver) = oneshot::channel();
         let handler = self.handler.clone();
-        let task = tokio::spawn(async move {
+        let mut running = Running::new(async move {
             let _held = (instance, place);
             // Dropped before them: the next one needs its room in the pool.
             let mut store = store;
             let work = handler.handle(&mut store, request, is_secure, sender);
             timeout_at(deadline, work).await
         });
-        match receiver.await {
-            Ok(Ok(response)) => Ok(response.map(|body| WholeBody::new(body, task).boxed_unsync())),
+        match running.run_until(receiver).await {
+            Ok(Ok(response)) => {
+                Ok(response.map(|body| WholeBody::new(body, running).boxed_unsync()))
+            }
             _ if is_too_long.load(Ordering::Relaxed) => Err(Failure::BodyTooLong),
             Ok(Err(code)) => Err(Failure::Guest(format!("it answered {code}"))),
             // It ended without a response.
-            Err(_) => Err(match task.await {
-                Ok(Ok(Ok(()))) => Failure::Guest("it did not respond".into()),
-                Ok(Ok(Err(error))) => error.into(),
-                Ok(Err(_)) => Failure::TimedOut,
-                Err(error) => Failure::Guest(error.to_string()),
+            Err(_) => Err(match running.end().await {
+                Ok(Ok(())) => Failure::Guest("it did not respond".into()),
+                Ok(Err(error)) => error.into(),
+                Err(_) => Failure::TimedOut,
             }),
         }
     }

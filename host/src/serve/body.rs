@@ -13,14 +13,11 @@ use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::EXPECT;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
-use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use wasmtime_wasi_http::Error;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
-/// What the task of a request comes to.
-pub type Ended = Result<wasmtime::Result<()>, Elapsed>;
+use super::running::Running;
 
 /// How long the rest of a body that nobody wants is read.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
@@ -118,15 +115,18 @@ impl Body for LimitedBody {
 /// or ran into the time limit, must not look like a whole one to the client.
 pub struct WholeBody {
     body: HyperOutgoingBody,
-    /// `None` once it has ended.
-    task: Option<JoinHandle<Ended>>,
+    running: Running,
+    is_over: bool,
 }
 
 impl WholeBody {
-    /// The body that this task is writing.
-    pub fn new(body: HyperOutgoingBody, task: JoinHandle<Ended>) -> Self {
-        let task = Some(task);
-        Self { body, task }
+    /// The body that this component is writing.
+    pub fn new(body: HyperOutgoingBody, running: Running) -> Self {
+        Self {
+            body,
+            running,
+            is_over: false,
+        }
     }
 }
 
@@ -138,16 +138,17 @@ impl Body for WholeBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if self.is_over {
+            return Poll::Ready(None);
+        }
+        self.running.work(context);
         if let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(context)) {
             return Poll::Ready(Some(frame));
         }
-        let Some(task) = &mut self.task else {
-            return Poll::Ready(None);
-        };
-        let ended = ready!(Pin::new(task).poll(context));
-        self.task = None;
+        let ended = ready!(self.running.poll_end(context));
+        self.is_over = true;
         match ended {
-            Ok(Ok(Ok(()))) => Poll::Ready(None),
+            Ok(Ok(())) => Poll::Ready(None),
             _ => Poll::Ready(Some(Err(Error::HttpResponseIncomplete))),
         }
     }

@@ -5,6 +5,7 @@ mod body;
 mod handler;
 mod options;
 mod output;
+mod running;
 mod state;
 
 use std::convert::Infallible;

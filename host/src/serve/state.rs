@@ -13,6 +13,12 @@ use crate::linker::{SessionsCtx, SessionsView};
 /// What remains to be done for a request that a component makes.
 type Transfer = Box<dyn Future<Output = Result<(), Error>> + Send>;
 
+/// What a component may write of a response before the client takes some of it:
+/// so many pieces of so many bytes. With one piece, it would be put aside and
+/// woken up in the middle of every page.
+const BUFFERED_CHUNKS: usize = 16;
+const CHUNK: usize = 64 << 10;
+
 /// The state of one instance.
 pub struct RequestState {
     wasi: WasiCtx,
@@ -78,6 +84,14 @@ impl WasiHttpHooks for NoNetwork {
         _: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Transfer), Error>> + Send> {
         Box::new(std::future::ready(Err(Error::HttpRequestDenied)))
+    }
+
+    fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {
+        BUFFERED_CHUNKS
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        CHUNK
     }
 }
 

@@ -8,11 +8,14 @@ mod bindings;
 #[path = "../../../guest/demo/src/http.rs"]
 #[expect(dead_code, reason = "the demo's pages use the rest")]
 mod http;
+#[path = "../../../guest/demo/src/template.rs"]
+mod template;
 
 use bindings::exports::wasi::http::incoming_handler::Guest;
 use bindings::session3::sessions::manager::Header;
 use bindings::wasi::http::types::{IncomingRequest, ResponseOutparam};
 use http::{Request, Response};
+use template::fill;
 
 const LAYOUT: &str = include_str!("../../../guest/demo/src/layout.html");
 const SESSION: &str = include_str!("../../../guest/demo/src/session.html");
@@ -34,16 +37,16 @@ impl Guest for Component {
 
 /// With what the demo shows to somebody who has no session.
 fn show(request: &Request) -> Response {
-    let body = SESSION
-        .replace("{id}", "None")
-        .replace("{counter}", "0")
-        .replace("{more}", &request.path);
+    let values = [
+        ("id", "None"),
+        ("counter", "0"),
+        ("more", request.path.as_str()),
+    ];
+    let body = fill(SESSION, &values);
     Response {
         status: 200,
         headers: vec![header("Content-Type", "text/html; charset=utf-8")],
-        body: LAYOUT
-            .replace("{title}", "Session3")
-            .replace("{body}", &body),
+        body: fill(LAYOUT, &[("title", "Session3"), ("body", &body)]),
     }
 }
 

@@ -175,24 +175,22 @@ impl OpenFile {
         Ok(modified.map(|at| at.seconds.saturating_mul(1000)))
     }
 
-    /// Reads until the buffer is full or the file ends; how much.
-    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, Failure> {
-        let mut done = 0;
-        while done < buffer.len() {
-            let rest = &mut buffer[done..];
-            let length = rest.len().min(MAX_READ) as u64;
-            let (bytes, is_at_end) = self
+    /// Reads so many bytes, or fewer where the file ends.
+    pub fn read_at(&self, offset: u64, length: usize) -> Result<Vec<u8>, Failure> {
+        let mut bytes = Vec::new();
+        while bytes.len() < length {
+            let rest = (length - bytes.len()).min(MAX_READ) as u64;
+            let (read, is_at_end) = self
                 .descriptor
-                .read(length, offset + done as u64)
+                .read(rest, offset + bytes.len() as u64)
                 .map_err(Failure::Host)?;
-            let count = bytes.len().min(rest.len());
-            rest[..count].copy_from_slice(&bytes[..count]);
-            done += count;
-            if is_at_end || count == 0 {
+            bytes.extend_from_slice(&read);
+            if is_at_end || read.is_empty() {
                 break;
             }
         }
-        Ok(done)
+        bytes.truncate(length);
+        Ok(bytes)
     }
 
     /// Writes all of it.

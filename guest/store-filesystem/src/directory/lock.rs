@@ -176,9 +176,8 @@ impl Seen {
             file => file?,
         };
         let Some(file) = file else { return Ok(None) };
-        let mut bytes = [0; 64];
-        let length = file.read_at(&mut bytes, 0)?;
-        let holder = String::from_utf8_lossy(&bytes[..length]).into_owned();
+        let holder = file.read_at(0, 64)?;
+        let holder = String::from_utf8_lossy(&holder).into_owned();
         let until = match until(&holder) {
             Some(until) => until,
             // Where files have no times, it is never over.

@@ -11,21 +11,22 @@ use std::ops::Deref;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
 use cap_std::fs::{Dir, DirBuilder, OpenOptions, OpenOptionsExt};
 use fs2::FileExt as _;
+use rustix::buffer::spare_capacity;
 use rustix::fs::{Access, AtFlags, FileType, OFlags, Stat};
-use rustix::io::Errno;
+use rustix::io::{Errno, pread};
 use rustix::process::{Gid, Uid};
 
 use super::Options;
 use super::kept::KeptFiles;
 use super::watch::{Call, Watch};
 use crate::mutex::open;
-use crate::store::StoreError;
+use crate::store::{StoreError, Timestamp};
 
 /// Nobody else's business.
 const FILE_MODE: u32 = 0o600;
@@ -58,6 +59,8 @@ pub struct OpenFile {
     /// Somebody in this process holds the lock. The system's own would let in
     /// everybody who shares the file descriptor.
     is_locked: AtomicBool,
+    /// When it was last seen to have a name.
+    linked_at: AtomicU64,
     name: String,
     watch: Option<Arc<dyn Watch>>,
 }
@@ -168,6 +171,7 @@ impl Root {
         Ok(Some(Arc::new(OpenFile {
             file,
             is_locked: AtomicBool::new(false),
+            linked_at: AtomicU64::new(0),
             name: name.to_owned(),
             watch: self.watch.clone(),
         })))
@@ -323,6 +327,19 @@ impl OpenFile {
         Ok(self.stat()?.st_nlink > 0)
     }
 
+    /// Whether it had one within the last milliseconds.
+    pub fn was_linked(&self, within: u64, now: Timestamp) -> io::Result<bool> {
+        let ago = now.checked_sub(self.linked_at.load(Ordering::Relaxed));
+        if ago.is_some_and(|ago| ago < within) {
+            return Ok(true);
+        }
+        let is_linked = self.is_linked()?;
+        if is_linked {
+            self.linked_at.store(now, Ordering::Relaxed);
+        }
+        Ok(is_linked)
+    }
+
     /// Whether nothing was written to it yet, and it still has a name.
     pub fn is_new(&self) -> io::Result<bool> {
         let stat = self.stat()?;
@@ -341,21 +358,21 @@ impl OpenFile {
         })
     }
 
-    /// Reads until the buffer is full or the file ends; how much.
-    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let mut done = 0;
-        while done < buffer.len() {
-            let rest = &mut buffer[done..];
+    /// Reads so many bytes, or fewer where the file ends.
+    pub fn read_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        while bytes.len() < length {
+            let (rest, offset) = (length - bytes.len(), offset + bytes.len() as u64);
             let read = self.watched(Call::Read(&self.name), |limit| {
-                let length = rest.len().min(limit);
-                self.file.read_at(&mut rest[..length], offset + done as u64)
+                bytes.reserve_exact(rest.min(limit));
+                Ok(pread(&self.file, spare_capacity(&mut bytes), offset)?)
             })?;
             if read == 0 {
                 break;
             }
-            done += read;
         }
-        Ok(done)
+        bytes.truncate(length);
+        Ok(bytes)
     }
 
     /// Brings what was written to the medium.

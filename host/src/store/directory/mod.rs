@@ -21,8 +21,10 @@
 //! - **A file without a whole header** is a create that never finished: absent.
 //!   Creating a session of the same ID removes it, and so does the sweep.
 //! - **Files of sessions in use are kept open**, within a bound. Each time, the
-//!   tombstone and the number of links tell whether the file is still the
-//!   session's.
+//!   tombstone tells whether the file is still the session's. What somebody
+//!   removed or replaced by hand has none: so every change also asks for the
+//!   number of links, and a load once a second, as asking takes it as long as
+//!   reading.
 
 mod check;
 mod durability;
@@ -68,6 +70,10 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// gives up.
 const MAX_LEFTOVERS: u32 = 8;
 
+/// How long a load takes a kept file for the session's, without asking whether it
+/// still has a name: milliseconds.
+const TRUST: u64 = 1000;
+
 /// More than this no record holds.
 pub const MAX_STATE_BYTES: u64 = record::MAX_STATE;
 
@@ -82,6 +88,13 @@ struct Inner {
     root: Root,
     options: Options,
     is_multiprocess_safe: bool,
+}
+
+/// What a session's file is wanted for.
+#[derive(Clone, Copy)]
+enum Purpose {
+    Load,
+    Change,
 }
 
 /// A session's file.
@@ -132,13 +145,13 @@ impl DirectoryStore {
     ) -> Result<T, StoreError> {
         match self.inner.options.durability {
             Durability::Process => change(&self.inner),
-            Durability::Disk => self.block(change).await,
+            Durability::Disk => Box::pin(self.block(change)).await,
         }
     }
 
     /// A session's file, locked against everybody else, and what is in it.
     async fn lock_record(&self, id: &SessionId) -> Result<Option<(Locked, Record)>, StoreError> {
-        while let Some(opened) = self.inner.open_record(id)? {
+        while let Some(opened) = self.inner.open_record(id, Purpose::Change)? {
             let locked = self.lock(&opened.file, Lock::Exclusive).await?;
             match Record::read(&locked, id)? {
                 Some(record) => {
@@ -166,7 +179,11 @@ impl DirectoryStore {
     }
 
     async fn lock(&self, file: &Arc<OpenFile>, lock: Lock) -> Result<Locked, StoreError> {
-        self.wait_for_lock(Instant::now(), file, lock).await
+        if let Some(locked) = file.try_lock(lock)? {
+            return Ok(locked);
+        }
+        // Seldom. In its own box, what everybody else pays for is smaller.
+        Box::pin(self.wait_for_lock(Instant::now(), file, lock)).await
     }
 
     /// For somebody who has been waiting since `start`.
@@ -267,9 +284,13 @@ impl DirectoryStore {
 
 impl Inner {
     /// The file of a session, if there is one.
-    fn open_record(&self, id: &SessionId) -> Result<Option<Opened>, OpenFailure> {
+    fn open_record(&self, id: &SessionId, to: Purpose) -> Result<Option<Opened>, OpenFailure> {
         if let Some(file) = self.root.kept.get(id) {
-            if file.is_linked()? {
+            let is_linked = match to {
+                Purpose::Load => file.was_linked(TRUST, self.options.clock.now())?,
+                Purpose::Change => file.is_linked()?,
+            };
+            if is_linked {
                 let is_kept = true;
                 return Ok(Some(Opened { file, is_kept }));
             }
@@ -510,9 +531,9 @@ impl SessionStore for DirectoryStore {
 
     async fn load_session(&self, id: &SessionId) -> Result<Option<StoredSession>, StoreError> {
         loop {
-            let opened = match self.inner.open_record(id) {
+            let opened = match self.inner.open_record(id, Purpose::Load) {
                 // What may not be written may be read.
-                Err(failure) if failure.is_denied() => return self.look_at(id).await,
+                Err(failure) if failure.is_denied() => return Box::pin(self.look_at(id)).await,
                 opened => opened?,
             };
             let Some(opened) = opened else {

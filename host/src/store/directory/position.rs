@@ -20,9 +20,8 @@ const LENGTH: usize = 42;
 
 /// Where the last sweep stopped; the beginning, if the file says anything else.
 pub fn read(file: &OpenFile) -> Result<Position, StoreError> {
-    let mut bytes = [0; LENGTH];
-    let length = file.read_at(&mut bytes, 0)?;
-    let text = std::str::from_utf8(&bytes[..length]).unwrap_or_default();
+    let bytes = file.read_at(0, LENGTH)?;
+    let text = std::str::from_utf8(&bytes).unwrap_or_default();
     let mut words = text.split_whitespace();
     Ok(match words.next() {
         Some("users") => {

@@ -211,9 +211,7 @@ impl Record {
     /// Without the lock, `Corrupt` may mean no more than that somebody is
     /// writing just now.
     pub fn read(file: &OpenFile, id: &SessionId) -> Result<Option<Self>, StoreError> {
-        let mut start = vec![0; FIRST_READ];
-        let length = file.read_at(&mut start, 0)?;
-        start.truncate(length);
+        let start = file.read_at(0, FIRST_READ)?;
         let Some(header) = start.get(..HEADER) else {
             return is_unfinished(&start, id).map(|()| None);
         };
@@ -644,9 +642,8 @@ fn read_slot(
     }
     // No more than the file has by now: a place is only a claim.
     let rest = file.size()?.saturating_sub(place.offset);
-    let mut bytes = vec![0; capacity.min(usize::try_from(rest).unwrap_or(capacity))];
-    let length = file.read_at(&mut bytes, place.offset)?;
-    bytes.truncate(length);
+    let length = capacity.min(usize::try_from(rest).unwrap_or(capacity));
+    let bytes = file.read_at(place.offset, length)?;
     let mut slot = Slot::decode(&bytes, SlotBytes::Start(0), id);
     if let Checked::Whole(slot) = &mut slot {
         slot.bytes = SlotBytes::Own(bytes);
