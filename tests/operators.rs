@@ -1,8 +1,9 @@
 //! The operators' commands: the real program beside real stores.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, chown};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -719,6 +720,26 @@ larger                      1  {quarter}
 "
     );
     assert_eq!(store.run("stats", &[]), fine(expected));
+}
+
+/// The owner of a file alone may read it without leaving a trace.
+#[test]
+fn whoever_may_read_somebody_elses_store_can_look_at_it() {
+    const NOBODY: u32 = 65534;
+    let store = Store::new();
+    store.create(1, None, NEVER, "a");
+    let file = store.file(1);
+    for directory in [store.path(), file.parent().unwrap()] {
+        fs::set_permissions(directory, Permissions::from_mode(0o755)).unwrap();
+    }
+    fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+    let mut command = store.command("check", &[]);
+    if rustix::process::geteuid().is_root() {
+        command.uid(NOBODY);
+    }
+    let said = run(&mut command);
+    assert_eq!((said.status, said.err.as_str()), (0, ""));
+    assert!(said.out.starts_with("1 sound, 0 damaged"), "{}", said.out);
 }
 
 /// As in root's crontab: the server has to go on with what it leaves. Whoever

@@ -172,7 +172,7 @@ impl Contestant for Bare {
 
 /// Opens a file as the store does.
 pub fn open(root: &File, name: &str, flags: OFlags) -> OwnedFd {
-    let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NOATIME;
     rustix::fs::openat(root, name, flags, Mode::RUSR | Mode::WUSR).unwrap()
 }
 

@@ -234,6 +234,10 @@ impl<'a> Contest<'a> {
                         continue;
                     }
                     let numbers = self.numbers(*operation, index);
+                    if self.case.kept == Kept::These {
+                        // A session in use is one that was used just before.
+                        contestants[index].run(*operation, &numbers);
+                    }
                     let time = contestants[index].run(*operation, &numbers);
                     if round > 0 {
                         times[index].push(time.as_secs_f64() * 1e6 / self.batch as f64);

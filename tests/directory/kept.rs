@@ -84,6 +84,28 @@ fn a_session_in_use_costs_no_opening() {
     });
 }
 
+/// The system would write the time of the first read after each write.
+#[test]
+fn reading_a_session_writes_nothing() {
+    let fixture = Fixture::with_session(0);
+    let accessed = || {
+        fs::metadata(fixture.path(&id(1)))
+            .unwrap()
+            .accessed()
+            .unwrap()
+    };
+    let before = accessed();
+    thread::sleep(Duration::from_millis(20));
+    fixture.save("new", 1).unwrap();
+    fixture.load().unwrap().unwrap();
+    let other = super::open(fixture.directory.path());
+    block_on(other.load_session(&id(1))).unwrap().unwrap();
+    assert_eq!(accessed(), before);
+    // It does so for others.
+    fs::read(fixture.path(&id(1))).unwrap();
+    assert_ne!(accessed(), before);
+}
+
 #[test]
 fn no_more_files_are_kept_open_than_allowed() {
     let directory = tempfile::tempdir().unwrap();
