@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use wasmtime_wasi::FsPerms;
 
 use crate::contract::provider::{self, Directory, Provided};
-use crate::support::{block_on, files, id, state};
+use crate::support::{block_on, files, id, record_in, state};
 
 const NOW: u64 = 1_700_000_000_000;
 const MINUTE: u64 = 60_000;
@@ -69,8 +69,7 @@ impl Given {
     }
 
     fn record(&self, id: &SessionId) -> PathBuf {
-        let name = id.to_string();
-        self.path().join(&name[..2]).join(name)
+        record_in(self.path(), id)
     }
 
     /// What is in a lock's file.

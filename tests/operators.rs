@@ -19,7 +19,7 @@ use session3::{SessionManager, SessionsCtx};
 use tempfile::TempDir;
 
 use crate::support::program::{Browser, Demo, between, session3};
-use crate::support::{block_on, files, id};
+use crate::support::{block_on, files, id, record_in};
 
 /// 2023-11-14T22:13:20.123Z.
 const NOW: u64 = 1_700_000_000_123;
@@ -67,8 +67,7 @@ impl Store {
     }
 
     fn file(&self, number: u128) -> PathBuf {
-        let name = id(number).to_string();
-        self.path().join(&name[..2]).join(name)
+        record_in(self.path(), &id(number))
     }
 
     fn create(&self, number: u128, user: Option<&str>, expires: u64, data: &str) {

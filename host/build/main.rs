@@ -73,8 +73,7 @@ fn build_guests() -> Result<()> {
     let toolchain = Toolchain::find()?;
     for (package, file) in GUESTS {
         let module = toolchain.build(package, &out)?;
-        let component =
-            encode(&memory::with_room(&module)?).with_context(|| format!("encoding {package}"))?;
+        let component = encode(&module).with_context(|| format!("encoding {package}"))?;
         fs::write(out.join(file), component)?;
     }
     Ok(())
@@ -82,7 +81,10 @@ fn build_guests() -> Result<()> {
 
 fn encode(module: &[u8]) -> Result<Vec<u8>> {
     let mut encoder = ComponentEncoder::default();
-    let component = encoder.module(module)?.validate(true).encode()?;
+    let component = encoder
+        .module(&memory::with_room(module)?)?
+        .validate(true)
+        .encode()?;
     without_names(&component)
 }
 

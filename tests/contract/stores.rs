@@ -14,7 +14,7 @@ use session3::store::{
 use tempfile::TempDir;
 
 use super::provider::{self, Directory};
-use crate::support::block_on;
+use crate::support::{block_on, record_in};
 
 /// A store and the clock that it was given.
 pub struct Given {
@@ -29,9 +29,7 @@ impl Given {
     /// Makes nonsense of a session's record; false where there are no records.
     pub fn damage(&self, id: &SessionId) -> bool {
         if let Some(directory) = &self.directory {
-            let name = id.to_string();
-            let path = directory.path().join(&name[..2]).join(name);
-            fs::write(path, "nonsense").unwrap();
+            fs::write(record_in(directory.path(), id), "nonsense").unwrap();
         }
         self.directory.is_some()
     }

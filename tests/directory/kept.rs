@@ -12,8 +12,8 @@ use std::time::Duration;
 use session3::store::directory::{Call, Durability, Options, Watch};
 use session3::store::{DirectoryStore, SessionState, SessionStore, StoreError};
 
-use super::{Fixture, file_of};
-use crate::support::{block_on, id, state};
+use super::Fixture;
+use crate::support::{block_on, id, record_in, state};
 
 /// Writes down the name of every call.
 #[derive(Default)]
@@ -180,7 +180,7 @@ fn a_file_that_was_removed_by_hand_is_read_for_a_second_and_never_changed() {
     block_on(async {
         store.create_session(&id(1), &state("a")).await.unwrap();
         store.load_session(&id(1)).await.unwrap().unwrap();
-        fs::remove_file(file_of(directory.path(), &id(1))).unwrap();
+        fs::remove_file(record_in(directory.path(), &id(1))).unwrap();
         time.fetch_add(999, Ordering::Relaxed);
         assert!(store.load_session(&id(1)).await.unwrap().is_some());
         time.fetch_add(1, Ordering::Relaxed);
@@ -188,7 +188,7 @@ fn a_file_that_was_removed_by_hand_is_read_for_a_second_and_never_changed() {
 
         store.create_session(&id(1), &state("a")).await.unwrap();
         store.load_session(&id(1)).await.unwrap().unwrap();
-        fs::remove_file(file_of(directory.path(), &id(1))).unwrap();
+        fs::remove_file(record_in(directory.path(), &id(1))).unwrap();
         let saved = store.save_session(&id(1), &state("b"), 1).await;
         assert_eq!(saved, Err(StoreError::Absent));
         assert_eq!(store.load_session(&id(1)).await, Ok(None));
@@ -196,7 +196,7 @@ fn a_file_that_was_removed_by_hand_is_read_for_a_second_and_never_changed() {
         // A clock that goes back does not make it longer.
         store.create_session(&id(1), &state("a")).await.unwrap();
         store.load_session(&id(1)).await.unwrap().unwrap();
-        fs::remove_file(file_of(directory.path(), &id(1))).unwrap();
+        fs::remove_file(record_in(directory.path(), &id(1))).unwrap();
         time.fetch_sub(1, Ordering::Relaxed);
         assert_eq!(store.load_session(&id(1)).await, Ok(None));
     });

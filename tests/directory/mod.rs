@@ -20,7 +20,7 @@ use session3::store::{
 };
 use tempfile::TempDir;
 
-use crate::support::{block_on, id, state};
+use crate::support::{block_on, id, record_in, state};
 
 // Where the fields are, by the documentation of `record`.
 const TOMBSTONE: u64 = 32;
@@ -53,7 +53,7 @@ impl Fixture {
     }
 
     fn path(&self, id: &SessionId) -> PathBuf {
-        file_of(self.directory.path(), id)
+        record_in(self.directory.path(), id)
     }
 
     fn file(&self) -> File {
@@ -105,12 +105,6 @@ impl Fixture {
     fn expires(&self) -> u64 {
         self.load().unwrap().unwrap().state.expires
     }
-}
-
-/// Where a session is in a store's directory.
-fn file_of(directory: &Path, id: &SessionId) -> PathBuf {
-    let name = id.to_string();
-    directory.join(&name[..2]).join(name)
 }
 
 fn open(path: &Path) -> DirectoryStore {

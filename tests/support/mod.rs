@@ -34,6 +34,12 @@ pub fn state(data: &str) -> SessionState {
     }
 }
 
+/// Where a session is in a store's directory.
+pub fn record_in(directory: &Path, id: &SessionId) -> PathBuf {
+    let name = id.to_string();
+    directory.join(&name[..2]).join(name)
+}
+
 /// All files below a directory.
 pub fn files(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).unwrap();

@@ -116,17 +116,12 @@ impl Body for LimitedBody {
 pub struct WholeBody {
     body: HyperOutgoingBody,
     running: Running,
-    is_over: bool,
 }
 
 impl WholeBody {
     /// The body that this component is writing.
     pub fn new(body: HyperOutgoingBody, running: Running) -> Self {
-        Self {
-            body,
-            running,
-            is_over: false,
-        }
+        Self { body, running }
     }
 }
 
@@ -138,16 +133,14 @@ impl Body for WholeBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        if self.is_over {
+        if self.running.is_over() {
             return Poll::Ready(None);
         }
         self.running.work(context);
         if let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(context)) {
             return Poll::Ready(Some(frame));
         }
-        let ended = ready!(self.running.poll_end(context));
-        self.is_over = true;
-        match ended {
+        match ready!(self.running.poll_end(context)) {
             Ok(Ok(())) => Poll::Ready(None),
             _ => Poll::Ready(Some(Err(Error::HttpResponseIncomplete))),
         }

@@ -55,12 +55,19 @@ impl Running {
 
     /// Works on as far as it can.
     pub fn work(&mut self, context: &mut Context<'_>) {
-        if let Some(work) = &mut self.work
-            && let Poll::Ready(ended) = work.as_mut().poll(context)
-        {
-            self.work = None;
-            self.ended = Some(ended);
+        // Taken out meanwhile: what panics is not gone on with.
+        let Some(mut work) = self.work.take() else {
+            return;
+        };
+        match work.as_mut().poll(context) {
+            Poll::Ready(ended) => self.ended = Some(ended),
+            Poll::Pending => self.work = Some(work),
         }
+    }
+
+    /// Whether it has ended, and somebody asked what it came to.
+    pub fn is_over(&self) -> bool {
+        self.work.is_none() && self.ended.is_none()
     }
 }
 

@@ -44,10 +44,7 @@ impl FromStr for SessionId {
 
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // For every load: several times as fast as the standard library's.
-        let digit = |index| usize::from((self.0 >> (124 - 4 * index)) as u8 & 0xf);
-        let text: [u8; 32] = std::array::from_fn(|index| b"0123456789abcdef"[digit(index)]);
-        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+        write!(f, "{:032x}", self.to_bits())
     }
 }
 

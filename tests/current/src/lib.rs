@@ -5,6 +5,8 @@
 //! `/error` changes it and has no response.
 
 mod bindings;
+#[path = "../../../guest/demo/src/template.rs"]
+mod template;
 
 use bindings::exports::wasi::http0_3_0::handler::Guest;
 use bindings::session3::sessions::current;
@@ -12,6 +14,7 @@ use bindings::session3::sessions::manager::SessionError;
 use bindings::session3::sessions::types::Value;
 use bindings::wasi::http0_3_0::types::{ErrorCode, Fields, Method, Request, Response};
 use bindings::{wit_future, wit_stream};
+use template::fill;
 
 const LAYOUT: &str = include_str!("../../../guest/demo/src/layout.html");
 const SESSION: &str = include_str!("../../../guest/demo/src/session.html");
@@ -61,13 +64,14 @@ fn show() -> Response {
         Some(Value::Integer(counter)) => counter,
         _ => 0,
     };
-    let body = SESSION
-        .replace("{id}", current::id().as_deref().unwrap_or("None"))
-        .replace("{counter}", &counter.to_string())
-        .replace("{more}", "");
-    let page = LAYOUT
-        .replace("{title}", "Session3")
-        .replace("{body}", &body);
+    let (id, counter) = (current::id(), counter.to_string());
+    let values = [
+        ("id", id.as_deref().unwrap_or("None")),
+        ("counter", counter.as_str()),
+        ("more", ""),
+    ];
+    let body = fill(SESSION, &values);
+    let page = fill(LAYOUT, &[("title", "Session3"), ("body", &body)]);
     respond(200, &[("Content-Type", "text/html; charset=utf-8")], page)
 }
 

@@ -335,7 +335,8 @@ impl OpenFile {
         Ok(self.stat()?.st_nlink > 0)
     }
 
-    /// Whether it had one within the last milliseconds.
+    /// Whether it still has one, or had when it was last asked, no more than
+    /// `within` milliseconds ago.
     pub fn was_linked(&self, within: u64, now: Timestamp) -> io::Result<bool> {
         let ago = now.checked_sub(self.linked_at.load(Ordering::Relaxed));
         if ago.is_some_and(|ago| ago < within) {
