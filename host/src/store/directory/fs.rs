@@ -18,7 +18,7 @@ use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
 use cap_std::fs::{Dir, DirBuilder, OpenOptions, OpenOptionsExt};
 use fs2::FileExt as _;
 use rustix::buffer::spare_capacity;
-use rustix::fs::{Access, AtFlags, FileType, OFlags, Stat};
+use rustix::fs::{Access, AtFlags, FileType, OFlags, Statx, StatxFlags, statx};
 use rustix::io::{Errno, pread};
 use rustix::process::{Gid, Uid};
 
@@ -63,6 +63,14 @@ pub struct OpenFile {
     linked_at: AtomicU64,
     name: String,
     watch: Option<Arc<dyn Watch>>,
+}
+
+/// One of its directories, open, for work on many files in it: from the root, the
+/// system would look up and check the way to each of them.
+pub struct Folder<'a> {
+    root: &'a Root,
+    dir: Dir,
+    name: &'a str,
 }
 
 /// A file whose lock is held, until this is dropped. Nobody else can write.
@@ -133,6 +141,38 @@ impl Root {
     /// It follows no link and does not wait for the other end of a FIFO,
     /// whatever somebody has put there.
     pub fn open_file(&self, name: &str, how: Open) -> Result<Option<Arc<OpenFile>>, OpenFailure> {
+        let opened = self.open_record(name.to_owned(), how)?;
+        if let Some(file) = &opened
+            && how != Open::New
+            && !file.is_regular()?
+        {
+            return Err(OpenFailure::Irregular);
+        }
+        Ok(opened)
+    }
+
+    /// The same for a session's file. It may be a FIFO or a device: whoever reads
+    /// it finds that out without asking the system, in nearly every case.
+    pub fn open_record(
+        &self,
+        name: String,
+        how: Open,
+    ) -> Result<Option<Arc<OpenFile>>, OpenFailure> {
+        self.opened(self.open_in(&self.dir, &name, &name, how), name, how)
+    }
+
+    /// Opens a directory; `None` as where [`list`](Self::list) finds no names.
+    pub fn folder<'a>(&'a self, name: &'a str) -> io::Result<Option<Folder<'a>>> {
+        let root = self;
+        match self.watched(Call::Open(name), |_| self.dir.open_dir(name)) {
+            Ok(dir) => Ok(Some(Folder { root, dir, name })),
+            Err(error) if is_no_directory(&error) => Ok(None),
+            Err(error) => Err(named(name, &error)),
+        }
+    }
+
+    /// Opens a file by its path from `dir`.
+    fn open_in(&self, dir: &Dir, path: &str, name: &str, how: Open) -> io::Result<File> {
         let mut options = OpenOptions::new();
         options
             .read(true)
@@ -146,22 +186,30 @@ impl Root {
             Open::New => Call::Create(name),
             Open::Read | Open::Write => Call::Open(name),
         };
-        let opened = self.watched(call, |_| {
+        self.watched(call, |_| {
             // The time of the last read is one more write for every save.
-            let file = match self.dir.open_with(name, options.custom_flags(unnoticed)) {
+            let file = match dir.open_with(path, options.custom_flags(unnoticed)) {
                 // It is somebody else's file.
                 Err(error) if is_one_of(&error, &[Errno::PERM]) => {
-                    self.dir.open_with(name, options.custom_flags(0))?
+                    dir.open_with(path, options.custom_flags(0))?
                 }
                 file => file?,
             };
             if how == Open::New {
                 self.give_to_owner(&file)?;
             }
-            Ok(file)
-        });
-        let file = match opened {
-            Ok(file) => file.into_std(),
+            Ok(file.into_std())
+        })
+    }
+
+    fn opened(
+        &self,
+        file: io::Result<File>,
+        name: String,
+        how: Open,
+    ) -> Result<Option<Arc<OpenFile>>, OpenFailure> {
+        let file = match file {
+            Ok(file) => file,
             Err(error) => {
                 return match error.kind() {
                     io::ErrorKind::NotFound if how != Open::New => Ok(None),
@@ -171,16 +219,11 @@ impl Root {
                 };
             }
         };
-        let stat = self.watched(Call::Stat(name), |_| Ok(rustix::fs::fstat(&file)?));
-        let stat = stat.map_err(OpenFailure::Io)?;
-        if !FileType::from_raw_mode(stat.st_mode).is_file() {
-            return Err(OpenFailure::Irregular);
-        }
         Ok(Some(Arc::new(OpenFile {
             file,
             is_locked: AtomicBool::new(false),
             linked_at: AtomicU64::new(0),
-            name: name.to_owned(),
+            name,
             watch: self.watch.clone(),
         })))
     }
@@ -226,8 +269,7 @@ impl Root {
     /// is something else, or leads out of this one. Names that are no UTF-8, and
     /// so none of ours, have a replacement character in them.
     pub fn list(&self, name: &str, mut take: impl FnMut(String)) -> io::Result<()> {
-        // Nobody knows which one it was, otherwise.
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("{name}: {error}"));
+        let named = |error: io::Error| named(name, &error);
         let entries = match self.watched(Call::List(name), |_| self.dir.read_dir(name)) {
             Err(error) if is_no_directory(&error) => return Ok(()),
             entries => entries.map_err(named)?,
@@ -262,7 +304,11 @@ impl Root {
 
     /// Removes a name; that it is gone already is fine.
     pub fn unlink(&self, name: &str) -> io::Result<()> {
-        match self.watched(Call::Unlink(name), |_| self.dir.remove_file(name)) {
+        self.unlink_in(&self.dir, name, name)
+    }
+
+    fn unlink_in(&self, dir: &Dir, path: &str, name: &str) -> io::Result<()> {
+        match self.watched(Call::Unlink(name), |_| dir.remove_file(path)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             result => result,
         }
@@ -305,6 +351,24 @@ impl Root {
     }
 }
 
+impl Folder<'_> {
+    /// As [`Root::open_record`], by its name in here.
+    pub fn open_record(&self, name: &str, how: Open) -> Result<Option<Arc<OpenFile>>, OpenFailure> {
+        let whole = self.whole(name);
+        let opened = self.root.open_in(&self.dir, name, &whole, how);
+        self.root.opened(opened, whole, how)
+    }
+
+    /// As [`Root::unlink`], by its name in here.
+    pub fn unlink(&self, name: &str) -> io::Result<()> {
+        self.root.unlink_in(&self.dir, name, &self.whole(name))
+    }
+
+    fn whole(&self, name: &str) -> String {
+        [self.name, "/", name].concat()
+    }
+}
+
 impl OpenFile {
     /// Its name within the directory.
     pub fn name(&self) -> &str {
@@ -330,9 +394,15 @@ impl OpenFile {
         }
     }
 
+    /// Whether it is what a file of ours is.
+    pub fn is_regular(&self) -> io::Result<bool> {
+        let mode = self.ask_for(StatxFlags::TYPE)?.stx_mode;
+        Ok(FileType::from_raw_mode(mode.into()).is_file())
+    }
+
     /// Whether it still has a name.
     pub fn is_linked(&self) -> io::Result<bool> {
-        Ok(self.stat()?.st_nlink > 0)
+        Ok(self.ask_for(StatxFlags::NLINK)?.stx_nlink > 0)
     }
 
     /// Whether it still has one, or had when it was last asked, no more than
@@ -351,19 +421,21 @@ impl OpenFile {
 
     /// Whether nothing was written to it yet, and it still has a name.
     pub fn is_new(&self) -> io::Result<bool> {
-        let stat = self.stat()?;
-        Ok(stat.st_size == 0 && stat.st_nlink > 0)
+        let found = self.ask_for(StatxFlags::NLINK | StatxFlags::SIZE)?;
+        Ok(found.stx_size == 0 && found.stx_nlink > 0)
     }
 
     /// The size now.
     pub fn size(&self) -> io::Result<u64> {
-        let metadata = self.watched(Call::Stat(&self.name), |_| self.file.metadata())?;
-        Ok(metadata.len())
+        Ok(self.ask_for(StatxFlags::SIZE)?.stx_size)
     }
 
-    fn stat(&self) -> io::Result<Stat> {
+    /// Attributes of it, and no others: once somebody has seen the time of the
+    /// last write, Linux notes that of the next one more exactly, which makes it
+    /// a change to the inode, too.
+    fn ask_for(&self, what: StatxFlags) -> io::Result<Statx> {
         self.watched(Call::Stat(&self.name), |_| {
-            Ok(rustix::fs::fstat(&self.file)?)
+            Ok(statx(&self.file, "", AtFlags::EMPTY_PATH, what)?)
         })
     }
 
@@ -484,18 +556,28 @@ fn is_no_directory(error: &io::Error) -> bool {
     kinds.contains(&error.kind()) || leads_out
 }
 
+/// Nobody knows which one it was, otherwise.
+fn named(name: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{name}: {error}"))
+}
+
 /// Whether the process or the system has too many open files.
 fn is_out_of_files(error: &io::Error) -> bool {
     is_one_of(error, &[Errno::MFILE, Errno::NFILE])
 }
 
-/// How the system says that there is a link, a directory, a socket or a device
-/// where a file should be.
+/// How the system says, of a file to open, that there is a link, a directory, a
+/// socket or a device in its place.
 fn is_irregular(error: &io::Error) -> bool {
     is_one_of(
         error,
         &[Errno::LOOP, Errno::ISDIR, Errno::NXIO, Errno::NODEV],
     )
+}
+
+/// What the store says of it.
+pub fn irregular() -> StoreError {
+    StoreError::Corrupt("it is not a regular file".into())
 }
 
 fn is_one_of(error: &io::Error, numbers: &[Errno]) -> bool {
@@ -514,7 +596,7 @@ impl From<io::Error> for OpenFailure {
 impl From<OpenFailure> for StoreError {
     fn from(failure: OpenFailure) -> Self {
         match failure {
-            OpenFailure::Irregular => Self::Corrupt("it is not a regular file".into()),
+            OpenFailure::Irregular => irregular(),
             OpenFailure::Io(error) => error.into(),
         }
     }
@@ -528,6 +610,10 @@ impl From<Errno> for StoreError {
 
 impl From<io::Error> for StoreError {
     fn from(error: io::Error) -> Self {
-        Self::Unavailable(error.to_string())
+        // Something was read that is a FIFO or a directory.
+        match is_one_of(&error, &[Errno::SPIPE, Errno::ISDIR]) {
+            true => irregular(),
+            false => Self::Unavailable(error.to_string()),
+        }
     }
 }

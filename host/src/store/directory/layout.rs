@@ -1,12 +1,20 @@
 //! Where the files of sessions are: in 256 subdirectories, by the first two
 //! digits of their IDs.
 
+use std::fmt::Write;
+
 use super::fs::Root;
 use crate::store::{SessionId, StoreError};
 
+/// Bytes of a name.
+const NAME: usize = 35;
+
 /// The file of a session.
 pub fn record_name(id: &SessionId) -> String {
-    format!("{}/{id}", directory(id.prefix()))
+    let mut name = String::with_capacity(NAME);
+    // Writing to a string does not fail.
+    let _ = write!(name, "{:02x}/{id}", id.prefix());
+    name
 }
 
 /// The subdirectory after another one, by its first session; `None` after the

@@ -50,7 +50,7 @@ use tokio::time::Instant;
 
 pub use self::check::{CheckReport, Finding};
 pub use self::durability::Durability;
-use self::fs::{Lock, Locked, Open, OpenFailure, OpenFile, Root};
+use self::fs::{Lock, Locked, Open, OpenFailure, OpenFile, Root, irregular};
 use self::index::Entry;
 use self::layout::{parent_of, record_name};
 pub use self::options::{OpenError, Options};
@@ -153,7 +153,7 @@ impl DirectoryStore {
     async fn lock_record(&self, id: &SessionId) -> Result<Option<(Locked, Record)>, StoreError> {
         while let Some(opened) = self.inner.open_record(id, Purpose::Change)? {
             let locked = self.lock(&opened.file, Lock::Exclusive).await?;
-            match Record::read(&locked, id)? {
+            match read_record(&locked, id)? {
                 Some(record) => {
                     self.inner.keep(id, &opened);
                     return Ok(Some((locked, record)));
@@ -215,19 +215,19 @@ impl DirectoryStore {
         id: &SessionId,
     ) -> Result<Option<Record>, StoreError> {
         for _ in 0..2 {
-            match Record::read(file, id) {
+            match read_record(file, id) {
                 Ok(Some(record)) if !record.is_settled() => {}
                 Err(StoreError::Corrupt(_)) => {}
                 read => return read,
             }
         }
         let locked = self.lock(file, Lock::Shared).await?;
-        Record::read(&locked, id)
+        read_record(&locked, id)
     }
 
     /// A session whose file need not be kept open.
     async fn look_at(&self, id: &SessionId) -> Result<Option<StoredSession>, StoreError> {
-        let Some(file) = self.inner.root.open_file(&record_name(id), Open::Read)? else {
+        let Some(file) = self.inner.root.open_record(record_name(id), Open::Read)? else {
             return Ok(None);
         };
         let record = self.read(&file, id).await?;
@@ -296,7 +296,7 @@ impl Inner {
             }
             self.root.kept.drop(id);
         }
-        let file = self.root.open_file(&record_name(id), Open::Write)?;
+        let file = self.root.open_record(record_name(id), Open::Write)?;
         let is_kept = false;
         Ok(file.map(|file| Opened { file, is_kept }))
     }
@@ -420,12 +420,6 @@ impl Inner {
             Durability::Process => Ok(()),
             Durability::Disk => record::flush(locked),
         }
-    }
-
-    /// Removes a file whose lock is held, and what is in it, without a flush.
-    fn remove(&self, locked: &Locked, id: &SessionId) -> Result<(), StoreError> {
-        Record::bury(locked, id)?;
-        Ok(self.root.unlink(locked.name())?)
     }
 
     /// What remains is surplus: answers leave it out, and the sweep removes it.
@@ -659,6 +653,15 @@ impl SessionStore for DirectoryStore {
     }
 }
 
+/// Reads a session's file that was opened without asking what it is: what has no
+/// session in it may be a device.
+fn read_record(file: &OpenFile, id: &SessionId) -> Result<Option<Record>, StoreError> {
+    match Record::read(file, id)? {
+        None if !file.is_regular()? => Err(irregular()),
+        record => Ok(record),
+    }
+}
+
 /// Whether a lock on this file system, by the number that Linux gives it, keeps
 /// away everybody who can reach the files. Where another machine or a program
 /// of the user's serves the files, it need not.
@@ -678,6 +681,20 @@ fn locks_bind_everybody(file_system: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_device_or_a_directory_is_no_session_however_it_reads() {
+        let root = Root::open(Path::new("/dev"), &Options::default()).expect("it is there");
+        let refused = |error: StoreError| assert_eq!(error.to_string(), irregular().to_string());
+        // Zeros for ever, the end at once, an error.
+        for name in ["zero", "null", "."] {
+            let file = root.open_record(name.into(), Open::Read).expect("it opens");
+            let file = file.expect("it is there");
+            refused(read_record(&file, &SessionId::from(1)).expect_err("no file"));
+            let file = root.open_file(name, Open::Read);
+            refused(file.map(drop).expect_err("no file").into());
+        }
+    }
 
     #[test]
     fn locks_of_network_and_user_file_systems_are_not_trusted() {

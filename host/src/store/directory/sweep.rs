@@ -9,12 +9,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::fs::{Lock, Open, OpenFailure, OpenFile};
+use super::fs::{Folder, Lock, Open, OpenFailure, OpenFile};
 use super::index::{self, Entry};
 use super::layout::{self, record_name};
 use super::position::{self, Position};
 use super::record::Record;
-use super::{DirectoryStore, Inner, exclusive};
+use super::{DirectoryStore, Inner, exclusive, read_record};
 use crate::store::{SessionId, StoreError, SweepReport, Timestamp, is_old};
 
 /// What became of a session.
@@ -106,8 +106,9 @@ impl Sweep<'_> {
     /// Those of one subdirectory, from `first` on. Where to go on.
     fn sweep_records(&mut self, first: SessionId) -> Result<Position, StoreError> {
         let directory = layout::directory(first.prefix());
-        let (ids, _) = match layout::list(&self.inner.root, first.prefix()) {
-            Ok(listed) => listed,
+        let (folder, ids) = match look_into(self.inner, &directory, first.prefix()) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(self.after_records(first.prefix())),
             Err(error) => {
                 left(&directory, &error);
                 return Ok(self.after_records(first.prefix()));
@@ -119,7 +120,7 @@ impl Sweep<'_> {
                 stopped_at = Some(Position::Record(id));
                 break;
             }
-            self.sweep_record(&id);
+            self.sweep_record(&folder, &id);
         }
         // What a sweep that was killed deleted, too. Entries of the index go
         // after that: a session that lives after all would miss its own.
@@ -138,9 +139,9 @@ impl Sweep<'_> {
         Position::Index(0, SessionId::from(0))
     }
 
-    fn sweep_record(&mut self, id: &SessionId) {
+    fn sweep_record(&mut self, folder: &Folder, id: &SessionId) {
         self.seen += 1;
-        match self.delete_if_old(id) {
+        match self.delete_if_old(folder, id) {
             Ok(Some(Outcome::Deleted)) => self.report.deleted += 1,
             Ok(Some(Outcome::Remains)) => self.report.remaining += 1,
             Ok(None) => {}
@@ -152,11 +153,16 @@ impl Sweep<'_> {
     }
 
     /// `None` where there is no session.
-    fn delete_if_old(&self, id: &SessionId) -> Result<Option<Outcome>, StoreError> {
-        let Some(file) = self.inner.root.open_file(&record_name(id), Open::Write)? else {
+    fn delete_if_old(
+        &self,
+        folder: &Folder,
+        id: &SessionId,
+    ) -> Result<Option<Outcome>, StoreError> {
+        let name = id.to_string();
+        let Some(file) = folder.open_record(&name, Open::Write)? else {
             return Ok(None);
         };
-        match Record::read(&file, id)? {
+        match read_record(&file, id)? {
             Some(record) if record.is_settled() && !self.is_old(&record)? => {
                 return Ok(Some(Outcome::Remains));
             }
@@ -166,9 +172,12 @@ impl Sweep<'_> {
             // It is in use.
             return Ok(Some(Outcome::Remains));
         };
+        // Closing it then gives the lock back.
+        drop(file);
         match Record::read(&locked, id)? {
             Some(record) if self.is_old(&record)? => {
-                self.inner.remove(&locked, id)?;
+                Record::bury(&locked, id)?;
+                folder.unlink(&name)?;
                 self.inner.root.kept.drop(id);
                 Ok(Some(Outcome::Deleted))
             }
@@ -235,6 +244,19 @@ impl Sweep<'_> {
     }
 }
 
+/// A subdirectory and its sessions, if it is there.
+fn look_into<'a>(
+    inner: &'a Inner,
+    directory: &'a str,
+    prefix: u8,
+) -> Result<Option<(Folder<'a>, Vec<SessionId>)>, StoreError> {
+    let Some(folder) = inner.root.folder(directory)? else {
+        return Ok(None);
+    };
+    let (ids, _) = layout::list(&inner.root, prefix)?;
+    Ok(Some((folder, ids)))
+}
+
 fn left(directory: &str, error: &StoreError) {
     tracing::warn!(%directory, %error, "the sweep leaves this directory");
 }
@@ -275,7 +297,8 @@ pub fn is_surplus(inner: &Inner, entry: &Entry, remove: bool) -> Result<bool, St
     }
     let is_leftover = !is_there || is_surplus && Record::read(&locked, &entry.id)?.is_none();
     if remove && is_leftover {
-        inner.remove(&locked, &entry.id)?;
+        Record::bury(&locked, &entry.id)?;
+        inner.root.unlink(locked.name())?;
     }
     Ok(is_surplus)
 }
