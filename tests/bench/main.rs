@@ -39,6 +39,10 @@ use image::Image;
 use sessions::Sessions;
 use table::Table;
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How much to measure.
 pub struct Plan {
     /// How many sessions there are.

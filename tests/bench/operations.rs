@@ -18,6 +18,10 @@ const FLUSHED: usize = 5;
 /// With fewer sessions, nearly all of their files are still open.
 const MANY: u64 = 10_000;
 
+/// Where these two are among the contestants.
+const BARE: usize = 0;
+const OURS: usize = 1;
+
 /// What a session store does.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Operation {
@@ -140,7 +144,7 @@ impl Case {
         sessions: &Sessions,
         table: &mut Table,
     ) {
-        let (Some(bare), Some(ours)) = (medians[0], medians[1]) else {
+        let (Some(bare), Some(ours)) = (medians[BARE], medians[OURS]) else {
             return;
         };
         let name = table.full_name(&format!("{operation}{}", self.name));
@@ -152,7 +156,10 @@ impl Case {
             _ => targets.at_most(&format!("ratio of {name}"), ours / bare, 1.25),
         }
         if operation == Save && sessions.is_journaled {
-            for ((peer, bound), time) in peers::NAMES.iter().zip([5.0, 2.5, 2.5]).zip(&medians[2..])
+            for ((peer, bound), time) in peers::NAMES
+                .iter()
+                .zip([5.0, 2.5, 2.5])
+                .zip(&medians[OURS + 1..])
             {
                 if let Some(time) = time {
                     targets.at_least(&format!("{peer}'s times ours, {name}"), time / ours, bound);
@@ -226,19 +233,21 @@ impl<'a> Contest<'a> {
             if round > 3 && start.elapsed() >= plan.budget {
                 break;
             }
-            for (operation, times) in operations.iter().zip(&mut times) {
+            let uses = self.uses(contestants.len());
+            self.warm_up(&uses, contestants);
+            for ((operation, uses), times) in uses.iter().zip(&mut times) {
                 self.sessions.sync();
-                for turn in 0..contestants.len() {
+                for turn in 0..uses.len() {
                     let index = (turn + round) % contestants.len();
                     if !contestants[index].can(*operation) {
                         continue;
                     }
-                    let numbers = self.numbers(*operation, index);
+                    let numbers = &uses[index];
                     if self.case.kept == Kept::These {
                         // A session in use is one that was used just before.
-                        contestants[index].run(*operation, &numbers);
+                        contestants[index].run(*operation, numbers);
                     }
-                    let time = contestants[index].run(*operation, &numbers);
+                    let time = contestants[index].run(*operation, numbers);
                     if round > 0 {
                         times[index].push(time.as_secs_f64() * 1e6 / self.batch as f64);
                     }
@@ -247,6 +256,38 @@ impl<'a> Contest<'a> {
         }
         let medians = |times: Vec<Vec<f64>>| times.into_iter().map(median_of_any).collect();
         times.into_iter().map(medians).collect()
+    }
+
+    /// Of each operation, which sessions each contestant is to use.
+    fn uses(&self, contestants: usize) -> Vec<(Operation, Vec<Vec<u64>>)> {
+        let all = |operation| {
+            let numbers = |contestant| self.numbers(operation, contestant);
+            (operation, (0..contestants).map(numbers).collect())
+        };
+        self.case.operations.iter().copied().map(all).collect()
+    }
+
+    /// Brings to the page cache what will be used of files and inodes; a system
+    /// may have taken it from there after some seconds. What is measured is not
+    /// the medium. Beside the peers, little of it is left in the processor's
+    /// caches by then.
+    fn warm_up(
+        &self,
+        uses: &[(Operation, Vec<Vec<u64>>)],
+        contestants: &mut [Box<dyn Contestant + '_>],
+    ) {
+        let existing = uses
+            .iter()
+            .filter(|(operation, _)| !matches!(operation, Create | Delete));
+        for (operation, uses) in existing {
+            for (index, numbers) in uses.iter().enumerate() {
+                // Ours are the same files as the bare calls', and would stay open.
+                let user = if index == OURS { BARE } else { index };
+                if contestants[user].can(*operation) {
+                    contestants[user].run(*operation, numbers);
+                }
+            }
+        }
     }
 
     /// Which sessions a contestant is to use, in random order.

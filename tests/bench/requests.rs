@@ -9,7 +9,7 @@ use session3::store::{DirectoryStore, SessionId, SessionStore};
 use tokio::runtime::Runtime;
 use wasmtime_wasi::WasiCtx;
 
-use crate::component::Manager;
+use crate::component::{self, Manager};
 use crate::directory::Directory;
 use crate::table::Table;
 use crate::{Plan, median};
@@ -79,6 +79,17 @@ pub fn measure(plan: &Plan, runtime: &Runtime, place: &Path, table: &mut Table) 
             table.targets.at_most(&what, added, most);
             table.addition(&format!("{name}, new instance"), alone, fresh);
         }
+        // What a new instance costs whoever makes it.
+        let mut unused = Vec::new();
+        for _ in 0..plan.rounds {
+            unused.push(
+                time(&visitors, async |_| {
+                    component::instantiate(store.clone()).await
+                })
+                .await,
+            );
+        }
+        table.addition("none: a new instance, unused", 0.0, median(unused));
     });
 }
 

@@ -126,16 +126,7 @@ impl Manager {
         let sink = events.clone();
         let sessions =
             SessionsCtx::new(sessions).on_event(move |event| sink.lock().unwrap().push(event));
-        let state = State {
-            sessions,
-            wasi,
-            table: ResourceTable::new(),
-            memory: Memory::default(),
-        };
-        let mut store = Store::new(LINKED.engine(), state);
-        store.limiter(|state| &mut state.memory);
-        // Nothing here runs for long.
-        store.set_epoch_deadline(u64::MAX / 2);
+        let mut store = new_store(sessions, wasi);
         let component = LINKED.instantiate_async(&mut store).await.unwrap();
         let guest = component.session3_sessions_manager();
         let mut config = guest.call_default_config(&mut store).await.unwrap();
@@ -251,6 +242,28 @@ impl Manager {
         let headers = self.commit(session).await.unwrap();
         cookie_of(&headers).unwrap_or_else(|| cookie.to_vec())
     }
+}
+
+fn new_store(sessions: SessionsCtx, wasi: WasiCtx) -> Store<State> {
+    let state = State {
+        sessions,
+        wasi,
+        table: ResourceTable::new(),
+        memory: Memory::default(),
+    };
+    let mut store = Store::new(LINKED.engine(), state);
+    store.limiter(|state| &mut state.memory);
+    // Nothing here runs for long.
+    store.set_epoch_deadline(u64::MAX / 2);
+    store
+}
+
+/// Makes an instance of the component that nobody calls, and drops it.
+#[allow(dead_code, reason = "the tests do without")]
+pub async fn instantiate(sessions: Arc<dyn SessionStore>) {
+    let mut store = new_store(SessionsCtx::new(sessions), WasiCtx::builder().build());
+    let pre = LINKED.instance_pre();
+    pre.instantiate_async(&mut store).await.unwrap();
 }
 
 /// What a browser sends back.
