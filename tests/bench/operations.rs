@@ -237,7 +237,7 @@ impl<'a> Contest<'a> {
             self.warm_up(&uses, contestants);
             for ((operation, uses), times) in uses.iter().zip(&mut times) {
                 self.sessions.sync();
-                for turn in 0..uses.len() {
+                for turn in 0..contestants.len() {
                     let index = (turn + round) % contestants.len();
                     if !contestants[index].can(*operation) {
                         continue;

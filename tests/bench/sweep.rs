@@ -32,7 +32,7 @@ pub fn measure(plan: &Plan, runtime: &Runtime, sessions: &Sessions, table: &mut 
     let (mut bare, mut ours, mut memory) = (Vec::new(), Vec::new(), 0);
     let start = Instant::now();
     let per_session = |time: Duration| time.as_secs_f64() * 1e6 / sessions.count as f64;
-    // In turn, since the second one finds in memory what the first one read.
+    // In turn, since the machine is not equally fast all the time.
     let mut is_ours = true;
     for turn in 0.. {
         in_page_cache(sessions);

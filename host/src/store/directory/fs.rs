@@ -142,6 +142,7 @@ impl Root {
     /// whatever somebody has put there.
     pub fn open_file(&self, name: &str, how: Open) -> Result<Option<Arc<OpenFile>>, OpenFailure> {
         let opened = self.open_record(name.to_owned(), how)?;
+        // What is made just now is one.
         if let Some(file) = &opened
             && how != Open::New
             && !file.is_regular()?
@@ -163,12 +164,12 @@ impl Root {
 
     /// Opens a directory; `None` as where [`list`](Self::list) finds no names.
     pub fn folder<'a>(&'a self, name: &'a str) -> io::Result<Option<Folder<'a>>> {
+        let dir = match self.watched(Call::Open(name), |_| self.dir.open_dir(name)) {
+            Err(error) if is_no_directory(&error) => return Ok(None),
+            dir => dir.map_err(|error| named(name, &error))?,
+        };
         let root = self;
-        match self.watched(Call::Open(name), |_| self.dir.open_dir(name)) {
-            Ok(dir) => Ok(Some(Folder { root, dir, name })),
-            Err(error) if is_no_directory(&error) => Ok(None),
-            Err(error) => Err(named(name, &error)),
-        }
+        Ok(Some(Folder { root, dir, name }))
     }
 
     /// Opens a file by its path from `dir`.
@@ -202,6 +203,7 @@ impl Root {
         })
     }
 
+    /// What came of opening a file.
     fn opened(
         &self,
         file: io::Result<File>,

@@ -106,13 +106,13 @@ impl Sweep<'_> {
     /// Those of one subdirectory, from `first` on. Where to go on.
     fn sweep_records(&mut self, first: SessionId) -> Result<Position, StoreError> {
         let directory = layout::directory(first.prefix());
-        let (folder, ids) = match look_into(self.inner, &directory, first.prefix()) {
-            Ok(Some(found)) => found,
-            Ok(None) => return Ok(self.after_records(first.prefix())),
-            Err(error) => {
-                left(&directory, &error);
-                return Ok(self.after_records(first.prefix()));
-            }
+        let found = look_into(self.inner, &directory, first.prefix());
+        let found = found.unwrap_or_else(|error| {
+            left(&directory, &error);
+            None
+        });
+        let Some((folder, ids)) = found else {
+            return Ok(self.after_records(first.prefix()));
         };
         let mut stopped_at = None;
         for id in ids.into_iter().filter(|id| *id >= first) {
