@@ -1,56 +1,106 @@
-# What a fresh Debian machine with rustup's toolchain needs: `make demo` and
-# `make test` install what is missing, build, and run.
+# Installs what a fresh Debian machine with rustup's toolchain lacks, builds, and runs.
+# `make demo` and `make test` are all that a newcomer needs; CONTRIBUTING.md has the rest.
 
-# Where the demo keeps its sessions, and on which port it listens.
+# The directory and the port of the demo.
 DIRECTORY ?= sessions
 PORT ?= 8080
 
-# The demo too is built with everything that the tests need: with another set of
-# features, wasmtime would be built a second time.
+# The same packages in every build, so that their dependencies have the same features and
+# are built once, whatever is built first.
 CARGO = cargo
-WORKSPACE = --release --locked --workspace --all-features
-BUILD = $(WORKSPACE) --all-targets
+FEATURES = --locked --package session3-test-features --features session3-test-features/session3
+STORES = --locked --package session3-test-features --package session3-test-stores
 
-.PHONY: demo program test lint unit test-hosts wasmtime torture fuzz bench components guests guest-tools examples browser peers
+.PHONY: demo program test lint test-stores test-embedding test-program test-browser \
+	test-languages program-for-tests test-hosts test-package package wasmtime torture fuzz \
+	bench compiler guests guest-tools examples browser peers
 
-# Runs the interactive demo; the last line it prints is the address to open.
-demo: components
-	$(CARGO) build $(BUILD)
-	exec target/release/session3 demo "$(DIRECTORY)" --port "$(PORT)"
+# Runs the interactive demo. The last line that it prints is the address to open.
+demo: compiler
+	@echo "Building the program and its components. The first time, this takes some minutes."
+	@$(CARGO) build $(FEATURES) --package session3-cli
+	@exec target/debug/session3 demo "$(DIRECTORY)" --port "$(PORT)"
 
-# The program as a server runs it: a tenth faster, and some minutes slower to build.
-program: components
-	$(CARGO) build --profile dist --locked --package session3 --all-features --bin session3
+# Builds the program as operators run it: twice as fast, and some minutes slower to build.
+program: compiler
+	$(CARGO) build --locked --release --package session3-cli
 
-# Everything that has to hold.
-test: lint unit
+# Runs every test that a change has to pass, and prints the time of each part.
+test:
+	@tools/timed lint $(MAKE) --no-print-directory lint
+	@tools/timed unit $(MAKE) --no-print-directory test-unit
+	@tools/timed stores $(MAKE) --no-print-directory test-stores
+	@tools/timed embedding $(MAKE) --no-print-directory test-embedding
+	@tools/timed program $(MAKE) --no-print-directory test-program
+	@tools/timed languages $(MAKE) --no-print-directory test-languages
+	@tools/timed browser $(MAKE) --no-print-directory test-browser
 
-lint: components
+lint: compiler
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy $(BUILD) -- --deny warnings
-	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc $(WORKSPACE) --no-deps
+	$(CARGO) clippy --locked --workspace --all-targets --all-features -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --locked --workspace --all-features --no-deps
 
-# Tests that print what they went through, which nobody sees of the others.
+# Unit tests and the examples of the documentation.
+LIBRARIES = $(addprefix --package ,session3-store session3-record session3-store-directory \
+	session3-policy session3-compose session3-components session3 session3-cli \
+	session3-manager session3-demo session3-web session3-context session3-middleware \
+	session3-store-filesystem session3-store-tests session3-test-harness \
+	session3-test-support)
+
+test-unit: compiler
+	$(CARGO) test $(FEATURES) $(LIBRARIES) --all-features
+
+# Prints what the tests with random numbers went through.
 FIGURES = powercut:: faults:: fuzzing::
 
-unit: components guests examples browser
-	$(CARGO) test $(WORKSPACE) --lib --bins --tests -- $(addprefix --skip=,$(FIGURES))
-	$(CARGO) test $(WORKSPACE) --test session3 -- --nocapture $(FIGURES)
-	$(CARGO) test $(WORKSPACE) --doc
+# The stores, without wasmtime.
+test-stores:
+	$(CARGO) test $(STORES) --test stores -- $(addprefix --skip=,$(FIGURES))
+	$(CARGO) test $(STORES) --test stores -- --nocapture $(FIGURES)
+	$(CARGO) test $(STORES) --package session3-test-torture --test torture
 
-# Hosts that take long to install: the stock wasmtime.
-test-hosts: components wasmtime
-	$(CARGO) test $(WORKSPACE) --test session3 -- --include-ignored stock::
+# The library and the components that it runs.
+test-embedding: program-for-tests
+	$(CARGO) test $(FEATURES) --package session3-test-embedding
 
-# What `unit` runs for about a minute, for longer: a thousand kills, power cuts,
+# The program over HTTP, and the operators' commands.
+LANGUAGES = guests:: hosts::
+
+test-program: program-for-tests
+	$(CARGO) test $(FEATURES) --package session3-test-program -- $(addprefix --skip=,$(LANGUAGES))
+
+# Applications in other languages, and other hosts.
+test-languages: program-for-tests guests examples
+	$(CARGO) test $(FEATURES) --package session3-test-program -- $(LANGUAGES)
+
+# The demo in a real browser.
+test-browser: program-for-tests browser
+	$(CARGO) test $(FEATURES) --package session3-test-browser
+
+program-for-tests: compiler
+	$(CARGO) build $(FEATURES) --package session3-cli
+
+# The stock wasmtime as a host, which takes long to install.
+test-hosts: program-for-tests wasmtime
+	$(CARGO) test $(FEATURES) --package session3-test-program -- --include-ignored stock::
+
+# Every crate as it would be published, in target/package.
+package: compiler
+	tools/package
+
+# Builds and runs an embedder's and a store author's program with the packaged crates.
+test-package: package
+	tests/package/run
+
+# What `test-stores` runs for about a minute, for longer: a thousand kills, power cuts,
 # failing system calls. Mounts file systems, which needs root.
-torture: components
-	TORTURE=long $(CARGO) test $(WORKSPACE) --test torture
-	TORTURE=long $(CARGO) test $(WORKSPACE) --test session3 -- --include-ignored --nocapture \
-		--test-threads 1 $(FIGURES)
+torture:
+	TORTURE=long $(CARGO) test $(STORES) --package session3-test-torture --test torture
+	TORTURE=long $(CARGO) test $(STORES) --test stores -- \
+		--include-ignored --nocapture --test-threads 1 $(FIGURES)
 
-# What `unit` does with a committed corpus, for so many minutes each. New inputs
-# go to fuzz/found, those that fail to fuzz/artifacts.
+# What `test-stores` does with a committed corpus, for this many minutes each. New inputs go
+# to fuzz/found, those that fail to fuzz/artifacts.
 MINUTES ?= 10
 FUZZING = -max_total_time=$$(($(MINUTES) * 60)) -timeout=10 -malloc_limit_mb=64 -max_len=16384
 
@@ -61,16 +111,16 @@ fuzz:
 	$(CARGO) fuzz run --sanitizer none operations fuzz/found/operations fuzz/corpus/operations \
 		-- $(FUZZING)
 
-# One table, in one run: the store, the bare system calls, other session stores,
-# and requests over HTTP. Up to a million sessions: it takes half an hour, and
-# wants 8 GB of memory for the page cache. BENCH=short takes a minute; PART=web or
-# PART=requests measures only these.
-bench: components peers
-	$(CARGO) bench --profile dist --locked --workspace --all-features --bench store
+# Prints one table, in one run: the store, the bare system calls, other session stores, and
+# requests over HTTP. Up to a million sessions: it takes half an hour, and wants 8 GB of
+# memory for the page cache. BENCH=short takes a minute; PART=web or PART=requests measures
+# only these.
+bench: program peers
+	SESSION3=target/release/session3 $(CARGO) bench --locked --package session3-bench
 
-# What compiles the components: the toolchain's own target, or Debian's
-# compiler, which has the sources of the standard library.
-components:
+# The compiler for the components: the toolchain's own target, or Debian's compiler, which
+# has the sources of the standard library.
+compiler:
 	@tools/install-components
 
 # The demo application in other languages.
@@ -78,7 +128,7 @@ guests: $(addprefix target/guests/,c.wasm javascript.wasm python.wasm)
 
 .SECONDEXPANSION:
 target/guests/%.wasm: $$(wildcard guest/$$*/* guest/$$*/*/src/*) \
-		$(wildcard guest/wit/*.wit wit/*.wit wit/deps/*.wit guest/demo/src/*.html) | guest-tools
+		$(wildcard guest/wit/*.wit wit/*.wit wit/deps/*.wit guest/web/src/*.html) | guest-tools
 	guest/$*/build.sh $@
 
 # What compiles those; pinned by files beside their sources.
@@ -86,8 +136,8 @@ guest-tools:
 	@tools/install-packages python3-venv clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32
 
 # The examples of other hosts, and what they run with.
-examples: components target/examples/quixote/requirements.txt
-	$(CARGO) build $(WORKSPACE) --examples
+examples: compiler target/examples/quixote/requirements.txt
+	$(CARGO) build $(FEATURES) --package session3-example-axum
 
 target/examples/quixote/requirements.txt: examples/quixote/requirements.txt | guest-tools
 	python3 -m venv $(@D)/venv
@@ -98,8 +148,8 @@ target/examples/quixote/requirements.txt: examples/quixote/requirements.txt | gu
 browser:
 	@tools/install-packages chromium chromium-driver
 
-# Another host, of the version that is built into this one, with what serving
-# takes: a quarter of an hour of one core.
+# Another host, of the version that is built into this one, with what serving takes: a
+# quarter of an hour of one core.
 WASMTIME = 48.0.8
 wasmtime: target/tools/wasmtime-$(WASMTIME)
 target/tools/wasmtime-$(WASMTIME):

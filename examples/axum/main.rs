@@ -13,7 +13,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::extract::{Extension, Form};
-use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Router, serve};
@@ -22,7 +21,7 @@ use serde::Deserialize;
 use session3::layer::{RequestSession, SessionLayer};
 use session3::manager::Config;
 use session3::store::{DirectoryStore, directory::Options};
-use session3::{SessionError, SessionManager, SessionsCtx};
+use session3::{SessionError, SessionManager};
 use tokio::net::TcpListener;
 
 /// Serves a counter, with sessions
@@ -39,8 +38,10 @@ struct Arguments {
 async fn main() -> anyhow::Result<()> {
     let Arguments { store, port } = Arguments::parse();
     let store = DirectoryStore::open(store, Options::default().create(true))?;
-    let sessions = SessionsCtx::new(Arc::new(store));
-    let manager = SessionManager::new(None, sessions, over_plain_http).await?;
+    let manager = SessionManager::builder(Arc::new(store))
+        .configure(over_plain_http)
+        .build()
+        .await?;
     let application = Router::new()
         .route("/", get(show))
         .route("/increment", post(increment))
@@ -117,10 +118,6 @@ impl From<SessionError> for Failed {
 
 impl IntoResponse for Failed {
     fn into_response(self) -> Response {
-        let status = match self.0 {
-            SessionError::Invalid(_) => StatusCode::BAD_REQUEST,
-            _ => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        (status, self.0.to_string()).into_response()
+        (self.0.status(), self.0.to_string()).into_response()
     }
 }

@@ -1,7 +1,3 @@
 #![no_main]
 
-#[expect(dead_code, reason = "each target has its own body")]
-#[path = "../../tests/fuzzing/bodies.rs"]
-mod bodies;
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| bodies::record(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| session3_test_fuzzing::record(bytes));

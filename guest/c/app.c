@@ -52,6 +52,12 @@ static response_t failed(session_error_t error) {
                 409, title,
                 "Your session ended while this request was under way. Nothing was saved.");
         case SESSION3_SESSIONS_MANAGER_SESSION_ERROR_CONFLICT:
+            return message(
+                409, title,
+                "Another request changed your session at the same time. Nothing was saved; "
+                "try again.");
+        case SESSION3_SESSIONS_MANAGER_SESSION_ERROR_READ_ONLY:
+            return message(500, title, "This page may not change the session. Nothing was saved.");
         case SESSION3_SESSIONS_MANAGER_SESSION_ERROR_BUSY:
             return message(
                 503, title,

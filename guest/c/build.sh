@@ -13,6 +13,6 @@ bindgen=$tools/debug/session3-c-bindgen
 compile="clang-19 --target=wasm32-wasi -std=c23 -Oz -flto -I $tools/bindings"
 # What is generated casts where it must not warn.
 $compile -c "$tools/bindings/demo.c" -o "$tools/demo.o"
-$compile -mexec-model=reactor -Wall -Wextra -Werror -I guest/c --embed-dir=guest/demo/src -Wl,--strip-all \
+$compile -mexec-model=reactor -Wall -Wextra -Werror -I guest/c --embed-dir=guest/web/src -Wl,--strip-all \
     guest/c/*.c "$tools/demo.o" "$tools/bindings/demo_component_type.o" -o "$tools/demo.wasm"
 "$bindgen" component "$tools/demo.wasm" "$component"

@@ -1,8 +1,8 @@
 // The demo application: what each page does to the session.
 
 import { SessionManager, defaultConfig } from "session3:sessions/manager@0.1.0";
-import layout from "../demo/src/layout.html";
-import start from "../demo/src/session.html";
+import layout from "../web/src/layout.html";
+import start from "../web/src/session.html";
 
 addEventListener("fetch", (event) => event.respondWith(answer(event.request)));
 
@@ -111,8 +111,12 @@ function onPurpose() {
 
 const failures = {
   ended: [409, "Your session ended while this request was under way. Nothing was saved."],
-  conflict: [503, "Too many requests for your session at once. Nothing was saved; try again."],
+  conflict: [
+    409,
+    "Another request changed your session at the same time. Nothing was saved; try again.",
+  ],
   busy: [503, "Too many requests for your session at once. Nothing was saved; try again."],
+  "read-only": [500, "This page may not change the session. Nothing was saved."],
   store: [503, "The sessions cannot be reached. Try again in a while."],
 };
 

@@ -16,7 +16,7 @@ fi
 # The templates are read where the program is, while it is built.
 rm -rf "$tools/source"
 mkdir "$tools/source"
-cp guest/python/*.py guest/demo/src/*.html "$tools/source"
+cp guest/python/*.py guest/web/src/*.html "$tools/source"
 
 "$tools/venv/bin/componentize-py" --quiet --wit-path guest/wit --world demo \
     componentize --python-path "$tools/source" --output "$component" app

@@ -10,6 +10,7 @@ from wit_world.imports.manager import (
     SessionError_Busy,
     SessionError_Conflict,
     SessionError_Ended,
+    SessionError_ReadOnly,
     SessionError_Store,
     SessionManager,
 )
@@ -25,8 +26,12 @@ FAILURES = {
         409,
         "Your session ended while this request was under way. Nothing was saved.",
     ),
-    SessionError_Conflict: (503, TOO_MANY),
+    SessionError_Conflict: (
+        409,
+        "Another request changed your session at the same time. Nothing was saved; try again.",
+    ),
     SessionError_Busy: (503, TOO_MANY),
+    SessionError_ReadOnly: (500, "This page may not change the session. Nothing was saved."),
     SessionError_Store: (503, "The sessions cannot be reached. Try again in a while."),
 }
 REFUSED = (400, "The session cannot take this change. Nothing was saved.")

@@ -6,9 +6,6 @@
 //! else.
 #![expect(clippy::unwrap_used, reason = "a failing benchmark panics")]
 
-#[expect(dead_code, reason = "the tests use the rest")]
-#[path = "../support/component.rs"]
-mod component;
 mod directory;
 mod floor;
 mod image;
@@ -16,9 +13,6 @@ mod native;
 mod operations;
 mod parallel;
 mod peers;
-#[expect(dead_code, reason = "the tests use the rest")]
-#[path = "../support/program.rs"]
-mod program;
 mod requests;
 mod sessions;
 mod sweep;

@@ -3,8 +3,8 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use session3::store::directory::Options;
-use session3::store::{DirectoryStore, SessionState, SessionStore, StoreError};
+use session3_store::{SessionState, SessionStore, StoreError};
+use session3_store_directory::{DirectoryStore, Options};
 use tokio::runtime::Runtime;
 
 use crate::operations::{Contestant, Operation};

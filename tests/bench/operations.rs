@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use session3::store::directory::{Durability, Options};
+use session3_store_directory::{Durability, Options};
 use tokio::runtime::Runtime;
 
 use crate::floor::Bare;

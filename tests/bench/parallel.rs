@@ -8,8 +8,8 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use session3::store::directory::Options;
-use session3::store::{DirectoryStore, SessionStore, StoreError};
+use session3_store::{SessionStore, StoreError};
+use session3_store_directory::{DirectoryStore, Options};
 use tokio::runtime::Runtime;
 
 use crate::directory::Directory;

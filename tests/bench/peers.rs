@@ -13,7 +13,7 @@ use crate::sessions::Sessions;
 
 /// Where `tools/install-peers` put them.
 const INSTALLED: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/../peers");
-const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/peers");
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../peers");
 /// With more sessions, the page cache would not hold everybody's.
 const MOST: u64 = 100_000;
 /// In one line.

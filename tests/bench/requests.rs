@@ -5,14 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use session3::store::{DirectoryStore, SessionId, SessionStore};
+use session3_store::{SessionId, SessionStore};
+use session3_store_directory::DirectoryStore;
 use tokio::runtime::Runtime;
 use wasmtime_wasi::WasiCtx;
 
-use crate::component::{self, Manager};
 use crate::directory::Directory;
 use crate::table::Table;
 use crate::{Plan, median};
+use session3_test_harness::manager::{self, Manager};
 
 /// Few enough for their files to be kept open.
 const SESSIONS: usize = 500;
@@ -84,7 +85,7 @@ pub fn measure(plan: &Plan, runtime: &Runtime, place: &Path, table: &mut Table) 
         for _ in 0..plan.rounds {
             unused.push(
                 time(&visitors, async |_| {
-                    component::instantiate(store.clone()).await
+                    manager::instantiate(store.clone()).await
                 })
                 .await,
             );

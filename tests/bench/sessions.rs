@@ -6,8 +6,8 @@ use std::fs::{File, create_dir, create_dir_all};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use session3::store::directory::Options;
-use session3::store::{DirectoryStore, SessionId, SessionState, SessionStore, Version};
+use session3_store::{SessionId, SessionState, SessionStore, Version};
+use session3_store_directory::{DirectoryStore, Options};
 use sha2::{Digest, Sha256};
 use tokio::runtime::Runtime;
 

@@ -6,8 +6,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, Dir, FlockOperation, OFlags, flock, unlinkat};
-use session3::store::directory::Options;
-use session3::store::{DirectoryStore, SessionStore};
+use session3_store::SessionStore;
+use session3_store_directory::{DirectoryStore, Options};
 use tokio::runtime::Runtime;
 
 use crate::floor::{Bare, PAGE, open, read};

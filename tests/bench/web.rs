@@ -14,19 +14,19 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use session3::components::DEMO;
+use session3_components::DEMO;
+use session3_test_fixtures::PLAIN;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 use crate::directory::{Directory, file_system};
 use crate::peers;
-use crate::program::{Browser, Demo, session3};
 use crate::targets::Targets;
 use crate::{Plan, median};
+use session3_test_program::{Browser, Demo, session3};
 
 /// The demo's page as it would be without sessions.
-const PLAIN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/test-plain.wasm"));
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/bench/visitors.lua");
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/visitors.lua");
 const CONNECTIONS: &str = "8";
 /// Each has a session.
 const VISITORS: usize = 64;

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use session3::store::DirectoryStore;
-use session3::store::directory::{Durability, Options};
+use session3_store_directory::{DirectoryStore, Durability, Options};
 
 use crate::ledger::Ledger;
 use crate::{descriptors, kills, locks, work};

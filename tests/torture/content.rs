@@ -1,6 +1,6 @@
 //! States of which every byte can be told.
 
-use session3::store::{SessionId, StoredSession, Version};
+use session3_store::{SessionId, StoredSession, Version};
 
 use crate::random::Random;
 

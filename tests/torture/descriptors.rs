@@ -3,8 +3,8 @@
 use std::fs::File;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use session3::store::directory::{Durability, Options};
-use session3::store::{DirectoryStore, SessionState, SessionStore, StoreError};
+use session3_store::{SessionState, SessionStore, StoreError};
+use session3_store_directory::{DirectoryStore, Durability, Options};
 
 use crate::child::{Job, LATER, MINUTES, Process, Role, block_on};
 use crate::plan::Plan;

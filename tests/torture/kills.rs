@@ -10,8 +10,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use session3::store::directory::Durability;
-use session3::store::{DirectoryStore, SessionState, SessionStore, StoreError, StoredSession};
+use session3_store::{SessionState, SessionStore, StoreError, StoredSession};
+use session3_store_directory::{DirectoryStore, Durability};
 
 use crate::child::{BEFORE, Job, LATER, MINUTES, NOW, Process, Role, block_on, say};
 use crate::content::Content;

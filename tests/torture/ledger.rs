@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use session3::store::Version;
+use session3_store::Version;
 
 use crate::content::number_at;
 

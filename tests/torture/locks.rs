@@ -5,8 +5,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::time::{Duration, Instant};
 
 use fs2::FileExt as _;
-use session3::store::directory::{Durability, Options};
-use session3::store::{SessionState, SessionStore, StoreError};
+use session3_store::{SessionState, SessionStore, StoreError};
+use session3_store_directory::{Durability, Options};
 
 use crate::child::{Job, LATER, Process, Role, block_on, say};
 use crate::plan::Plan;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use session3::store::directory::{Durability, Finding};
-use session3::store::{DirectoryStore, SessionStore};
+use session3_store::SessionStore;
+use session3_store_directory::{DirectoryStore, Durability, Finding};
 
 use crate::child::{Job, MINUTES, Process, Role, block_on};
 use crate::content::Content;

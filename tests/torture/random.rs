@@ -1,10 +1,6 @@
 //! Random numbers that a seed brings back.
 
-#[expect(dead_code, reason = "the other tests use the rest")]
-#[path = "../support/dice.rs"]
-mod dice;
-
-use dice::Dice;
+use session3_test_support::dice::Dice;
 
 /// The numbers of a seed.
 pub struct Random(Dice);

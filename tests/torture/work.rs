@@ -7,7 +7,8 @@ use std::collections::HashSet;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use session3::store::{DirectoryStore, SessionId, SessionState, SessionStore, StoreError};
+use session3_store::{SessionId, SessionState, SessionStore, StoreError};
+use session3_store_directory::DirectoryStore;
 
 use crate::child::{BEFORE, Job, LATER, MINUTES, Role, say};
 use crate::content::Content;

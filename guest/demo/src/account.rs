@@ -1,10 +1,11 @@
 //! The pages of somebody who is logged in: by name only, since who a user is,
 //! is the application's business. Every form has a token of its own.
 
+use session3_web::{Request, Response, fill};
+
 use crate::bindings::session3::sessions::manager::{Session, SessionError, SessionSummary};
-use crate::http::{Request, Response};
-use crate::pages::{escape, html, message, to};
-use crate::template::fill;
+use crate::forms::with_form_token;
+use crate::response::{escape, html};
 
 const ACCOUNT: &str = include_str!("account.html");
 const STRANGER: &str = include_str!("stranger.html");
@@ -40,34 +41,6 @@ fn sessions(sessions: &[SessionSummary]) -> String {
         )
     };
     sessions.iter().map(item).collect()
-}
-
-/// Of the forms of a page, one can be sent, and once: then there is a new page.
-pub fn with_form_token(session: &Session, body: &str) -> Result<String, SessionError> {
-    if !body.contains("{form}") {
-        return Ok(body.to_owned());
-    }
-    let token = session.create_form_token()?;
-    let field = format!("<input type=\"hidden\" name=\"form\" value=\"{token}\">");
-    Ok(fill(body, &[("form", &field)]))
-}
-
-/// A form that was sent: `act` does what it asks for. Refused unless it is one
-/// of this session's, and for the first time.
-pub fn post(
-    session: &Session,
-    request: &Request,
-    act: impl FnOnce(&Session, &Request) -> Result<(), SessionError>,
-) -> Result<Response, SessionError> {
-    if !session.remove_form_token(request.field("form"))? {
-        return Ok(message(
-            403,
-            "This form is no longer good",
-            "It was sent before, or it is not from this session. Go back, reload the page and try again.",
-        ));
-    }
-    act(session, request)?;
-    Ok(to("/account", session.commit()?))
 }
 
 /// By the name that was typed.

@@ -1,13 +1,13 @@
 //! A page for the user `admin` only, on top of the manager's `admin`, which an
 //! ordinary application does not get.
 
-use crate::account::with_form_token;
+use session3_web::{Request, Response, fill};
+
 use crate::bindings::session3::sessions::admin::{self, SessionInfo};
 use crate::bindings::session3::sessions::manager::{Session, SessionError};
 use crate::bindings::session3::sessions::types::Value;
-use crate::http::{Request, Response};
-use crate::pages::{escape, html, message, to};
-use crate::template::fill;
+use crate::forms::with_form_token;
+use crate::response::{escape, html, message, to};
 
 const ADMIN: &str = include_str!("admin.html");
 /// As many as a page shows well.

@@ -12,5 +12,12 @@ wit_bindgen::generate!({
         }
     ",
     world: "session3:demo/demo",
+    with: {
+        "wasi:clocks/monotonic-clock@0.2.6": session3_web::bindings::wasi::clocks::monotonic_clock,
+        "wasi:http/types@0.2.6": session3_web::bindings::wasi::http::types,
+        "wasi:io/error@0.2.6": session3_web::bindings::wasi::io::error,
+        "wasi:io/poll@0.2.6": session3_web::bindings::wasi::io::poll,
+        "wasi:io/streams@0.2.6": session3_web::bindings::wasi::io::streams,
+    },
     generate_all,
 });

@@ -5,12 +5,12 @@
 mod account;
 mod admin;
 mod bindings;
-mod http;
+mod forms;
 mod pages;
-mod template;
+mod response;
 
 use bindings::exports::wasi::http::incoming_handler::Guest;
-use bindings::wasi::http::types::{IncomingRequest, ResponseOutparam};
+use session3_web::bindings::wasi::http::types::{IncomingRequest, ResponseOutparam};
 
 struct Component;
 
@@ -23,6 +23,6 @@ mod exports {
 
 impl Guest for Component {
     fn handle(request: IncomingRequest, out: ResponseOutparam) {
-        http::send(out, pages::answer(&http::read(&request)));
+        session3_web::send(out, pages::answer(&session3_web::read(&request)));
     }
 }

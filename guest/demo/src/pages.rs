@@ -1,16 +1,15 @@
 //! The pages: what each of them does to the session.
 
+use session3_store::status;
+use session3_web::bindings::wasi::http::types::Method;
+use session3_web::{Request, Response, SESSION, fill};
+
 use crate::bindings::session3::sessions::manager::{
     self, Config, Header, Mode, Session, SessionError, SessionManager,
 };
 use crate::bindings::session3::sessions::types::Value;
-use crate::bindings::wasi::http::types::Method;
-use crate::http::{Request, Response};
-use crate::template::fill;
-use crate::{account, admin};
-
-const LAYOUT: &str = include_str!("layout.html");
-const SESSION: &str = include_str!("session.html");
+use crate::response::{html, message, to};
+use crate::{account, admin, forms};
 
 /// The page that only this demo has, and those in other languages do not.
 const MORE: &str =
@@ -46,12 +45,12 @@ fn page(request: &Request) -> Result<Response, SessionError> {
 
 fn form(request: &Request) -> Result<Response, SessionError> {
     match request.path.as_str() {
-        "/login" => account::post(&open(request)?, request, account::log_in),
-        "/leave" => account::post(&open(request)?, request, |session, _| {
+        "/login" => forms::post(&open(request)?, request, account::log_in),
+        "/leave" => forms::post(&open(request)?, request, |session, _| {
             session.set_user(None)
         }),
-        "/note" => account::post(&open(request)?, request, account::leave_note),
-        "/others" => account::post(&open(request)?, request, account::end_others),
+        "/note" => forms::post(&open(request)?, request, account::leave_note),
+        "/others" => forms::post(&open(request)?, request, account::end_others),
         "/end" => admin::end(&open(request)?, request),
         _ => Ok(not_allowed()),
     }
@@ -134,75 +133,39 @@ fn on_purpose() -> Response {
 fn failed(error: &SessionError) -> Response {
     let (status, text) = match error {
         SessionError::Ended => (
-            409,
+            status::ENDED,
             "Your session ended while this request was under way. Nothing was saved.",
         ),
-        SessionError::Conflict | SessionError::Busy => (
-            503,
+        SessionError::Conflict => (
+            status::CONFLICT,
+            "Another request changed your session at the same time. Nothing was saved; try again.",
+        ),
+        SessionError::Busy => (
+            status::BUSY,
             "Too many requests for your session at once. Nothing was saved; try again.",
         ),
-        SessionError::Invalid(_) | SessionError::ReadOnly => (
-            400,
+        SessionError::Invalid(_) => (
+            status::INVALID,
             "The session cannot take this change. Nothing was saved.",
         ),
-        SessionError::Store(_) => (503, "The sessions cannot be reached. Try again in a while."),
+        SessionError::ReadOnly => (
+            status::READ_ONLY,
+            "This page may not change the session. Nothing was saved.",
+        ),
+        SessionError::Store(_) => (
+            status::STORE,
+            "The sessions cannot be reached. Try again in a while.",
+        ),
     };
     message(status, "That did not work", text)
 }
 
 fn not_allowed() -> Response {
     let mut response = message(405, "Not allowed", "This page answers GET and HEAD.");
-    response.headers.push(header("Allow", "GET, HEAD"));
+    response.headers.push(("Allow".into(), "GET, HEAD".into()));
     response
 }
 
 fn to_start(headers: Vec<Header>) -> Response {
     to("/", headers)
-}
-
-/// Leads on to another page.
-pub fn to(page: &str, mut headers: Vec<Header>) -> Response {
-    headers.push(header("Location", page));
-    Response {
-        status: 302,
-        headers,
-        body: String::new(),
-    }
-}
-
-/// A page that says one thing.
-pub fn message(status: u16, title: &str, text: &str) -> Response {
-    let body = format!("<h1>{title}</h1>\n<p>{text}</p>\n<p><a href=\"./\">Back</a></p>");
-    html(status, title, &body, Vec::new())
-}
-
-/// A page with this body.
-pub fn html(status: u16, title: &str, body: &str, mut headers: Vec<Header>) -> Response {
-    headers.push(header("Content-Type", "text/html; charset=utf-8"));
-    Response {
-        status,
-        headers,
-        body: fill(LAYOUT, &[("title", title), ("body", body)]),
-    }
-}
-
-/// What somebody typed, as text in a page; braces too, which mark places here.
-pub fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' | '<' | '>' | '"' | '\'' | '{' | '}' => {
-                escaped += &format!("&#{};", u32::from(character));
-            }
-            _ => escaped.push(character),
-        }
-    }
-    escaped
-}
-
-fn header(name: &str, value: &str) -> Header {
-    Header {
-        name: name.into(),
-        value: value.into(),
-    }
 }

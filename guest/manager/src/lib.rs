@@ -22,7 +22,6 @@ mod manager;
 mod messages;
 mod operator;
 mod own;
-mod policy;
 mod renewal;
 mod session;
 mod sorted;

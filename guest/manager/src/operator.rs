@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use crate::bindings::exports::session3::sessions::manager::{
     Config, CookieConfig, Policy, SameSite, SessionError,
 };
-use crate::policy::{LIMITED, MARKER, NUMBERS, ROOM, VERSION};
+use session3_policy::place::{LIMITED, MARKER, NUMBERS, ROOM, VERSION};
 
 const LENGTH: usize = MARKER.len() + ROOM;
 

@@ -1,8 +1,12 @@
 //! The response that goes out.
 
+use session3_store::status;
+
 use crate::bindings::session3::sessions::manager::{Header, SessionError};
 use crate::bindings::wasi::http0_3_0::types::{ErrorCode, Fields, Response};
 use crate::bindings::wit_future;
+
+const UNCHANGED: &str = "The session cannot take this change. Nothing was saved.\n";
 
 /// The application's response with the session's headers. Its body passes by
 /// untouched; without such headers, all of it does.
@@ -33,17 +37,15 @@ pub fn with_headers(response: Response, headers: &[Header]) -> Result<Response, 
 pub fn refusal(error: &SessionError) -> Response {
     let (status, text) = match error {
         SessionError::Ended | SessionError::Conflict => (
-            409,
+            status::CONFLICT,
             "Your session changed while this request was under way. Nothing was saved.\n",
         ),
         SessionError::Busy | SessionError::Store(_) => (
-            503,
+            status::STORE,
             "Your session cannot be reached. Try again in a while.\n",
         ),
-        SessionError::Invalid(_) | SessionError::ReadOnly => (
-            500,
-            "The session cannot take this change. Nothing was saved.\n",
-        ),
+        SessionError::Invalid(_) => (status::INVALID, UNCHANGED),
+        SessionError::ReadOnly => (status::READ_ONLY, UNCHANGED),
     };
     whole(status, text)
 }

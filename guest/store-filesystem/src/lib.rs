@@ -1,22 +1,20 @@
-//! A store of sessions for hosts that have WASI 0.2 and nothing of ours: it keeps
-//! them in the directory that the host gives it under the name `/sessions`, with
-//! the files of the native store. `README.md` says what is safe there.
+//! A store component for hosts that have WASI 0.2 but no store of session3. It keeps
+//! sessions in the directory that the host provides as `/sessions`, in the same files as
+//! the native directory store. `README.md` says what is safe there.
 
 mod bindings;
 mod clock;
-#[path = "../../../host/src/linker/convert.rs"]
-mod convert;
 mod directory;
 mod log;
-mod store;
 
 use std::cell::{OnceCell, RefCell};
 use std::rc::{Rc, Weak};
 
 use bindings::exports::session3::sessions::{events, store as wit};
-
 use directory::{Directory, Lock};
-use store::{SessionId, StoreError};
+use session3_store::{SessionId, StoreError};
+
+session3_store::convert_store_bindings!(wit);
 
 struct Component;
 
@@ -29,16 +27,16 @@ mod exports {
 
 thread_local! {
     static DIRECTORY: OnceCell<Rc<Directory>> = const { OnceCell::new() };
-    /// The exclusive sessions of this instance.
+    /// The sessions that exclusive requests of this instance hold.
     static REQUESTS: RefCell<Vec<(SessionId, Weak<Lock>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The directory, which the host is asked for once.
+/// Returns the directory, which this instance opens once.
 fn directory() -> Result<Rc<Directory>, StoreError> {
     if let Some(directory) = DIRECTORY.with(|cell| cell.get().cloned()) {
         return Ok(directory);
     }
-    let opened = Directory::open().inspect_err(log::closed);
+    let opened = Directory::open().inspect_err(log::open_failed);
     let directory = Rc::new(opened?);
     Ok(DIRECTORY.with(|cell| cell.get_or_init(|| directory).clone()))
 }
@@ -112,7 +110,7 @@ impl wit::Guest for Component {
     }
 
     fn sessions_of_user(user: String) -> Result<Vec<String>, wit::StoreError> {
-        let ids = directory()?.of_user(&user)?;
+        let ids = directory()?.sessions_of_user(&user)?;
         Ok(ids.iter().map(SessionId::to_string).collect())
     }
 
@@ -136,7 +134,8 @@ impl wit::Guest for Component {
     }
 }
 
-/// Whether this instance has a session exclusively; waiting would stop it.
+/// Returns whether this instance holds the session exclusively. Waiting for itself would
+/// block it forever.
 fn has_locked(id: &SessionId) -> bool {
     let is_held = |lock: &Weak<Lock>| lock.upgrade().is_some_and(|lock| lock.is_held());
     REQUESTS.with_borrow_mut(|requests| {
@@ -145,7 +144,7 @@ fn has_locked(id: &SessionId) -> bool {
     })
 }
 
-/// Nothing is done with an ID that is none.
+/// Parses an ID before anything is done with it.
 fn parse(id: &str) -> Result<SessionId, StoreError> {
     id.parse()
 }

@@ -1,49 +1,49 @@
-//! Lines on standard error, as the `session3` program writes them.
-
-#[path = "../../../host/src/metrics/reasons.rs"]
-mod reasons;
+//! Log lines on standard error, in the format of the `session3` program.
 
 use std::fmt;
 
-use crate::bindings::exports::session3::sessions::events::{EndReason, Event, RejectReason};
-use crate::bindings::wasi::cli::stderr::get_stderr;
-use crate::store::{SessionId, StoreError};
-use reasons::{end_reason, reject_reason};
+use session3_record::sweep::Skipped;
+use session3_store::StoreError;
 
-/// What one call writes at most (wasi:io).
+use crate::bindings::exports::session3::sessions::events::Event;
+use crate::bindings::wasi::cli::stderr::get_stderr;
+
+session3_store::name_event_reasons!(crate::bindings::exports::session3::sessions::events);
+
+/// The largest number of bytes that one call may write (`wasi:io/streams`).
 const MAX_LINE: usize = 4096;
 
-/// Says that the sweep left something.
-pub fn left(id: &SessionId, what: &str, error: &StoreError) {
+/// Logs what the sweep leaves as it is.
+pub fn skip(skipped: Skipped<'_>, error: &StoreError) {
     let error = error.to_string();
-    say(format_args!(
-        " WARN the sweep leaves this {what} session={id} error={error:?}"
-    ));
+    match skipped {
+        Skipped::Session(id) => say(format_args!(
+            " WARN the sweep leaves this session session={id} error={error:?}"
+        )),
+        Skipped::Entry(id) => say(format_args!(
+            " WARN the sweep leaves this entry session={id} error={error:?}"
+        )),
+        Skipped::Directory(name) => say(format_args!(
+            " WARN the sweep leaves this directory directory={name} error={error:?}"
+        )),
+    }
 }
 
-/// Says that the sweep left all that is in a directory.
-pub fn left_directory(name: &str, error: &StoreError) {
-    let error = error.to_string();
-    say(format_args!(
-        " WARN the sweep leaves this directory directory={name} error={error:?}"
-    ));
-}
-
-/// Says that the sweep left a lock.
-pub fn left_lock(name: &str, error: &StoreError) {
+/// Logs that the sweep leaves a lock as it is.
+pub fn skip_lock(name: &str, error: &StoreError) {
     let error = error.to_string();
     say(format_args!(
         " WARN the sweep leaves this lock lock={name:?} error={error:?}"
     ));
 }
 
-/// Says why there is no store at all, whatever the application makes of that.
-pub fn closed(error: &StoreError) {
+/// Logs why the directory cannot be opened. The application may not show its error.
+pub fn open_failed(error: &StoreError) {
     say(format_args!("ERROR {error}"));
 }
 
-/// Says what the manager reports. Ordinary life is not worth a line, since every
-/// request has a part in it. The manager reports no token and no secret.
+/// Logs an event that the manager reports. Events of every request get no line. No event
+/// contains a token or a secret.
 pub fn report(event: &Event) {
     match event {
         Event::Created(_) | Event::Renewed(_) | Event::Merged(_) => {}
@@ -67,7 +67,7 @@ pub fn report(event: &Event) {
     }
 }
 
-/// A line that cannot be written is lost: a request does not fail for it.
+/// Writes a line. If that fails, the line is lost: a request must not fail for its log.
 fn say(line: fmt::Arguments<'_>) {
     let mut line = line.to_string().into_bytes();
     line.truncate(MAX_LINE - 1);

@@ -1,64 +1,68 @@
-//! Locks, which WASI does not have: a file `locks/<name>` is there while
-//! somebody holds the lock of that name. It is created exclusively, so of many
-//! one has it, and says in a line who that is and until when at the latest.
+//! Locks, which WASI lacks. A lock with a name is held while the file `locks/<name>`
+//! exists. The file is created exclusively, so exactly one instance gets the lock. Its
+//! content names the holder and the time at which the lease ends at the latest.
 //!
-//! An instance that traps, or that its host gives up, leaves its file behind.
-//! Others remove it once that time is over:
+//! An instance that traps, or that its host drops, leaves its file behind. Another instance
+//! removes the file once the lease is over:
 //!
-//! - It is over by the clock, **and** the same file was looked at again and
-//!   again for a second, while this instance was running. So a clock that jumps,
-//!   or a process that was stopped for an hour, takes no lock from anybody who
-//!   still runs.
-//! - Who has held a lock for half a second looks whether it still has it before
-//!   each write, and before it removes the file; and after 30 seconds it does
-//!   neither any more. The lock of a record ends only after 60.
-//! - Who removes a file that is over holds the lock `<name>~` meanwhile, and
-//!   looks again under it. So of many exactly one removes it, and nobody removes
-//!   the file of the next holder. A `<name>~` that was left behind is removed
-//!   likewise, under `<name>~~`.
+//! - The lease is over by the clock, **and** the same file was seen again and again for a
+//!   second while this instance was running. So a clock that jumps, or a process that was
+//!   stopped for an hour, takes no lock from a holder that still runs.
+//! - After 500 ms, a holder checks that it still owns the lock before each write, and
+//!   before it removes the file. After 30 seconds it does neither any more. The lease of a
+//!   record's lock ends only after 60 seconds.
+//! - An instance that removes an abandoned file holds the guard lock `<name>~` meanwhile,
+//!   and checks again under it. So exactly one instance removes the file, and no instance
+//!   removes the file of the next holder. An abandoned `<name>~` is removed in the same
+//!   way, under `<name>~~`.
 //!
-//! What remains: a call that changes a file, and that the host holds up until the
-//! lock's minute is over, comes through beside the next holder's. Of several
-//! processes, one can be stopped at just that place while the others go on, and
-//! machines have clocks of their own: so this store is not for several processes.
+//! One gap remains: if the host delays a call that changes a file until the lease is over,
+//! the change happens beside those of the next holder. One of several processes can be
+//! stopped at that place while the others continue, and machines have clocks of their own,
+//! so this store is not safe for several processes.
 
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::fs::{Open, OpenFailure, Root};
+use session3_record::{Directory, OpenFailure, OpenMode, RecordFile};
+use session3_store::{SessionId, StoreError, Timestamp};
+
+use super::root::Root;
 use crate::bindings::wasi::random::random;
 use crate::clock::{self, Start};
-use crate::store::{SessionId, StoreError, Timestamp};
 
-/// Where the files are.
+/// The name of the directory that the files are in.
 pub const DIRECTORY: &str = "locks";
 
-/// How long to wait for somebody else, unless that one's time is over.
+/// How long to wait for another holder, unless its lease is over.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// For so long a lock is good.
+/// How long a holder may use its lock.
 const HOLD: Duration = Duration::from_secs(30);
-/// After this, one makes sure. Less than what others watch before they take it.
+/// How long a holder relies on its lock without checking. This is shorter than the time
+/// for which another instance watches a file before it removes it.
 const UNCHECKED: Duration = Duration::from_millis(500);
-/// How often a lock is asked for before sleeping in between: whoever holds it
+/// How often a lock is tried before the instance sleeps between two attempts: its holder
 /// needs some hundred microseconds.
 const SPINS: u32 = 32;
-/// The sleep.
+/// The sleep between two attempts.
 const PAUSE: Duration = Duration::from_millis(1);
-/// Looks at what somebody else's file says, and attempts in between: a second.
+/// How often an abandoned file is looked at before it is removed, and the attempts between
+/// two looks: together this takes a second.
 const LOOKS: u32 = 11;
 const ATTEMPTS_PER_LOOK: u32 = 100;
 
-/// What a lock is for, which says when it ends at the latest.
+/// What a lock is for, which determines its lease.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Purpose {
-    /// A change, of some milliseconds.
+    /// A change, which takes some milliseconds.
     Change,
-    /// An exclusive request: it ends for good when it is good no longer.
+    /// An exclusive request. The lease ends when the holder may no longer use the lock.
     Request,
 }
 
 impl Purpose {
-    fn time(self) -> Duration {
+    /// Returns the length of the lease.
+    fn lease(self) -> Duration {
         match self {
             Self::Change => 2 * HOLD,
             Self::Request => HOLD,
@@ -66,11 +70,11 @@ impl Purpose {
     }
 }
 
-/// Held until it is dropped.
+/// A lock, which is released when it is dropped.
 pub struct Lock {
     root: Rc<Root>,
     name: String,
-    /// What its file says.
+    /// The content of the file.
     holder: String,
     start: Start,
 }
@@ -81,7 +85,7 @@ impl Lock {
         Self::take_within(TIMEOUT, root, name, purpose)
     }
 
-    /// Waits only for one that somebody left behind.
+    /// Takes a lock that is free or abandoned.
     pub fn take_now(root: &Rc<Root>, name: &str) -> Result<Self, StoreError> {
         Self::take_within(Duration::ZERO, root, name, Purpose::Change)
     }
@@ -110,24 +114,24 @@ impl Lock {
         Err(StoreError::Busy)
     }
 
-    /// Takes a lock that nobody has.
+    /// Takes a lock if its file does not exist.
     pub fn try_take(
         root: &Rc<Root>,
         name: &str,
         purpose: Purpose,
     ) -> Result<Option<Self>, StoreError> {
-        // Before anybody can see it.
+        // The lease begins before another instance can see the file.
         let start = Start::now();
         let path = path_of(name);
-        let created = match root.open_file(&path, Open::New) {
-            Err(failure) if failure.is_missing() => {
-                root.make_directory(DIRECTORY)?;
-                root.open_file(&path, Open::New)?
+        let created = match root.open_file(&path, OpenMode::Create) {
+            Err(OpenFailure::NoDirectory(_)) => {
+                root.create_directory(DIRECTORY)?;
+                root.open_file(&path, OpenMode::Create)?
             }
             created => created?,
         };
         let Some(file) = created else { return Ok(None) };
-        let until = clock::now().saturating_add(milliseconds(purpose.time()));
+        let until = clock::now().saturating_add(milliseconds(purpose.lease()));
         let lock = Self {
             root: root.clone(),
             name: name.to_owned(),
@@ -138,7 +142,7 @@ impl Lock {
         Ok(Some(lock))
     }
 
-    /// Whether it is this one's still.
+    /// Returns whether this instance may use the lock.
     pub fn is_held(&self) -> bool {
         let elapsed = self.start.elapsed();
         elapsed < UNCHECKED || elapsed < HOLD && self.is_mine()
@@ -153,25 +157,25 @@ impl Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         if self.is_held() {
-            // What remains, its end removes.
-            let _ = self.root.unlink(&path_of(&self.name));
+            // If this fails, another instance removes the file after the lease.
+            let _ = self.root.remove_file(&path_of(&self.name));
         }
     }
 }
 
-/// A lock's file, as one read found it.
+/// The file of a lock, as one read found it.
 #[derive(Clone, PartialEq)]
 struct Seen {
     name: String,
-    /// Empty before the holder has written it.
+    /// The content, which is empty until the holder has written it.
     holder: String,
     until: Timestamp,
 }
 
 impl Seen {
     fn find(root: &Root, name: &str) -> Result<Option<Self>, StoreError> {
-        let file = match root.open_file(&path_of(name), Open::Read) {
-            // Nobody's; it stays in the way.
+        let file = match root.open_file(&path_of(name), OpenMode::Read) {
+            // It belongs to no instance, and blocks the lock.
             Err(OpenFailure::Irregular) => return Err(StoreError::Busy),
             file => file?,
         };
@@ -180,7 +184,7 @@ impl Seen {
         let holder = String::from_utf8_lossy(&holder).into_owned();
         let until = match until(&holder) {
             Some(until) => until,
-            // Where files have no times, it is never over.
+            // Without a time of the file, the lease is never over.
             None => latest_end(file.modified()?.unwrap_or_else(clock::now)),
         };
         let name = name.to_owned();
@@ -191,29 +195,30 @@ impl Seen {
         }))
     }
 
-    /// An end that is further away than any can be is of a clock that went back.
+    /// Returns whether the lease is over. An end that is further away than any lease can be
+    /// comes from a clock that was set back.
     fn is_over(&self) -> bool {
         let now = clock::now();
         self.until <= now || self.until > latest_end(now)
     }
 }
 
-/// Until when a holder says that it holds.
+/// Returns the end of the lease that a file states.
 fn until(holder: &str) -> Option<Timestamp> {
     let (_, until) = holder.strip_suffix('\n')?.split_once(' ')?;
     until.parse().ok()
 }
 
-/// When a lock that is taken now ends at the latest.
+/// Returns the latest end of a lease that begins now.
 fn latest_end(now: Timestamp) -> Timestamp {
-    now.saturating_add(milliseconds(Purpose::Change.time()))
+    now.saturating_add(milliseconds(Purpose::Change.lease()))
 }
 
-/// An eye on a lock that somebody else has.
+/// The observation of a lock that another instance holds.
 #[derive(Default)]
 struct Watch {
     seen: Option<Seen>,
-    /// How often it was seen, and was over.
+    /// How often the same file was seen after its lease.
     times: u32,
 }
 
@@ -222,9 +227,9 @@ impl Watch {
         self.times > 0
     }
 
-    /// Whether the lock may be had now.
+    /// Looks at the file. Returns whether the lock may be free now.
     fn look(&mut self, root: &Rc<Root>, name: &str) -> Result<bool, StoreError> {
-        let seen = last_of(root, name)?;
+        let seen = innermost(root, name)?;
         let is_over = seen.as_ref().is_some_and(Seen::is_over);
         self.times = match is_over {
             true if seen == self.seen => self.times + 1,
@@ -244,22 +249,22 @@ impl Watch {
     }
 }
 
-/// Removes a file that a holder left behind, if this is one of a lock.
-pub fn sweep(root: &Rc<Root>, name: &str) -> Result<(), StoreError> {
+/// Removes an abandoned file, if it belongs to a lock.
+pub fn remove_if_abandoned(root: &Rc<Root>, name: &str) -> Result<(), StoreError> {
     let (id, _) = name.split_once('.').unwrap_or_default();
     let is_ours = id.parse::<SessionId>().is_ok();
     if !is_ours || !Seen::find(root, name)?.is_some_and(|seen| seen.is_over()) {
         return Ok(());
     }
     match Lock::take_now(root, name) {
-        // It is wanted.
+        // Another instance is waiting for the lock.
         Err(StoreError::Busy) => Ok(()),
         taken => taken.map(drop),
     }
 }
 
-/// What is in the way of removing what is in the way.
-fn last_of(root: &Root, name: &str) -> Result<Option<Seen>, StoreError> {
+/// Returns the file of the lock, or of the innermost guard lock that protects its removal.
+fn innermost(root: &Root, name: &str) -> Result<Option<Seen>, StoreError> {
     let mut last = Seen::find(root, name)?;
     while let Some(seen) = &last {
         match Seen::find(root, &guard_of(&seen.name))? {
@@ -270,18 +275,18 @@ fn last_of(root: &Root, name: &str) -> Result<Option<Seen>, StoreError> {
     Ok(last)
 }
 
-/// Removes what its holder left behind, unless somebody else does.
+/// Removes an abandoned file, unless another instance is removing it.
 fn remove(root: &Rc<Root>, seen: &Seen) -> Result<(), StoreError> {
     let Some(guard) = Lock::try_take(root, &guard_of(&seen.name), Purpose::Change)? else {
         return Ok(());
     };
     if Seen::find(root, &seen.name)?.as_ref() == Some(seen) && guard.is_held() {
-        root.unlink(&path_of(&seen.name))?;
+        root.remove_file(&path_of(&seen.name))?;
     }
     Ok(())
 }
 
-/// The lock of who removes what is left of a lock.
+/// Returns the name of the guard lock, which protects the removal of an abandoned file.
 fn guard_of(name: &str) -> String {
     format!("{name}~")
 }

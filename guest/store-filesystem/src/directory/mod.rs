@@ -1,44 +1,32 @@
-//! Sessions in a directory, file by file as the native store has them: see
-//! `host/src/store/directory`, whose record, index and layout these are. The
-//! order of things is the same, too; only the locks differ.
+//! Sessions in a directory, in the files of the native directory store: `session3-record`
+//! has their format and the order of changes. Only the locks differ.
 
-#[path = "../../../../host/src/store/directory/durability.rs"]
-mod durability;
-mod fs;
-#[expect(dead_code, reason = "the native store needs it")]
-#[path = "../../../../host/src/store/directory/index.rs"]
-mod index;
-#[path = "../../../../host/src/store/directory/layout.rs"]
-mod layout;
+mod file;
 mod lock;
-#[path = "../../../../host/src/store/directory/position.rs"]
-mod position;
-#[expect(dead_code, reason = "the native store needs it")]
-#[path = "../../../../host/src/store/directory/record.rs"]
-mod record;
+mod locked;
+mod root;
 mod sweep;
 
 use std::rc::Rc;
 
-use self::durability::Durability;
-use self::fs::{Locked, Open, OpenFile, Root};
-use self::index::Entry;
-use self::layout::{parent_of, record_name};
-pub use self::lock::Lock;
-use self::lock::Purpose;
-use self::record::{EncodedSlot, Record};
-use crate::clock;
-use crate::store::{
-    Paging, SessionId, SessionPage, SessionState, StoreError, StoredSession, SweepReport,
+use session3_record::layout::record_name;
+use session3_record::{
+    Directory as _, Durability, NewState, OpenMode, Record, Transactions, index, layout,
+};
+use session3_store::{
+    PageBuilder, SessionId, SessionPage, SessionState, StoreError, StoredSession, SweepReport,
     Timestamp, Version,
 };
 
-/// The largest state, in bytes of user and data together, as the native store
-/// has it.
-const MAX_STATE_BYTES: u64 = 1 << 20;
+use self::file::OpenFile;
+pub use self::lock::Lock;
+use self::lock::Purpose;
+use self::locked::Locked;
+use self::root::Root;
+use crate::clock;
 
-/// Nothing is flushed: hosts need not know how to flush a directory.
-const DURABILITY: Durability = Durability::Process;
+/// The largest state, in bytes of user and data together: the native store's default.
+const MAX_STATE_BYTES: u64 = 1 << 20;
 
 /// Keeps each session in a file of its own.
 pub struct Directory {
@@ -46,91 +34,66 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// The one that the host gives.
+    /// Opens the directory that the host provides.
     pub fn open() -> Result<Self, StoreError> {
         let root = Rc::new(Root::open()?);
         Ok(Self { root })
     }
 
+    /// Returns the changes of this directory. Nothing is flushed: a host need not be able
+    /// to flush a directory.
+    fn transactions(&self) -> Transactions<'_, Root> {
+        Transactions::new(&self.root, Durability::Process)
+    }
+
     /// Waits for the lock that changes of a session hold.
     fn lock(&self, id: &SessionId) -> Result<Rc<Lock>, StoreError> {
-        Ok(Rc::new(Lock::take(
-            &self.root,
-            &change_of(id),
-            Purpose::Change,
-        )?))
+        let lock = Lock::take(&self.root, &change_lock_of(id), Purpose::Change)?;
+        Ok(Rc::new(lock))
     }
 
-    /// A session's file, if there is one.
+    /// Opens a session's file, if there is one.
     fn open_record(&self, id: &SessionId) -> Result<Option<OpenFile>, StoreError> {
-        Ok(self.root.open_file(&record_name(id), Open::Write)?)
+        Ok(self.root.open_file(&record_name(id), OpenMode::Write)?)
     }
 
-    /// An empty file for a session; `None` when there is one.
-    fn create_file(&self, id: &SessionId) -> Result<Option<OpenFile>, StoreError> {
-        let name = record_name(id);
-        match self.root.open_file(&name, Open::New) {
-            Err(failure) if failure.is_missing() => {
-                self.root.make_directory(parent_of(&name))?;
-                Ok(self.root.open_file(&name, Open::New)?)
-            }
-            file => Ok(file?),
-        }
-    }
-
-    /// Keeps a new session.
+    /// Creates a session.
     pub fn create(&self, id: &SessionId, state: &SessionState) -> Result<Version, StoreError> {
         check_size(state)?;
         let lock = self.lock(id)?;
-        let file = match self.create_file(id)? {
+        let file = match self.transactions().create_file(id)? {
             Some(file) => Some(file),
-            None if self.remove_leftover(id, &lock)? => self.create_file(id)?,
+            None if self.remove_leftover(id, &lock)? => self.transactions().create_file(id)?,
             None => None,
         };
         let file = Locked::new(file.ok_or(StoreError::Exists)?, &lock);
-        let written = self.write_new(&file, id, state);
+        let written = NewState::new(id, 1, state, clock::now()).and_then(|new| {
+            let version = new.version();
+            self.transactions().create(&file, id, new)?;
+            Ok(version)
+        });
         if written.is_err() {
-            // The error says more than a failure to clean up after it.
-            let _ = self.remove(&file, id);
+            // The first error says more than a failure to clean up.
+            let _ = self.transactions().remove_leftover(&file, id);
         }
         written
     }
 
-    fn write_new(
-        &self,
-        file: &Locked,
-        id: &SessionId,
-        state: &SessionState,
-    ) -> Result<Version, StoreError> {
-        let slot = EncodedSlot::new(id, 1, state, clock::now())?;
-        let version = slot.version();
-        if let Some(user) = &state.user {
-            index::add(&self.root, &Entry::new(user, id), DURABILITY)?;
-        }
-        Record::create(file, id, slot, DURABILITY)?;
-        Ok(version)
-    }
-
-    /// Removes what a create that never finished, or a delete that was cut
-    /// short, left under this ID. False when a session is there.
+    /// Removes what a create that never finished, or a delete that was interrupted, left
+    /// under this ID. Returns false if there is a session.
     fn remove_leftover(&self, id: &SessionId, lock: &Rc<Lock>) -> Result<bool, StoreError> {
         if let Some(file) = self.open_record(id)? {
             let file = Locked::new(file, lock);
             if Record::read(&file, id)?.is_some() {
                 return Ok(false);
             }
-            self.remove(&file, id)?;
+            self.transactions().remove_leftover(&file, id)?;
         }
         Ok(true)
     }
 
-    /// Ends what is in a file. The tombstone first: whoever has it open finds it.
-    fn remove(&self, file: &Locked, id: &SessionId) -> Result<(), StoreError> {
-        Record::bury(file, id)?;
-        Ok(self.root.unlink(&record_name(id))?)
-    }
-
-    /// Loads a session, under the lock only if somebody is writing just now.
+    /// Loads a session. Takes the lock only if another instance is writing the record at
+    /// this moment.
     pub fn load(&self, id: &SessionId) -> Result<Option<StoredSession>, StoreError> {
         for _ in 0..2 {
             let Some(file) = self.open_record(id)? else {
@@ -149,8 +112,7 @@ impl Directory {
         }
     }
 
-    /// A session's file, locked, and what is in it, for a change of just that
-    /// version.
+    /// Locks a session's file and reads it, for a change of exactly this version.
     fn lock_version(
         &self,
         id: &SessionId,
@@ -166,7 +128,7 @@ impl Directory {
         }
     }
 
-    /// Replaces the state of just that version.
+    /// Replaces the state if the version is still `expected`.
     pub fn save(
         &self,
         id: &SessionId,
@@ -175,21 +137,12 @@ impl Directory {
     ) -> Result<Version, StoreError> {
         check_size(state)?;
         let (file, record) = self.lock_version(id, expected)?;
-        let slot = EncodedSlot::new(id, record.next_version()?, state, clock::now())?;
-        let (before, after) = (record.user()?, state.user.as_deref());
-        if let Some(user) = after
-            && before != after
-        {
-            index::add(&self.root, &Entry::new(user, id), DURABILITY)?;
-        }
-        record.save(&file, &slot, DURABILITY)?;
-        if before != after {
-            self.remove_entry(before, id);
-        }
-        Ok(slot.version())
+        let new = NewState::new(id, record.next_version()?, state, clock::now())?;
+        self.transactions().save(&file, &record, &new)?;
+        Ok(new.version())
     }
 
-    /// Moves the times of just that version.
+    /// Updates the times if the version is still `expected`.
     pub fn touch(
         &self,
         id: &SessionId,
@@ -197,10 +150,11 @@ impl Directory {
         expected: Version,
     ) -> Result<(), StoreError> {
         let (file, record) = self.lock_version(id, expected)?;
-        record.touch(&file, expires, clock::now(), DURABILITY)
+        self.transactions()
+            .touch(&file, &record, expires, clock::now())
     }
 
-    /// Ends a session, and a damaged record too. Whether there was one.
+    /// Deletes a session, also if its record is damaged. Returns whether there was one.
     pub fn delete(&self, id: &SessionId) -> Result<bool, StoreError> {
         let lock = self.lock(id)?;
         let Some(file) = self.open_record(id)? else {
@@ -209,52 +163,44 @@ impl Directory {
         let file = Locked::new(file, &lock);
         let user = match Record::read(&file, id) {
             Ok(None) => return Ok(false),
-            // Of a record without a whole slot, nobody knows the user.
+            // The user of a record without a whole slot is unknown.
             Ok(Some(record)) => record.user().unwrap_or_default().map(str::to_owned),
             Err(StoreError::Corrupt(_)) => None,
             Err(error) => return Err(error),
         };
-        self.remove(&file, id)?;
-        self.remove_entry(user.as_deref(), id);
+        self.transactions().delete(&file, id, user.as_deref())?;
         Ok(true)
     }
 
-    /// What remains is surplus: answers leave it out, and the sweep removes it.
-    fn remove_entry(&self, user: Option<&str>, id: &SessionId) {
-        if let Some(user) = user {
-            let _ = index::remove(&self.root, &Entry::new(user, id));
-        }
-    }
-
-    /// One page of a walk through all sessions.
+    /// Returns one page of a walk through all sessions.
     pub fn iterate(&self, cursor: Option<&str>, limit: u32) -> Result<SessionPage, StoreError> {
         let mut next = match cursor {
             Some(cursor) => cursor.parse::<SessionId>()?,
             None => SessionId::from(0),
         };
-        let mut paging = Paging::new(limit);
+        let mut page = PageBuilder::new(limit);
         for prefix in next.prefix()..=u8::MAX {
-            let (ids, _) = layout::list(&self.root, prefix)?;
+            let (ids, _) = layout::list(&*self.root, prefix)?;
             for id in ids.into_iter().filter(|id| *id >= next) {
-                if !paging.take(&id, self.load(&id))? {
-                    return Ok(paging.page);
+                if !page.add(&id, self.load(&id))? {
+                    return Ok(page.finish());
                 }
             }
             next = SessionId::from(0);
         }
-        Ok(paging.page)
+        Ok(page.finish())
     }
 
-    /// The sessions of one user.
-    pub fn of_user(&self, user: &str) -> Result<Vec<SessionId>, StoreError> {
+    /// Returns the sessions of one user.
+    pub fn sessions_of_user(&self, user: &str) -> Result<Vec<SessionId>, StoreError> {
         let mut sessions = Vec::new();
-        for id in index::sessions_of(&self.root, user)? {
+        for id in index::sessions_of_user(&*self.root, user)? {
             let session = match self.load(&id) {
-                // Nobody can use it, and nobody knows whose it was.
+                // A damaged record opens for no user.
                 Err(StoreError::Corrupt(_)) => None,
                 session => session?,
             };
-            // What a change that was cut short left is nobody's.
+            // An interrupted change leaves entries that no session needs.
             if session.is_some_and(|session| session.state.user.as_deref() == Some(user)) {
                 sessions.push(id);
             }
@@ -273,8 +219,8 @@ impl Directory {
     }
 }
 
-/// The lock that changes of a session hold.
-fn change_of(id: &SessionId) -> String {
+/// Returns the name of the lock that changes of a session hold.
+fn change_lock_of(id: &SessionId) -> String {
     format!("{id}.change")
 }
 

@@ -1,0 +1,85 @@
+//! The commands.
+
+mod check;
+mod completions;
+mod component;
+mod compose;
+mod delete;
+mod demo;
+mod input;
+mod list;
+mod man;
+mod metrics;
+pub mod output;
+mod policy;
+mod progress;
+mod prune;
+mod serve;
+mod serving;
+mod show;
+mod stats;
+mod sweeping;
+mod wit;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Sessions for web applications that run as WebAssembly components.
+///
+/// STORE is a directory of sessions. It may be in use: every command works
+/// beside the servers that have it open.
+#[derive(Parser)]
+#[command(name = "session3", version, about, verbatim_doc_comment, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Exit status: 0 fine, 1 failed or damaged, 2 wrong arguments.
+
+Examples:
+  session3 demo /tmp/sessions
+  session3 serve application.wasm --store /tmp/sessions
+  session3 list /tmp/sessions
+  session3 prune /tmp/sessions --minutes 1440
+  session3 check /tmp/sessions";
+
+#[derive(Subcommand)]
+enum Command {
+    Demo(demo::Demo),
+    Serve(serve::Serve),
+    List(list::List),
+    Show(show::Show),
+    Delete(delete::Delete),
+    Prune(prune::Prune),
+    Check(check::Check),
+    Stats(stats::Stats),
+    Component(component::Component),
+    Compose(compose::Compose),
+    Wit(wit::Wit),
+    Completions(completions::Completions),
+    Man(man::Man),
+}
+
+impl Cli {
+    /// Does what the command line says.
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Demo(demo) => demo.run().await,
+            Command::Serve(serve) => serve.run().await,
+            Command::List(list) => list.run().await,
+            Command::Show(show) => show.run().await,
+            Command::Delete(delete) => delete.run().await,
+            Command::Prune(prune) => prune.run().await,
+            Command::Check(check) => check.run().await,
+            Command::Stats(stats) => stats.run().await,
+            Command::Component(component) => component.run().await,
+            Command::Compose(compose) => compose.run().await,
+            Command::Wit(wit) => wit.run(),
+            Command::Completions(completions) => completions.run(),
+            Command::Man(man) => man.run(),
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The policy's file.
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::place::LIMITED;
+
+/// The policy of an operator. A field that the file leaves out is `None`: the manager's
+/// default applies.
+///
+/// The fields are those of `config` in the interface `session3:sessions/manager`. Times
+/// are in seconds.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct SessionPolicy {
+    /// The defaults for the cookie.
+    pub cookie: CookieDefaults,
+    /// The default idle timeout, in seconds.
+    pub idle_timeout: Option<u32>,
+    /// The default absolute timeout, in seconds.
+    pub absolute_timeout: Option<u32>,
+    /// The default timeout until the first use, in seconds.
+    pub first_use_timeout: Option<u32>,
+    /// The default age at which a token is renewed, in seconds.
+    pub renew_after: Option<u32>,
+    /// The default time for which a replaced token stays good, in seconds.
+    pub renew_grace: Option<u32>,
+    /// The default interval between two touches, in seconds.
+    pub touch_after: Option<u32>,
+    /// The default number of sessions that a user may have.
+    pub max_sessions_per_user: Option<u32>,
+    /// The default reaction to a changed client.
+    pub on_client_change: Option<Reaction>,
+    /// The default reaction to a damaged record.
+    pub on_damage: Option<Reaction>,
+    /// What no application can weaken.
+    pub require: Requirements,
+}
+
+/// The defaults for the cookie.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct CookieDefaults {
+    /// The cookie's name.
+    pub name: Option<String>,
+    /// The `Path` attribute.
+    pub path: Option<String>,
+    /// The `Domain` attribute.
+    pub domain: Option<String>,
+    /// Whether the cookie has the `Secure` attribute.
+    pub secure: Option<bool>,
+    /// Whether the cookie has the `HttpOnly` attribute.
+    pub http_only: Option<bool>,
+    /// The `SameSite` attribute.
+    pub same_site: Option<SameSite>,
+    /// Whether the cookie has the `Partitioned` attribute.
+    pub partitioned: Option<bool>,
+    /// The `Max-Age` attribute, in seconds.
+    pub max_age: Option<u32>,
+}
+
+/// What no application can weaken. Times and counts are the largest values that are
+/// allowed, choices the weakest.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Requirements {
+    /// The requirements for the cookie.
+    pub cookie: CookieRequirements,
+    /// The largest idle timeout, in seconds.
+    pub idle_timeout: Option<u32>,
+    /// The largest absolute timeout, in seconds.
+    pub absolute_timeout: Option<u32>,
+    /// The largest timeout until the first use, in seconds.
+    pub first_use_timeout: Option<u32>,
+    /// The largest age at which a token is renewed, in seconds.
+    pub renew_after: Option<u32>,
+    /// The largest time for which a replaced token stays good, in seconds.
+    pub renew_grace: Option<u32>,
+    /// The largest number of sessions that a user may have.
+    pub max_sessions_per_user: Option<u32>,
+    /// The weakest reaction to a changed client.
+    pub on_client_change: Option<Reaction>,
+    /// The weakest reaction to a damaged record.
+    pub on_damage: Option<Reaction>,
+}
+
+/// The requirements for the cookie.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct CookieRequirements {
+    /// Whether the cookie must be `Secure`.
+    pub secure: bool,
+    /// Whether the cookie must be `HttpOnly`.
+    pub http_only: bool,
+    /// The weakest `SameSite` that is allowed.
+    pub same_site: Option<SameSite>,
+    /// Whether the cookie must be `Partitioned`.
+    pub partitioned: bool,
+    /// The largest `Max-Age`, in seconds.
+    pub max_age: Option<u32>,
+}
+
+/// A value of the cookie's `SameSite` attribute, from the strictest to the weakest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SameSite {
+    /// No request from another site carries the cookie.
+    Strict,
+    /// Only top-level navigation from another site carries the cookie.
+    Lax,
+    /// Every request carries the cookie.
+    None,
+}
+
+/// What happens to a session with a problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reaction {
+    /// Nothing.
+    Ignore,
+    /// The manager reports an event.
+    Report,
+    /// The manager ends the session.
+    End,
+    /// The request fails.
+    Fail,
+}
+
+impl SessionPolicy {
+    /// Parses the content of a policy's file.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError::Toml`] if the text is not TOML, or has an unknown field or a value of
+    /// the wrong type.
+    pub fn from_toml(text: &str) -> Result<Self, PolicyError> {
+        toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start));
+            PolicyError::Toml {
+                line: before.map_or(1, |before| 1 + before.matches('\n').count()),
+                why: error.message().trim().replace('\n', "; "),
+            }
+        })
+    }
+}
+
+impl Requirements {
+    /// Returns the limits as numbers, in the order of [`LIMITED`].
+    pub fn limits(&self) -> [u32; LIMITED.len()] {
+        let cookie = &self.cookie;
+        let on = |is_required| if is_required { 0 } else { u32::MAX };
+        let most = |max: Option<u32>| max.unwrap_or(u32::MAX);
+        let least = |reaction: Option<Reaction>| match reaction {
+            Some(Reaction::End | Reaction::Fail) => 0,
+            Some(Reaction::Report) => 1,
+            Some(Reaction::Ignore) | None => u32::MAX,
+        };
+        [
+            on(cookie.secure),
+            on(cookie.http_only),
+            cookie.same_site.map_or(u32::MAX, |site| site as u32),
+            on(cookie.partitioned),
+            most(cookie.max_age),
+            most(self.idle_timeout),
+            most(self.absolute_timeout),
+            most(self.first_use_timeout),
+            most(self.renew_after),
+            most(self.renew_grace),
+            most(self.max_sessions_per_user),
+            least(self.on_client_change),
+            least(self.on_damage),
+        ]
+    }
+}
+
+/// Why a policy cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum PolicyError {
+    /// The text is not TOML, or not a policy.
+    #[error("line {line}: {why}")]
+    Toml {
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong there, in one line.
+        why: String,
+    },
+    /// The cookie's name, path and domain do not fit into the place for them.
+    #[error("the cookie's name, path and domain are too long: 900 bytes together have room")]
+    TooLong,
+    /// The component has no place for a policy.
+    #[error("the component is no session manager of this version")]
+    NoPlace,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_said_in_one_line_with_its_place() {
+        for (text, expected) in [
+            (
+                "idle-timeout = 60\nabsolut-timeout = 60\n",
+                "line 2: unknown field `absolut-timeout`",
+            ),
+            (
+                "[cookie]\n\nsame-site = \"Lax\"",
+                "line 3: unknown variant `Lax`",
+            ),
+            (
+                "idle-timeout = \"30m\"",
+                "line 1: invalid type: string \"30m\"",
+            ),
+            ("idle-timeout = -1", "line 1: invalid value: integer `-1`"),
+            ("[require]\nsecure = true", "line 2: unknown field `secure`"),
+            (
+                "idle-timeout = 1\nidle-timeout = 2",
+                "line 2: duplicate key",
+            ),
+            ("idle-timeout", "line 1: "),
+        ] {
+            let why = SessionPolicy::from_toml(text).expect_err(text).to_string();
+            assert!(why.starts_with(expected), "{why}");
+            assert_eq!(why.lines().count(), 1, "{why}");
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The operator's session policy: its file, and its place in the session manager.
+//!
+//! ```
+//! use session3_policy::{PolicyError, SessionPolicy};
+//!
+//! let policy = SessionPolicy::from_toml("
+//!     idle-timeout = 900
+//!     [require.cookie]
+//!     secure = true
+//! ")?;
+//! assert_eq!(policy.idle_timeout, Some(900));
+//! assert!(policy.require.cookie.secure);
+//!
+//! let error = SessionPolicy::from_toml("idle-timeout = -1").unwrap_err();
+//! assert!(matches!(error, PolicyError::Toml { line: 1, .. }));
+//! # Ok::<(), PolicyError>(())
+//! ```
+//!
+//! The crate `session3` asks the session manager for its defaults, applies a policy to
+//! them, and writes the result into the manager component. The layout of that
+//! [`place`] is all that the manager itself needs from this crate.
+//!
+//! # Features
+//!
+//! `file`, on by default, has everything but [`place`].
+
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "file")]
+mod file;
+pub mod place;
+#[cfg(feature = "file")]
+mod write;
+
+#[cfg(feature = "file")]
+pub use file::{
+    CookieDefaults, CookieRequirements, PolicyError, Reaction, Requirements, SameSite,
+    SessionPolicy,
+};
+#[cfg(feature = "file")]
+pub use write::write;

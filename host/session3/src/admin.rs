@@ -1,0 +1,133 @@
+//! Administration for Rust programs: showing and ending the sessions of all users.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::bindings::exports::session3::sessions::admin as wit;
+use crate::error::SessionError;
+use crate::instances::Borrowed;
+use crate::manager::SessionManager;
+use crate::store::{SessionId, Timestamp};
+use crate::value::to_json;
+
+/// Shows and ends the sessions of all users, through the component's interface
+/// `session3:sessions/admin`. Applications for ordinary users do not need it.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use session3::{Administration, SessionManager, store::MemoryStore};
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = Arc::new(MemoryStore::default());
+/// let manager = SessionManager::builder(store).build().await?;
+///
+/// let request = http::Request::get("/").body(())?;
+/// let mut session = manager.get_session(&request).await?;
+/// session.set_user(Some("alice")).await?;
+/// session.commit().await?;
+///
+/// let administration = Administration::new(manager);
+/// let sessions = administration.sessions_of_user("alice").await?;
+/// assert_eq!(sessions.len(), 1);
+/// assert_eq!(administration.delete_sessions_of_user("alice").await?, 1);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Administration {
+    manager: SessionManager,
+}
+
+/// A session with its content, but without its secrets.
+#[derive(Clone, Debug)]
+pub struct SessionInfo {
+    /// The ID, which opens nothing.
+    pub id: String,
+    /// The user who is logged in.
+    pub user: Option<String>,
+    /// The time at which the session began.
+    pub created: Timestamp,
+    /// The time of its last use, with the accuracy of `touch-after`.
+    pub accessed: Timestamp,
+    /// The time from which it no longer opens.
+    pub expires: Timestamp,
+    /// The client's address, from the request that started the session.
+    pub remote_address: Option<String>,
+    /// The `User-Agent` header of the request that started the session.
+    pub user_agent: Option<String>,
+    /// The application's attributes. Bytes are arrays of numbers.
+    pub attributes: BTreeMap<String, Value>,
+}
+
+/// Calls a function of the component's administration.
+macro_rules! call {
+    ($administration:ident.$function:ident($($argument:expr),*)) => {{
+        let Borrowed { mut instance, permit: _permit } =
+            $administration.manager.instances.borrow().await?;
+        let guest = instance.component.session3_sessions_admin();
+        let result = guest
+            .$function(&mut instance.store $(, $argument)*)
+            .await
+            .map_err(SessionError::failed)?;
+        $administration.manager.instances.put_back(instance);
+        result.map_err(SessionError::Store)?
+    }};
+}
+
+impl Administration {
+    /// Creates the administration of this manager's sessions.
+    pub fn new(manager: SessionManager) -> Self {
+        Self { manager }
+    }
+
+    /// Returns one session, also if it has timed out; `None` if there is no such session.
+    pub async fn session(&self, id: &SessionId) -> Result<Option<SessionInfo>, SessionError> {
+        let shown = call!(self.call_show_session(&id.to_string()));
+        Ok(shown.map(SessionInfo::from))
+    }
+
+    /// Returns the sessions of one user, except those that cannot be read.
+    pub async fn sessions_of_user(&self, user: &str) -> Result<Vec<SessionInfo>, SessionError> {
+        let sessions = call!(self.call_list_sessions_of_user(user));
+        Ok(sessions.into_iter().map(SessionInfo::from).collect())
+    }
+
+    /// Ends one session at once. Returns whether there was one.
+    pub async fn delete_session(&self, id: &SessionId) -> Result<bool, SessionError> {
+        Ok(call!(self.call_delete_session(&id.to_string())))
+    }
+
+    /// Ends all sessions of one user at once. Returns how many.
+    pub async fn delete_sessions_of_user(&self, user: &str) -> Result<u32, SessionError> {
+        Ok(call!(self.call_delete_sessions_of_user(user)))
+    }
+}
+
+impl From<wit::SessionInfo> for SessionInfo {
+    fn from(info: wit::SessionInfo) -> Self {
+        let attributes = info.attributes.into_iter();
+        let attributes = attributes.map(|(name, value)| (name, readable(value)));
+        Self {
+            id: info.id,
+            user: info.user,
+            created: info.created,
+            accessed: info.accessed,
+            expires: info.expires,
+            remote_address: info.remote_address,
+            user_agent: info.user_agent,
+            attributes: attributes.collect(),
+        }
+    }
+}
+
+/// Converts to JSON. The manager does not check the JSON of an application: an attribute
+/// that is not JSON becomes a text.
+fn readable(value: wit::Value) -> Value {
+    match value {
+        wit::Value::Json(text) => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        value => to_json(value).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,184 @@
+//! The state that the host keeps for one instance of the session manager.
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use session3_store::{SessionId, SessionLock, SessionStore, StoreError};
+use wasmtime::component::ResourceTable;
+
+use crate::bindings::session3::sessions::events::Event;
+
+/// The default for how long a request may hold a session exclusively. It is longer than a
+/// request may take by default.
+const LOCK_TIME: Duration = Duration::from_secs(30);
+
+type CommitSink = Arc<dyn Fn(Duration) + Send + Sync>;
+type EventSink = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// The store and the sinks of one instance of the session manager.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use session3::{SessionsCtx, store::MemoryStore};
+///
+/// let sessions = SessionsCtx::builder(Arc::new(MemoryStore::default()))
+///     .on_event(|event| println!("{event:?}"))
+///     .build();
+///
+/// // Each instance of a component has a context of its own.
+/// let for_another_instance = sessions.for_new_instance();
+/// ```
+pub struct SessionsCtx {
+    shared: Arc<Shared>,
+    /// A commit that had a conflict and may try again.
+    attempt: Option<Attempt>,
+    /// The sessions that this instance holds exclusively.
+    locks: Vec<(SessionId, Weak<SessionLock>)>,
+}
+
+/// What the contexts of all instances share.
+struct Shared {
+    store: Arc<dyn SessionStore>,
+    on_event: EventSink,
+    on_commit: CommitSink,
+    lock_time: Duration,
+}
+
+/// The times of the attempts of a commit so far.
+struct Attempt {
+    began: Instant,
+    ended: Instant,
+}
+
+/// Builds a [`SessionsCtx`].
+pub struct SessionsCtxBuilder {
+    shared: Shared,
+}
+
+impl SessionsCtxBuilder {
+    /// Calls `on_event` with each event that the session manager reports. The call must not
+    /// block, since a request waits for it. By default, events are dropped.
+    pub fn on_event(mut self, on_event: impl Fn(Event) + Send + Sync + 'static) -> Self {
+        self.shared.on_event = Arc::new(on_event);
+        self
+    }
+
+    /// Calls `on_commit` with the duration of each commit that changes the store, from its
+    /// first save to its last: merges make it longer. Using up a form token counts as one.
+    /// The call must not block.
+    pub fn on_commit(mut self, on_commit: impl Fn(Duration) + Send + Sync + 'static) -> Self {
+        self.shared.on_commit = Arc::new(on_commit);
+        self
+    }
+
+    /// Sets how long a request may hold a session exclusively: 30 seconds by default.
+    pub fn lock_time(mut self, time: Duration) -> Self {
+        self.shared.lock_time = time;
+        self
+    }
+
+    /// Returns the context.
+    pub fn build(self) -> SessionsCtx {
+        SessionsCtx::from(Arc::new(self.shared))
+    }
+}
+
+impl From<Arc<Shared>> for SessionsCtx {
+    fn from(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            attempt: None,
+            locks: Vec::new(),
+        }
+    }
+}
+
+impl SessionsCtx {
+    /// Creates a context for sessions in this store, which drops events.
+    pub fn new(store: Arc<dyn SessionStore>) -> Self {
+        Self::builder(store).build()
+    }
+
+    /// Starts building a context for sessions in this store.
+    pub fn builder(store: Arc<dyn SessionStore>) -> SessionsCtxBuilder {
+        SessionsCtxBuilder {
+            shared: Shared {
+                store,
+                on_event: Arc::new(|_| ()),
+                on_commit: Arc::new(|_| ()),
+                lock_time: LOCK_TIME,
+            },
+        }
+    }
+
+    /// Creates the context of another instance: with the same store and sinks, without the
+    /// locks that this instance holds.
+    pub fn for_new_instance(&self) -> Self {
+        Self::from(self.shared.clone())
+    }
+
+    /// Returns the store.
+    pub fn store(&self) -> &Arc<dyn SessionStore> {
+        &self.shared.store
+    }
+
+    pub(crate) fn lock_time(&self) -> Duration {
+        self.shared.lock_time
+    }
+
+    pub(crate) fn report(&self, event: Event) {
+        (self.shared.on_event)(event);
+    }
+
+    /// Returns whether this instance holds the session exclusively.
+    pub(crate) fn has_locked(&mut self, id: &SessionId) -> bool {
+        let is_held = |lock: &Weak<SessionLock>| lock.upgrade().is_some_and(|l| l.is_held());
+        self.locks.retain(|(_, lock)| is_held(lock));
+        self.locks.iter().any(|(locked, _)| locked == id)
+    }
+
+    /// Remembers that this instance holds the session exclusively.
+    pub(crate) fn add_lock(&mut self, id: SessionId, lock: &Arc<SessionLock>) {
+        self.locks.push((id, Arc::downgrade(lock)));
+    }
+
+    /// Measures one attempt of a commit. After a conflict, another attempt may follow.
+    pub(crate) fn attempted<T>(&mut self, began: Instant, result: &Result<T, StoreError>) {
+        let began = self.attempt.take().map_or(began, |first| first.began);
+        match result {
+            Err(StoreError::Conflict(_)) => {
+                let ended = Instant::now();
+                self.attempt = Some(Attempt { began, ended });
+            }
+            _ => (self.shared.on_commit)(began.elapsed()),
+        }
+    }
+
+    /// Ends a request: no other attempt of a commit follows.
+    pub(crate) fn finish(&mut self) {
+        if let Some(attempt) = self.attempt.take() {
+            (self.shared.on_commit)(attempt.ended - attempt.began);
+        }
+    }
+}
+
+impl Drop for SessionsCtx {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// Borrows what the host functions need from the embedder's store data.
+pub struct SessionsCtxView<'a> {
+    /// The context.
+    pub ctx: &'a mut SessionsCtx,
+    /// The table that holds the session locks of the instance.
+    pub table: &'a mut ResourceTable,
+}
+
+/// Gives the host functions access to a [`SessionsCtx`] in the embedder's store data.
+pub trait SessionsView: Send {
+    /// Returns the context and the table.
+    fn sessions(&mut self) -> SessionsCtxView<'_>;
+}

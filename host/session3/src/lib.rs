@@ -1,0 +1,73 @@
+//! Sessions for web applications that run as WebAssembly components.
+//!
+//! This serves an application that imports `session3:sessions/manager`, and keeps its
+//! users' sessions in a directory:
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use session3::store::{DirectoryStore, directory::Options};
+//! use session3::{ServeOptions, Server, SessionsCtx};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> wasmtime::Result<()> {
+//! let store = DirectoryStore::open("sessions", Options::default().create(true))?;
+//! let sessions = SessionsCtx::builder(Arc::new(store))
+//!     .on_event(|event| println!("{event:?}"))
+//!     .build();
+//!
+//! let application = std::fs::read("application.wasm")?;
+//! let component = session3::compose(&application, session3::components::MANAGER)?;
+//! let server = Server::new(&component, sessions, ServeOptions::default())?;
+//!
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+//! server.serve(listener, std::future::pending()).await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - A Rust program without an application component uses [`SessionManager`], or with
+//!   tower's services the `layer` of the feature `tower`.
+//! - An embedder with a linker of its own uses [`add_to_linker`], which has an example.
+//! - [`store::SessionStore`] is the trait for other stores; [`store::directory`] is the
+//!   store in a directory.
+
+#![forbid(unsafe_code)]
+
+pub mod admin;
+pub mod bindings;
+mod ctx;
+mod engine;
+mod error;
+mod instances;
+#[cfg(feature = "tower")]
+pub mod layer;
+mod linker;
+pub mod manager;
+pub mod metrics;
+pub mod policy;
+mod serve;
+mod session;
+pub mod text;
+mod value;
+
+/// The components of session3, as bytes.
+pub use session3_components as components;
+
+/// The trait of a store, its types, and the stores that this crate has.
+pub mod store {
+    pub use session3_store::*;
+    pub use session3_store_directory as directory;
+    pub use session3_store_directory::DirectoryStore;
+}
+
+pub use admin::Administration;
+pub use bindings::session3::sessions::events::{EndReason, Event, RejectReason};
+pub use ctx::{SessionsCtx, SessionsCtxBuilder, SessionsCtxView, SessionsView};
+pub use engine::{Pool, engine};
+pub use error::SessionError;
+pub use linker::{HeldLock, add_to_linker};
+pub use manager::{SessionManager, SessionManagerBuilder};
+pub use serve::{ServeOptions, Server};
+pub use session::Session;
+pub use session3_compose::{ComposeError, Composition, Grant, NotAComponent, compose};

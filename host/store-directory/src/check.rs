@@ -1,0 +1,250 @@
+//! The check of a directory: which files are damaged or foreign, and whether the index is
+//! right.
+
+use session3_record::index::{self, Entry};
+use session3_record::layout::{self, record_name};
+use session3_record::sweep::FILE;
+use session3_record::{Directory, OpenMode, Record};
+use session3_store::{SessionId, StoreError};
+
+use crate::fs::{LockKind, Locked, Root};
+use crate::{DirectoryStore, exclusive, sweep};
+
+/// A problem that a check found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Finding {
+    /// A session's file that cannot be read, and the reason. It is kept.
+    Damaged(SessionId, String),
+    /// A name in the directory that does not belong to the store. It is kept.
+    Foreign(String),
+    /// A create that never finished, or a delete that was interrupted. A sweep removes the
+    /// file.
+    Leftover(SessionId),
+    /// An entry of the index that no session needs, from a change that was interrupted.
+    Surplus(String),
+    /// A session of a user that the index lacks, after a power cut or a restored backup.
+    Missing(SessionId),
+    /// A file or a directory that could not be checked, and the reason.
+    Unreadable(String, String),
+}
+
+/// The counts of a check.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CheckReport {
+    /// The number of sessions that can be read.
+    pub sessions: u64,
+    /// The number of records that are damaged.
+    pub damaged: u64,
+}
+
+impl DirectoryStore {
+    /// Reads every record and every entry of the index, and calls `found` with each
+    /// problem. With `repair`, it also corrects the index; it never changes records. Other
+    /// processes may use the store meanwhile.
+    ///
+    /// `progress` is called from time to time with the part that is done, from 0 to 1.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] if the directory itself cannot be read, or a flush
+    /// failed. Other errors become findings.
+    pub async fn check(
+        &self,
+        repair: bool,
+        mut found: impl FnMut(Finding),
+        mut progress: impl FnMut(f64),
+    ) -> Result<CheckReport, StoreError> {
+        let mut report = CheckReport::default();
+        self.check_names(&mut found).await?;
+        for prefix in 0..=u8::MAX {
+            progress(f64::from(prefix) / 512.0);
+            let listed = self.block(move |inner| layout::list(&inner.root, prefix));
+            let directory = layout::subdirectory(prefix);
+            let Some((ids, foreign)) = readable(listed.await, &directory, &mut found) else {
+                continue;
+            };
+            foreign
+                .into_iter()
+                .map(Finding::Foreign)
+                .for_each(&mut found);
+            for id in ids {
+                self.check_record(&id, repair, &mut report, &mut found)
+                    .await;
+            }
+            if repair {
+                // As in a sweep, this comes before entries of the index are removed.
+                self.block(move |inner| inner.transactions().sync_directory(&directory))
+                    .await?;
+            }
+        }
+        let listed = self.block(|inner| index::subdirectories(&inner.root)).await;
+        let listed = readable(listed, index::DIRECTORY, &mut found);
+        let (numbers, foreign) = listed.unwrap_or_default();
+        foreign
+            .into_iter()
+            .map(Finding::Foreign)
+            .for_each(&mut found);
+        for number in numbers {
+            progress(0.5 + f64::from(number) / f64::from(index::SUBDIRECTORIES) / 2.0);
+            self.check_entries(number, repair, &mut found).await;
+        }
+        Ok(report)
+    }
+
+    /// Checks the names in the directory itself and in the directory of locks.
+    async fn check_names(&self, found: &mut impl FnMut(Finding)) -> Result<(), StoreError> {
+        for name in self.block(|inner| names_of(&inner.root)).await? {
+            if readable(is_foreign(&self.inner.root, &name), &name, found) == Some(true) {
+                found(Finding::Foreign(name));
+            }
+        }
+        let names = self.block(|inner| foreign_locks(&inner.root)).await;
+        let names = readable(names, exclusive::DIRECTORY, found).unwrap_or_default();
+        names.into_iter().map(Finding::Foreign).for_each(found);
+        Ok(())
+    }
+
+    async fn check_record(
+        &self,
+        id: &SessionId,
+        repair: bool,
+        report: &mut CheckReport,
+        found: &mut impl FnMut(Finding),
+    ) {
+        let name = record_name(id);
+        match self.load_uncached(id).await {
+            Ok(Some(session)) => {
+                report.sessions += 1;
+                let is_missing = match session.state.user {
+                    Some(user) => self.is_missing(id, user, repair).await,
+                    None => Ok(false),
+                };
+                if readable(is_missing, &name, found) == Some(true) {
+                    found(Finding::Missing(*id));
+                }
+            }
+            Ok(None) => {
+                if readable(self.is_leftover(id), &name, found) == Some(true) {
+                    found(Finding::Leftover(*id));
+                }
+            }
+            Err(StoreError::Corrupt(how)) => {
+                report.damaged += 1;
+                found(Finding::Damaged(*id, StoreError::Corrupt(how).to_string()));
+            }
+            Err(error) => found(Finding::Unreadable(name, error.to_string())),
+        }
+    }
+
+    /// Returns whether there is a file that holds no session and that no process is
+    /// writing.
+    fn is_leftover(&self, id: &SessionId) -> Result<bool, StoreError> {
+        let root = &self.inner.root;
+        let Some(file) = root.open_file(&record_name(id), OpenMode::Read)? else {
+            return Ok(false);
+        };
+        let Some(locked) = Locked::try_new(&file, LockKind::Shared)? else {
+            return Ok(false);
+        };
+        Ok(root.is_current(&locked)? && Record::read(&locked, id)?.is_none())
+    }
+
+    /// Returns whether the index lacks the entry that this record needs. Looks it up again
+    /// under the lock, since the user may have changed meanwhile.
+    async fn is_missing(
+        &self,
+        id: &SessionId,
+        user: String,
+        repair: bool,
+    ) -> Result<bool, StoreError> {
+        let root = &self.inner.root;
+        if index::has(root, &Entry::new(&user, id))? {
+            return Ok(false);
+        }
+        let mode = match repair {
+            true => OpenMode::Write,
+            false => OpenMode::Read,
+        };
+        let Some(file) = root.open_file(&record_name(id), mode)? else {
+            return Ok(false);
+        };
+        let locked = self.lock(&file, LockKind::Exclusive).await?;
+        let record = Record::read(&locked, id)?;
+        let Some(user) = record.as_ref().map(Record::user).transpose()?.flatten() else {
+            return Ok(false);
+        };
+        let entry = Entry::new(user, id);
+        let is_missing = !index::has(root, &entry)?;
+        if is_missing && repair {
+            index::add(root, &entry, self.inner.options.durability)?;
+        }
+        Ok(is_missing)
+    }
+
+    /// Checks the entries of one subdirectory of the index.
+    async fn check_entries(&self, number: u16, repair: bool, found: &mut impl FnMut(Finding)) {
+        let start = SessionId::from(0);
+        let mut next = Some(start);
+        while let Some(first) = next {
+            let listed = self.block(move |inner| index::list(&inner.root, number, first));
+            let directory = index::directory_of(number);
+            let Some(batch) = readable(listed.await, &directory, found) else {
+                return;
+            };
+            if first == start {
+                let foreign = batch.foreign.into_iter();
+                foreign.map(Finding::Foreign).for_each(&mut *found);
+            }
+            for entry in batch.entries {
+                let name = entry.name();
+                let is_surplus = self.block(move |inner| match repair {
+                    true => sweep::remove_if_surplus(inner, &entry),
+                    false => sweep::is_surplus(inner, &entry),
+                });
+                if readable(is_surplus.await, &name, found) == Some(true) {
+                    found(Finding::Surplus(name));
+                }
+            }
+            next = batch.next;
+        }
+    }
+}
+
+/// Returns what was read. A failure becomes a finding.
+fn readable<T>(
+    read: Result<T, StoreError>,
+    name: &str,
+    found: &mut impl FnMut(Finding),
+) -> Option<T> {
+    read.map_err(|error| found(Finding::Unreadable(name.to_owned(), error.to_string())))
+        .ok()
+}
+
+fn names_of(root: &Root) -> Result<Vec<String>, StoreError> {
+    let mut names = Vec::new();
+    root.list(".", &mut |name| names.push(name))?;
+    Ok(names)
+}
+
+/// Returns whether a name in the directory itself is foreign: it does not belong to the
+/// store, or leads to a file instead of a directory or the other way round.
+fn is_foreign(root: &Root, name: &str) -> Result<bool, StoreError> {
+    let directories = [index::DIRECTORY, exclusive::DIRECTORY];
+    let prefix = u8::from_str_radix(name, 16).map(layout::subdirectory);
+    let is_directory = directories.contains(&name) || prefix.is_ok_and(|prefix| prefix == name);
+    if !is_directory && name != FILE {
+        return Ok(true);
+    }
+    Ok(root.is_directory(name)? != is_directory)
+}
+
+fn foreign_locks(root: &Root) -> Result<Vec<String>, StoreError> {
+    let mut names = Vec::new();
+    root.list(exclusive::DIRECTORY, &mut |name| {
+        if !exclusive::is_lock(&name) {
+            names.push(format!("{}/{name}", exclusive::DIRECTORY));
+        }
+    })?;
+    Ok(names)
+}

@@ -1,0 +1,84 @@
+//! What the errors of system calls mean to the store.
+
+use std::io;
+
+use rustix::io::Errno;
+use session3_record::{OpenFailure, irregular};
+use session3_store::StoreError;
+
+use crate::watch::{Call, Watch};
+
+/// Makes a system call, which a test may observe or let fail. Repeats it after a signal.
+pub fn watched<T>(
+    watch: Option<&dyn Watch>,
+    call: Call,
+    mut make: impl FnMut(usize) -> io::Result<T>,
+) -> io::Result<T> {
+    loop {
+        let limit = watch.map_or(Ok(usize::MAX), |watch| watch.before(call));
+        match limit.and_then(&mut make) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// Converts an error of a system call on a file that is open, or on a name.
+pub fn store_error(error: io::Error) -> StoreError {
+    // The call read from a FIFO or a directory.
+    match is_one_of(&error, &[Errno::SPIPE, Errno::ISDIR]) {
+        true => irregular(),
+        false => StoreError::Unavailable(error.to_string()),
+    }
+}
+
+/// Converts the error of opening a file that was not simply absent.
+pub fn open_failure(error: &io::Error) -> OpenFailure {
+    let text = error.to_string();
+    if is_irregular(error) {
+        OpenFailure::Irregular
+    } else if error.kind() == io::ErrorKind::NotFound {
+        OpenFailure::NoDirectory(text)
+    } else if is_one_of(error, &[Errno::ACCESS, Errno::PERM, Errno::ROFS]) {
+        OpenFailure::Denied(text)
+    } else {
+        OpenFailure::Failed(text)
+    }
+}
+
+/// Adds the name of a directory to an error, which the system's message lacks.
+pub fn with_name(name: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{name}: {error}"))
+}
+
+/// Returns whether an error of opening a directory means that there is no such directory.
+pub fn is_no_directory(error: &io::Error) -> bool {
+    let kinds = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+    // This is how cap-std refuses a name that leads out of the directory. An error of the
+    // system has a number.
+    let leads_out =
+        error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_none();
+    kinds.contains(&error.kind()) || leads_out
+}
+
+/// Returns whether the process or the system has too many open files.
+pub fn is_out_of_files(error: &io::Error) -> bool {
+    is_one_of(error, &[Errno::MFILE, Errno::NFILE])
+}
+
+/// Returns whether the error is one of these.
+pub fn is_one_of(error: &io::Error, numbers: &[Errno]) -> bool {
+    let raw = error.raw_os_error();
+    numbers
+        .iter()
+        .any(|errno| raw == Some(errno.raw_os_error()))
+}
+
+/// Returns whether opening a file failed because a link, a directory, a socket or a device
+/// has its name.
+fn is_irregular(error: &io::Error) -> bool {
+    is_one_of(
+        error,
+        &[Errno::LOOP, Errno::ISDIR, Errno::NXIO, Errno::NODEV],
+    )
+}

@@ -1,0 +1,14 @@
+//! The file system, as the store uses it: the only module that calls the operating system.
+//!
+//! The directory is opened once, and every access goes through that handle, so nothing
+//! outside it can be reached, whatever the directory contains.
+
+mod error;
+mod lock;
+mod open_file;
+mod root;
+
+pub use error::{open_failure, store_error};
+pub use lock::{LockKind, Locked};
+pub use open_file::OpenFile;
+pub use root::{Root, Subdirectory};

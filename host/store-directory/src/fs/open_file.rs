@@ -1,0 +1,122 @@
+//! An open file of the store.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use rustix::buffer::spare_capacity;
+use rustix::fs::{AtFlags, FileType, Statx, StatxFlags, statx};
+use rustix::io::pread;
+use session3_record::RecordFile;
+use session3_store::{StoreError, Timestamp};
+
+use super::error::{store_error, watched};
+use crate::watch::{Call, Watch};
+
+/// A file in the store's directory, which the descriptor cache may keep open.
+pub struct OpenFile {
+    pub(super) file: File,
+    /// Whether a thread of this process holds the lock. The system's lock would admit every
+    /// thread that shares the file descriptor.
+    pub(super) is_locked: AtomicBool,
+    /// The time at which the file was last known to have a name.
+    linked_at: AtomicU64,
+    name: String,
+    watch: Option<Arc<dyn Watch>>,
+}
+
+impl OpenFile {
+    pub(super) fn new(file: File, name: String, watch: Option<Arc<dyn Watch>>) -> Self {
+        Self {
+            file,
+            is_locked: AtomicBool::new(false),
+            linked_at: AtomicU64::new(0),
+            name,
+            watch,
+        }
+    }
+
+    /// Returns the file's name within the directory.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns whether this is a regular file.
+    pub fn is_regular(&self) -> io::Result<bool> {
+        let mode = self.attributes(StatxFlags::TYPE)?.stx_mode;
+        Ok(FileType::from_raw_mode(mode.into()).is_file())
+    }
+
+    /// Returns whether the file still has a name.
+    pub fn is_linked(&self) -> io::Result<bool> {
+        Ok(self.attributes(StatxFlags::NLINK)?.stx_nlink > 0)
+    }
+
+    /// Returns whether the file still has a name, or had one when this was last asked, no
+    /// more than `within` milliseconds before `now`.
+    pub fn was_linked(&self, within: u64, now: Timestamp) -> io::Result<bool> {
+        let age = now.checked_sub(self.linked_at.load(Ordering::Relaxed));
+        if age.is_some_and(|age| age < within) {
+            return Ok(true);
+        }
+        let is_linked = self.is_linked()?;
+        if is_linked {
+            self.linked_at.store(now, Ordering::Relaxed);
+        }
+        Ok(is_linked)
+    }
+
+    /// Returns whether the file is empty and still has a name.
+    pub fn is_new(&self) -> Result<bool, StoreError> {
+        let found = self.attributes(StatxFlags::NLINK | StatxFlags::SIZE);
+        let found = found.map_err(store_error)?;
+        Ok(found.stx_size == 0 && found.stx_nlink > 0)
+    }
+
+    /// Asks for attributes, and only for these. Once a process has read the time of the
+    /// last write, Linux records the time of the next write with a finer grain, which makes
+    /// that write change the inode, too.
+    fn attributes(&self, which: StatxFlags) -> io::Result<Statx> {
+        self.watched(Call::Stat(&self.name), |_| {
+            Ok(statx(&self.file, "", AtFlags::EMPTY_PATH, which)?)
+        })
+    }
+
+    /// Makes the file's data durable (`fdatasync`).
+    pub fn sync(&self) -> Result<(), StoreError> {
+        self.watched(Call::Flush(&self.name), |_| self.file.sync_data())
+            .map_err(store_error)
+    }
+
+    pub(super) fn watched<T>(
+        &self,
+        call: Call,
+        make: impl FnMut(usize) -> io::Result<T>,
+    ) -> io::Result<T> {
+        watched(self.watch.as_deref(), call, make)
+    }
+}
+
+impl RecordFile for OpenFile {
+    fn size(&self) -> Result<u64, StoreError> {
+        let found = self.attributes(StatxFlags::SIZE).map_err(store_error)?;
+        Ok(found.stx_size)
+    }
+
+    fn read_at(&self, offset: u64, length: usize) -> Result<Vec<u8>, StoreError> {
+        let mut bytes = Vec::new();
+        while bytes.len() < length {
+            let (rest, offset) = (length - bytes.len(), offset + bytes.len() as u64);
+            let read = self.watched(Call::Read(&self.name), |limit| {
+                bytes.reserve_exact(rest.min(limit));
+                Ok(pread(&self.file, spare_capacity(&mut bytes), offset)?)
+            });
+            if read.map_err(store_error)? == 0 {
+                break;
+            }
+        }
+        bytes.truncate(length);
+        Ok(bytes)
+    }
+}

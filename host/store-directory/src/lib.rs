@@ -1,0 +1,61 @@
+//! Sessions in a directory: one file per session, in 256 subdirectories by the first two
+//! digits of its ID.
+//!
+//! ```
+//! use session3_store::{SessionId, SessionState, SessionStore};
+//! use session3_store_directory::{DirectoryStore, Durability, Options};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! # let path = directory.path();
+//! let options = Options::default().create(true).durability(Durability::Disk);
+//! let store = DirectoryStore::open(path, options)?;
+//!
+//! let id: SessionId = "0123456789abcdef0123456789abcdef".parse()?;
+//! let state = SessionState { user: None, expires: u64::MAX, data: b"state".to_vec() };
+//! store.create_session(&id, &state).await?;
+//! assert!(path.join("01").join(id.to_string()).is_file());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`session3_record`] documents the files byte by byte. The store for other hosts, the
+//! component `session3-store-filesystem`, has the same files. It must not use the directory
+//! at the same time, since neither store sees the locks of the other one.
+//!
+//! - **The directory is a capability.** It is opened once; IDs are checked before any
+//!   access; records are opened without following links. Files have mode 0600, directories
+//!   0700.
+//! - **Each session has a lock**, on its own file. Saves, touches and deletes hold it, for
+//!   some microseconds or for a flush. Loads do without it, and take it only if they read
+//!   something half written. Waiting for a lock blocks no thread, and ends at the lock
+//!   timeout.
+//! - **Records are written in place**, into the older of two slots, and never renamed: a
+//!   kill at any instant loses nothing that was acknowledged. [`Durability`] says what a
+//!   power cut may undo.
+//! - **A file without a whole header** is a create that never finished: the session is
+//!   absent. A create of the same ID removes the file, and so does the sweep.
+//! - **Files of active sessions are kept open**, within a bound. Each access checks the
+//!   tombstone, which tells whether the session still exists. A file that was removed or
+//!   replaced by hand has no tombstone, so every change also asks for the number of links.
+//!   A load asks once a second, since asking takes as long as reading.
+
+#![forbid(unsafe_code)]
+
+mod check;
+mod descriptor_cache;
+mod exclusive;
+mod fs;
+mod inner;
+mod locking;
+mod options;
+mod store;
+mod sweep;
+mod watch;
+
+pub use check::{CheckReport, Finding};
+pub use options::{OpenError, Options};
+pub use session3_record::{Durability, MAX_STATE_BYTES};
+pub use store::DirectoryStore;
+pub use watch::{Call, Watch};

@@ -1,0 +1,64 @@
+//! Where session3 keeps sessions: the trait [`SessionStore`], its types, and a store
+//! in memory.
+//!
+//! ```
+//! use session3_store::{MemoryStore, SessionId, SessionState, SessionStore, StoreError};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), StoreError> {
+//! let store = MemoryStore::default();
+//! let id: SessionId = "0123456789abcdef0123456789abcdef".parse()?;
+//! let state = SessionState {
+//!     user: Some("alice".into()),
+//!     expires: u64::MAX,
+//!     data: b"opaque to the store".to_vec(),
+//! };
+//! let version = store.create_session(&id, &state).await?;
+//!
+//! // A save is a compare-and-swap: it names the version that it read.
+//! assert_eq!(store.save_session(&id, &state, version).await?, version + 1);
+//! let conflict = store.save_session(&id, &state, version).await;
+//! assert_eq!(conflict, Err(StoreError::Conflict(version + 1)));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! To write a store of your own, implement [`SessionStore`], build pages with
+//! [`PageBuilder`], and run the conformance suite of the crate `session3-store-tests`
+//! against it.
+//!
+//! # Features
+//!
+//! `async`, on by default, has the trait, [`SessionLock`] and [`MemoryStore`]. Without
+//! it, the crate has types only and depends on no runtime: that is what stores which
+//! are WebAssembly components use.
+
+#![forbid(unsafe_code)]
+
+mod bindings;
+mod clock;
+mod error;
+mod id;
+#[cfg(feature = "async")]
+mod lock;
+#[cfg(feature = "async")]
+mod memory;
+mod page;
+pub mod status;
+#[cfg(feature = "async")]
+mod store;
+mod types;
+
+pub use clock::{Clock, SystemClock};
+pub use error::StoreError;
+pub use id::SessionId;
+#[cfg(feature = "async")]
+pub use lock::SessionLock;
+#[cfg(feature = "async")]
+pub use memory::MemoryStore;
+pub use page::PageBuilder;
+#[cfg(feature = "async")]
+pub use store::SessionStore;
+pub use types::{
+    SessionPage, SessionState, StoredSession, SweepReport, Timestamp, Version, is_old,
+};

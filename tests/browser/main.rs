@@ -1,0 +1,124 @@
+//! A real browser clicks through the demo: Debian's chromium and
+//! chromium-driver.
+
+#![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use fantoccini::wd::Capabilities;
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+
+use session3_test_program::Demo;
+use session3_test_support::block_on;
+
+struct Driver {
+    child: Child,
+    port: u16,
+}
+
+impl Driver {
+    fn start() -> Self {
+        let mut child = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("chromedriver, from Debian's package chromium-driver");
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let port = output
+            .lines()
+            .map_while(Result::ok)
+            .find_map(|line| {
+                let (_, port) = line.split_once("successfully on port ")?;
+                port.trim_end_matches('.').parse().ok()
+            })
+            .expect("chromedriver says which port it has");
+        Self { child, port }
+    }
+
+    async fn browser(&self) -> Client {
+        let options = serde_json::json!({
+            "goog:chromeOptions": {
+                "args": ["--headless", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+            }
+        });
+        let capabilities: Capabilities = serde_json::from_value(options).unwrap();
+        ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities)
+            .connect(&format!("http://127.0.0.1:{}", self.port))
+            .await
+            .unwrap()
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+async fn text(browser: &Client) -> String {
+    let body = browser.find(Locator::Css("body")).await.unwrap();
+    body.text().await.unwrap()
+}
+
+async fn click(browser: &Client, link: &str) -> String {
+    let link = browser.find(Locator::LinkText(link)).await.unwrap();
+    link.click().await.unwrap();
+    text(browser).await
+}
+
+#[test]
+fn a_person_clicks_through_the_demo() {
+    let directory = tempfile::tempdir().unwrap();
+    let demo = Demo::start(directory.path());
+    let driver = Driver::start();
+    block_on(async {
+        let browser = driver.browser().await;
+        browser.goto(&demo.url).await.unwrap();
+        let page = text(&browser).await;
+        assert!(page.contains("Your session ID is None."), "{page}");
+        assert!(
+            click(&browser, "Increment")
+                .await
+                .contains("Counter is at 0.")
+        );
+        let page = click(&browser, "Keep").await;
+        assert!(!page.contains("ID is None."), "{page}");
+        assert!(
+            click(&browser, "Increment")
+                .await
+                .contains("Counter is at 1.")
+        );
+        assert!(
+            click(&browser, "Increment")
+                .await
+                .contains("Counter is at 2.")
+        );
+        assert!(
+            click(&browser, "Increment and fail")
+                .await
+                .contains("on purpose")
+        );
+        assert!(click(&browser, "Back").await.contains("Counter is at 2."));
+        assert!(
+            click(&browser, "Log out and fail")
+                .await
+                .contains("on purpose")
+        );
+        assert!(click(&browser, "Back").await.contains("Counter is at 2."));
+        let scripts = "return document.cookie";
+        let cookie = browser.execute(scripts, vec![]).await.unwrap();
+        assert_eq!(cookie, "", "scripts cannot read it");
+        if let Some(path) = std::env::var_os("SCREENSHOT") {
+            std::fs::write(path, browser.screenshot().await.unwrap()).unwrap();
+        }
+        let page = click(&browser, "Log out").await;
+        assert!(page.contains("Your session ID is None."), "{page}");
+        assert!(page.contains("Counter is at 0."), "{page}");
+        assert!(browser.get_all_cookies().await.unwrap().is_empty());
+        browser.close().await.unwrap();
+    });
+}

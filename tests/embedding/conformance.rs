@@ -1,0 +1,66 @@
+//! The conformance suite through the WIT, and on the store that is a component.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use session3::store::directory::Options;
+use session3::store::{DirectoryStore, MemoryStore, SessionStore};
+use session3_store_tests::{Given, TestClock, conformance_suite, promises, run};
+use session3_test_harness::provider::{self, Directory};
+use session3_test_support::record_in;
+
+async fn memory_through_wit() -> Given {
+    let clock = TestClock::default();
+    let store = Arc::new(MemoryStore::new(clock.reader()));
+    through_wit(store, clock)
+}
+
+async fn directory_through_wit() -> Given {
+    in_directory(|path, clock| {
+        let options = Options::default().clock(clock.reader());
+        let store = DirectoryStore::open(path, options).unwrap();
+        through_wit(Arc::new(store), clock).multiprocess_safe(true)
+    })
+}
+
+/// The component that keeps sessions in a directory of its host's.
+async fn filesystem() -> Given {
+    in_directory(|path, clock| {
+        let store = provider::filesystem(Directory::new(path, clock.shared()));
+        Given::new(Arc::new(store), clock).without_import()
+    })
+}
+
+conformance_suite!(memory_through_wit);
+conformance_suite!(directory_through_wit);
+conformance_suite!(filesystem);
+
+/// The component over WASI's file system is not here: its clock stands still.
+#[test]
+fn who_waits_for_a_lock_in_vain_gets_busy() {
+    let impatient = async || {
+        in_directory(|path, clock| {
+            let options = Options::default().lock_timeout(Duration::ZERO);
+            let store = DirectoryStore::open(path, options).unwrap();
+            through_wit(Arc::new(store), clock)
+        })
+    };
+    run(
+        impatient,
+        promises::waiting_for_a_lock_in_vain_ends_with_busy,
+    );
+}
+
+fn through_wit(store: Arc<dyn SessionStore>, clock: TestClock) -> Given {
+    Given::new(Arc::new(provider::relay(store)), clock).without_import()
+}
+
+fn in_directory(make: impl FnOnce(&Path, TestClock) -> Given) -> Given {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_owned();
+    make(&path, TestClock::default())
+        .damage_with(move |id| fs::write(record_in(&path, id), "nonsense").unwrap())
+        .keep(directory)
+}

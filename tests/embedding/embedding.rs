@@ -1,0 +1,205 @@
+//! The manager in a Rust program: its own types, and tower's services.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use http::{Request, Response, StatusCode};
+use serde_json::json;
+use session3::layer::{RequestSession, SessionLayer};
+use session3::manager::Mode;
+use session3::store::MemoryStore;
+use session3::{SessionError, SessionManager, SessionsCtx};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use session3_test_support::block_on;
+
+async fn manager() -> SessionManager {
+    let store = Arc::new(MemoryStore::default());
+    SessionManager::builder(store).build().await.unwrap()
+}
+
+fn request(cookie: &str) -> Request<()> {
+    Request::get("/").header("cookie", cookie).body(()).unwrap()
+}
+
+fn cookie(headers: &http::HeaderMap) -> String {
+    let cookie = headers["set-cookie"].to_str().unwrap();
+    cookie.split(';').next().unwrap().to_owned()
+}
+
+#[test]
+fn values_of_every_type_come_back() {
+    block_on(async {
+        let manager = manager().await;
+        let mut session = manager.get_session(&request("")).await.unwrap();
+        let values = [
+            json!(true),
+            json!(-5),
+            json!(0.5),
+            json!("text"),
+            json!(null),
+            json!([1, {"a": "b"}]),
+            json!(u64::MAX),
+        ];
+        for (name, value) in ["b", "i", "n", "t", "0", "j", "u"].iter().zip(&values) {
+            session.set(name, value).await.unwrap();
+        }
+        let cookie = cookie(&session.commit().await.unwrap());
+        let mut session = manager.get_session(&request(&cookie)).await.unwrap();
+        for (name, value) in ["b", "i", "n", "t", "0", "j", "u"].iter().zip(values) {
+            let found: Option<serde_json::Value> = session.get(name).await.unwrap();
+            // JSON's null is a value, and an option's absence.
+            assert_eq!(found.unwrap_or_default(), value, "{name}");
+        }
+        assert!(matches!(
+            session.get::<i64>("t").await,
+            Err(SessionError::Type(_))
+        ));
+        assert!(session.created().await.unwrap() <= SystemTime::now());
+        assert!(session.remove("t").await.unwrap() && !session.remove("t").await.unwrap());
+        assert_eq!(session.names().await.unwrap().len(), 6);
+    });
+}
+
+#[test]
+fn a_contradictory_configuration_is_refused_at_once() {
+    block_on(async {
+        let opened = SessionManager::builder(Arc::new(MemoryStore::default()))
+            .configure(|config| config.cookie.secure = false)
+            .build();
+        assert!(matches!(
+            opened.await.map(drop),
+            Err(SessionError::Invalid(_))
+        ));
+    });
+}
+
+/// A call that is cancelled takes its instance along: nothing half done is used
+/// again, and others go on.
+#[test]
+fn a_call_that_is_cancelled_ends_its_session_only() {
+    block_on(async {
+        let manager = manager().await;
+        let mut first = manager.get_session(&request("")).await.unwrap();
+        first.set("a", &1).await.unwrap();
+        let cookie = cookie(&first.commit().await.unwrap());
+        let open = session3::manager::request_of(request(&cookie).headers());
+        let held = manager.open(&open, Mode::Exclusive).await.unwrap();
+        // This one waits for the lock, and is given up.
+        let waiting = manager.open(&open, Mode::Exclusive);
+        let limit = Duration::from_millis(50);
+        assert!(tokio::time::timeout(limit, waiting).await.is_err());
+        drop(held);
+        let mut next = manager.open(&open, Mode::Exclusive).await.unwrap();
+        assert_eq!(next.get::<i64>("a").await.unwrap(), Some(1));
+    });
+}
+
+/// Each of them, once: also one that was given up, in an instance that is used
+/// again.
+#[test]
+fn commits_are_measured_one_by_one() {
+    block_on(async {
+        let times = Arc::new(Mutex::new(Vec::new()));
+        let sink = times.clone();
+        let sessions = SessionsCtx::builder(Arc::new(MemoryStore::default()))
+            .on_commit(move |time| sink.lock().unwrap().push(time))
+            .build();
+        let manager = SessionManager::with_ctx(sessions).build().await.unwrap();
+        let mut first = manager.get_session(&request("")).await.unwrap();
+        first.add("n", 1).await.unwrap();
+        let cookie = cookie(&first.commit().await.unwrap());
+        drop(first);
+        let open = session3::manager::request_of(request(&cookie).headers());
+        let mut strict = manager.open(&open, Mode::Strict).await.unwrap();
+        strict.add("n", 1).await.unwrap();
+        let mut other = manager.open(&open, Mode::Merge).await.unwrap();
+        other.add("n", 1).await.unwrap();
+        other.commit().await.unwrap();
+        assert!(matches!(strict.commit().await, Err(SessionError::Conflict)));
+        drop((strict, other));
+        let pause = Duration::from_millis(300);
+        tokio::time::sleep(pause).await;
+        for _ in 0..3 {
+            let mut next = manager.open(&open, Mode::Merge).await.unwrap();
+            next.add("n", 1).await.unwrap();
+            next.commit().await.unwrap();
+        }
+        let times = times.lock().unwrap();
+        assert_eq!(times.len(), 6);
+        assert!(times.iter().all(|time| *time < pause), "{times:?}");
+    });
+}
+
+#[test]
+fn many_requests_at_once_all_count() {
+    block_on(async {
+        let manager = manager().await;
+        let mut session = manager.get_session(&request("")).await.unwrap();
+        session.add("n", 1).await.unwrap();
+        let cookie = cookie(&session.commit().await.unwrap());
+        let tasks: Vec<_> = (0..200)
+            .map(|_| {
+                let (manager, request) = (manager.clone(), request(&cookie));
+                tokio::spawn(async move {
+                    let mut session = manager.get_session(&request).await.unwrap();
+                    session.add("n", 1).await.unwrap();
+                    session.commit().await.unwrap();
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        let mut session = manager.get_session(&request(&cookie)).await.unwrap();
+        assert_eq!(session.get::<i64>("n").await.unwrap(), Some(201));
+    });
+}
+
+/// Adds to a counter; fails where the path says so.
+#[derive(Clone)]
+struct Counter;
+
+impl Service<Request<()>> for Counter {
+    type Response = Response<String>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<String>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<()>) -> Self::Future {
+        Box::pin(async move {
+            let session: &RequestSession = request.extensions().get().unwrap();
+            let count = session.lock().await.add("n", 1).await.unwrap();
+            let mut response = Response::new(count.to_string());
+            if request.uri().path() == "/fail" {
+                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            }
+            Ok(response)
+        })
+    }
+}
+
+#[test]
+fn a_layer_commits_what_did_not_fail() {
+    block_on(async {
+        let mut service = SessionLayer::new(manager().await).layer(Counter);
+        let response = service.call(request("")).await.unwrap();
+        assert_eq!(response.headers()["cache-control"], "no-store");
+        let cookie = cookie(response.headers());
+        let fail = Request::get("/fail")
+            .header("cookie", &cookie)
+            .body(())
+            .unwrap();
+        assert_eq!(service.call(fail).await.unwrap().status(), 500);
+        let response = service.call(request(&cookie)).await.unwrap();
+        assert_eq!(response.body(), "2", "the failed one does not count");
+    });
+}

@@ -1,0 +1,3 @@
+//! Nothing: the dependencies of this package are its purpose, as `Cargo.toml` says.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,41 @@
+//! The demo in other languages: what holds for the one in Rust holds for each,
+//! and they share their users' sessions.
+
+use crate::http::scenarios;
+use session3_test_program::{Application, Browser};
+
+scenarios!(c, session3_test_program::Application::Guest("c"));
+scenarios!(
+    javascript,
+    session3_test_program::Application::Guest("javascript")
+);
+scenarios!(python, session3_test_program::Application::Guest("python"));
+
+#[test]
+fn a_cookie_that_one_of_them_issued_is_good_in_all_the_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let demos = [
+        Application::Rust,
+        Application::Guest("c"),
+        Application::Guest("javascript"),
+        Application::Guest("python"),
+    ];
+    let demos = demos.map(|application| application.start(directory.path(), &[]));
+    for issuer in &demos {
+        let mut browser = Browser::new();
+        browser.get(issuer, "keep");
+        let (id, mut counter) = browser.look(issuer);
+        for demo in &demos {
+            assert_eq!(browser.get(demo, "increment").set_cookie, None);
+            counter += 1;
+            for reader in &demos {
+                assert_eq!(browser.look(reader), (id.clone(), counter));
+            }
+        }
+        let stolen = browser.clone();
+        browser.get(issuer, "logout");
+        for demo in &demos {
+            assert_eq!(stolen.clone().look(demo).0, "None");
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! The real program, as a process, and a client that remembers one cookie.
+
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
+use std::time::Duration;
+use std::{env, fs, thread};
+
+use tempfile::{NamedTempFile, TempPath};
+use ureq::Agent;
+use ureq::http::Response;
+
+/// Returns a command that runs the program, in an environment without the user's files.
+pub fn session3() -> Command {
+    let mut command = Command::new(&*PROGRAM);
+    command.env("XDG_CACHE_HOME", target_directory().join("tmp/cache"));
+    command
+}
+
+/// Where the program is: `SESSION3` in the environment, or where cargo puts it beside the
+/// tests.
+static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
+    if let Some(program) = env::var_os("SESSION3") {
+        return program.into();
+    }
+    let program = target_directory().join("session3");
+    assert_is_current(&program);
+    program
+});
+
+/// Returns the directory of cargo's profile, above that of the test programs.
+pub fn target_directory() -> PathBuf {
+    let test = env::current_exe().unwrap();
+    test.ancestors().nth(2).unwrap().to_owned()
+}
+
+/// Refuses a program that is older than its sources, which cargo lists beside it.
+fn assert_is_current(program: &Path) {
+    let build = "run `cargo build --package session3-cli`, or `make program-for-tests`";
+    let sources = fs::read_to_string(program.with_extension("d"));
+    let sources = sources.unwrap_or_else(|_| panic!("{} is missing: {build}", program.display()));
+    let (_, sources) = sources.split_once(": ").unwrap();
+    let modified = |file: &Path| fs::metadata(file).ok()?.modified().ok();
+    let built =
+        modified(program).unwrap_or_else(|| panic!("{} is missing: {build}", program.display()));
+    for source in sources.split_whitespace() {
+        let is_newer = modified(Path::new(source)).is_none_or(|source| source > built);
+        assert!(
+            !is_newer,
+            "{} is older than {source}: {build}",
+            program.display()
+        );
+    }
+}
+
+/// The demo application, in one of its languages.
+#[derive(Clone, Copy, Debug)]
+pub enum Application {
+    /// What `session3 demo` serves.
+    Rust,
+    /// What `make guests` builds, by the name of its file.
+    Guest(&'static str),
+    /// The same as `Rust`, under another host.
+    Other(fn(&Path) -> Demo),
+}
+
+impl Application {
+    /// Serves it on a free port, with more arguments.
+    pub fn start(self, directory: &Path, arguments: &[&str]) -> Demo {
+        let name = match self {
+            Self::Rust => return Demo::start_with(directory, arguments),
+            Self::Other(start) => return start(directory),
+            Self::Guest(name) => name,
+        };
+        let component = format!("{GUESTS}/{name}.wasm");
+        assert!(
+            Path::new(&component).exists(),
+            "{component} is missing: run make guests"
+        );
+        let mut command = session3();
+        command.args(["serve", &component, "--store"]);
+        Demo::run(command.arg(directory).args(arguments))
+    }
+}
+
+const GUESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/guests");
+
+/// A `session3 demo`, or `serve`, that runs until it is dropped.
+pub struct Demo {
+    child: Child,
+    /// Where another program's standard error goes.
+    log: Option<TempPath>,
+    /// What it said before it answered.
+    pub greeting: Vec<String>,
+    /// Where it answers, with a slash at the end.
+    pub url: String,
+}
+
+impl Demo {
+    /// Starts it on a free port.
+    pub fn start(directory: &Path) -> Self {
+        Self::start_with(directory, &[])
+    }
+
+    /// Likewise, with more arguments.
+    pub fn start_with(directory: &Path, arguments: &[&str]) -> Self {
+        let mut command = session3();
+        command.arg("demo").arg(directory);
+        Self::run(command.args(arguments))
+    }
+
+    /// Another command that serves, on a free port.
+    pub fn run(command: &mut Command) -> Self {
+        let mut demo = Self {
+            child: command
+                .args(["--port", "0"])
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap(),
+            log: None,
+            greeting: Vec::new(),
+            url: String::new(),
+        };
+        let output = BufReader::new(demo.child.stdout.take().unwrap());
+        for line in output.lines().map_while(Result::ok) {
+            if let Some(rest) = line.strip_prefix("Open ") {
+                demo.url = rest.split(' ').next().unwrap().to_owned();
+                return demo;
+            }
+            demo.greeting.push(line);
+        }
+        panic!("it does not say where it answers: {:?}", demo.greeting);
+    }
+
+    /// Another program, which says where it answers on standard error, after
+    /// these words.
+    pub fn run_other(command: &mut Command, before: &str) -> Self {
+        let (log, path) = NamedTempFile::new().unwrap().into_parts();
+        let mut demo = Self {
+            child: command.stdout(Stdio::null()).stderr(log).spawn().unwrap(),
+            log: Some(path),
+            greeting: Vec::new(),
+            url: String::new(),
+        };
+        while demo.url.is_empty() {
+            let (log, status) = (demo.log(), demo.child.try_wait().unwrap());
+            assert!(status.is_none(), "{status:?}: {log}");
+            match log
+                .split_once(before)
+                .and_then(|(_, rest)| rest.split_once('\n'))
+            {
+                Some((url, _)) => demo.url = url.to_owned(),
+                None => thread::sleep(Duration::from_millis(10)),
+            }
+        }
+        demo
+    }
+
+    /// What another program has said by now.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log.as_ref().unwrap()).unwrap()
+    }
+
+    /// Sends a signal, by name.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args([format!("-{name}"), self.child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits for its end.
+    pub fn wait(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
+    /// Sends SIGTERM and waits for its end.
+    pub fn stop(self) -> ExitStatus {
+        self.signal("TERM");
+        self.wait()
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Remembers one cookie.
+#[derive(Clone)]
+pub struct Browser {
+    agent: Agent,
+    /// What it sends; empty for none.
+    pub cookie: String,
+}
+
+/// A response.
+#[derive(Debug)]
+pub struct Page {
+    /// The status code.
+    pub status: u16,
+    /// The `Location` header.
+    pub location: Option<String>,
+    /// The `Set-Cookie` header.
+    pub set_cookie: Option<String>,
+    /// The body.
+    pub text: String,
+}
+
+impl Browser {
+    /// Creates a client without a cookie.
+    #[expect(clippy::new_without_default, reason = "a test makes no default client")]
+    pub fn new() -> Self {
+        let agent = Agent::config_builder()
+            .max_redirects(0)
+            .http_status_as_error(false)
+            .build()
+            .new_agent();
+        Self {
+            agent,
+            cookie: String::new(),
+        }
+    }
+
+    /// Gets a page, following no redirect.
+    pub fn get(&mut self, demo: &Demo, page: &str) -> Page {
+        let mut request = self.agent.get(format!("{}{page}", demo.url));
+        if !self.cookie.is_empty() {
+            request = request.header("Cookie", &self.cookie);
+        }
+        let page = Page::read(request.call().unwrap());
+        self.keep_cookie(&page);
+        page
+    }
+
+    /// Sends a form of a page, with its hidden fields and these.
+    pub fn send(
+        &mut self,
+        demo: &Demo,
+        page: &Page,
+        action: &str,
+        fields: &[(&str, &str)],
+    ) -> Page {
+        let mut form: Vec<(String, String)> = page.hidden_fields(action);
+        let typed = fields
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_string()));
+        form.extend(typed);
+        let request = self.agent.post(format!("{}{action}", demo.url));
+        let request = request.header("Cookie", &self.cookie);
+        let page = Page::read(request.send_form(form).unwrap());
+        self.keep_cookie(&page);
+        page
+    }
+
+    /// The text of a page, or why it does not end.
+    pub fn try_get(&self, demo: &Demo, page: &str) -> Result<String, ureq::Error> {
+        let mut response = self.agent.get(format!("{}{page}", demo.url)).call()?;
+        response.body_mut().read_to_string()
+    }
+
+    /// What is answered to these bytes.
+    pub fn post(&self, demo: &Demo, page: &str, bytes: &[u8]) -> Vec<u8> {
+        let request = self.agent.post(format!("{}{page}", demo.url));
+        let mut response = request.send(bytes).unwrap();
+        response.body_mut().read_to_vec().unwrap()
+    }
+
+    fn keep_cookie(&mut self, page: &Page) {
+        if let Some(cookie) = &page.set_cookie {
+            let pair = cookie.split(';').next().unwrap();
+            let is_removed = cookie.contains("Max-Age=0");
+            self.cookie = if is_removed { "" } else { pair }.to_owned();
+        }
+    }
+
+    /// The session's ID and the counter, as the start page shows them.
+    pub fn look(&mut self, demo: &Demo) -> (String, i64) {
+        let page = self.get(demo, "");
+        assert_eq!(page.status, 200, "{}", page.text);
+        (
+            between(&page.text, "Your session ID is ", "."),
+            between(&page.text, "Counter is at ", ".").parse().unwrap(),
+        )
+    }
+}
+
+impl Page {
+    /// The hidden fields of the first form with this action.
+    fn hidden_fields(&self, action: &str) -> Vec<(String, String)> {
+        let start = format!("action=\"{action}\">");
+        let form = between(&self.text, &start, "</form>");
+        let hidden = form.split("<input type=\"hidden\" name=\"").skip(1);
+        hidden
+            .map(|field| {
+                let (name, rest) = field.split_once("\" value=\"").unwrap();
+                (name.to_owned(), rest.split('"').next().unwrap().to_owned())
+            })
+            .collect()
+    }
+
+    fn read(response: Response<ureq::Body>) -> Self {
+        let header = |name: &str| {
+            let value = response.headers().get(name)?;
+            Some(value.to_str().unwrap().to_owned())
+        };
+        let (location, set_cookie) = (header("location"), header("set-cookie"));
+        let status = response.status().as_u16();
+        let mut text = String::new();
+        let mut body = response.into_body().into_reader();
+        body.read_to_string(&mut text).unwrap();
+        Self {
+            status,
+            location,
+            set_cookie,
+            text,
+        }
+    }
+}
+
+/// Returns the text between two others.
+pub fn between(text: &str, before: &str, after: &str) -> String {
+    let (_, rest) = text.split_once(before).expect(before);
+    rest.split(after).next().unwrap().to_owned()
+}

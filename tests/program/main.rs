@@ -1,0 +1,19 @@
+//! Tests of the program over HTTP, and of the operators' commands.
+
+#![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
+
+mod account;
+mod cookies;
+mod guests;
+mod hosts;
+mod http;
+mod metrics;
+mod middleware;
+mod operators;
+mod policy;
+mod processes;
+mod readme;
+mod serve;
+mod starting;
+mod stock;
+mod wasi03;

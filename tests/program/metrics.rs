@@ -1,0 +1,172 @@
+//! What is logged, stored and exported, and that no secret is in it.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use session3_components::DEMO;
+
+use session3_test_program::{Browser, Demo, Page, session3};
+use session3_test_support::base64url::decoded;
+use session3_test_support::files;
+
+/// A browser that remembers every secret that it was ever sent.
+struct Spy {
+    browser: Browser,
+    secrets: Vec<String>,
+}
+
+impl Spy {
+    fn note(&mut self, page: Page) -> Page {
+        let cookie = page.set_cookie.as_deref().unwrap_or_default();
+        if let Some((_, rest)) = cookie.split_once('.') {
+            self.secrets.push(rest[..22].to_owned());
+        }
+        let forms = page.text.split("name=\"form\" value=\"").skip(1);
+        self.secrets
+            .extend(forms.map(|rest| rest.split('"').next().unwrap().to_owned()));
+        page
+    }
+
+    fn get(&mut self, demo: &Demo, page: &str) -> Page {
+        let page = self.browser.get(demo, page);
+        self.note(page)
+    }
+
+    /// The session's.
+    fn id(&self) -> String {
+        let (_, token) = self.browser.cookie.split_once('=').unwrap();
+        token[..32].to_owned()
+    }
+
+    fn send(&mut self, demo: &Demo, action: &str, fields: &[(&str, &str)]) {
+        let page = self.get(demo, "account");
+        let page = self.browser.send(demo, &page, action, fields);
+        assert_eq!(page.status, 302, "{}", page.text);
+        self.note(page);
+    }
+}
+
+/// The demo with metrics and short times, and where its numbers are.
+fn with_metrics(directory: &Path) -> (Demo, String) {
+    let policy = "renew-after = 1\nrenew-grace = 1\n";
+    fs::write(directory.join("policy.toml"), policy).unwrap();
+    fs::write(directory.join("demo.wasm"), DEMO).unwrap();
+    let mut command = session3();
+    command
+        .current_dir(directory)
+        .args(["serve", "demo.wasm", "--grant", "admin"])
+        .args(["--config", "policy.toml", "--store", "sessions"])
+        .args(["--metrics", "127.0.0.1:0"])
+        .stderr(File::create(directory.join("log")).unwrap());
+    let demo = Demo::run(&mut command);
+    let mut lines = demo.greeting.iter();
+    let said = lines.find_map(|line| line.strip_prefix("Metrics are at "));
+    let url = said.expect("it says where").strip_suffix("/metrics.");
+    let url = url.unwrap().to_owned();
+    (demo, url)
+}
+
+fn fetch(url: &str) -> (u16, String) {
+    let config = ureq::Agent::config_builder().http_status_as_error(false);
+    let mut response = config.build().new_agent().get(url).call().unwrap();
+    let text = response.body_mut().read_to_string().unwrap();
+    (response.status().as_u16(), text)
+}
+
+/// The number in a line of the export.
+fn value(export: &str, line: &str) -> f64 {
+    let found = export
+        .lines()
+        .find_map(|l| l.strip_prefix(line)?.trim().parse().ok());
+    found.unwrap_or_else(|| panic!("no {line} in {export}"))
+}
+
+/// The ways in which a secret could be written.
+fn spellings(secret: &str) -> [Vec<u8>; 3] {
+    let bytes = decoded(secret);
+    let hexadecimal: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    [secret.into(), hexadecimal.into(), bytes]
+}
+
+#[test]
+fn a_full_run_is_counted_and_leaves_no_secret_anywhere() {
+    let directory = tempfile::tempdir().unwrap();
+    let (demo, metrics) = with_metrics(directory.path());
+    let new_spy = || Spy {
+        browser: Browser::new(),
+        secrets: Vec::new(),
+    };
+    let (mut alice, mut bob, mut admin) = (new_spy(), new_spy(), new_spy());
+    for page in ["", "keep", "increment", "incrementfail", "logoutfail"] {
+        alice.get(&demo, page);
+    }
+    alice.send(&demo, "login", &[("user", "alice")]);
+    alice.send(&demo, "note", &[("text", "hello")]);
+    alice.send(&demo, "others", &[]);
+    bob.get(&demo, "keep");
+    admin.send(&demo, "login", &[("user", "admin")]);
+    admin.get(&demo, "admin");
+    let wrong = "B".repeat(21) + "A";
+    let mut forger = alice.browser.clone();
+    let (name, _) = forger.cookie.split_once('.').unwrap();
+    forger.cookie = format!("{name}.{wrong}");
+    for _ in 0..5 {
+        forger.get(&demo, "");
+    }
+    // Everyone's token is due to be renewed, and bob's has been copied.
+    let mut thief = bob.browser.clone();
+    for spy in [&mut alice, &mut bob] {
+        thread::sleep(Duration::from_millis(1100));
+        let before = spy.browser.cookie.clone();
+        spy.get(&demo, "");
+        assert_ne!(spy.browser.cookie, before);
+        spy.get(&demo, "account");
+    }
+    thread::sleep(Duration::from_millis(1100));
+    thief.get(&demo, "");
+    bob.get(&demo, "");
+    admin.get(&demo, "logout");
+
+    let (status, export) = fetch(&format!("{metrics}/metrics"));
+    assert_eq!(status, 200);
+    let event = |labels: &str| value(&export, &format!("session3_events_total{{{labels}}}"));
+    for (labels, count) in [
+        ("event=\"created\",reason=\"\"", 3.0),
+        ("event=\"user-changed\",reason=\"\"", 2.0),
+        ("event=\"rejected\",reason=\"wrong-secret\"", 5.0),
+        ("event=\"ended\",reason=\"expired-by-application\"", 1.0),
+        ("event=\"ended\",reason=\"replaced-token-reused\"", 1.0),
+    ] {
+        assert_eq!(event(labels), count, "{labels}");
+    }
+    assert!(event("event=\"renewed\",reason=\"\"") >= 2.0);
+    let created = "session3_store_seconds_count{operation=\"create\",result=\"ok\"}";
+    assert_eq!(value(&export, created), 3.0);
+    assert!(value(&export, "session3_commit_seconds_count") >= 6.0);
+    let within_five_seconds = "session3_commit_seconds_bucket{le=\"5\"}";
+    assert!(value(&export, within_five_seconds) >= 6.0);
+    assert_eq!(fetch(&format!("{metrics}/healthz")).0, 200);
+    assert_eq!(fetch(&format!("{metrics}/other")).0, 404);
+    let greeting = demo.greeting.join("\n");
+    assert_eq!(demo.stop().code(), Some(0));
+
+    let log = fs::read_to_string(directory.path().join("log")).unwrap();
+    assert!(log.contains("token rejected"), "{log}");
+    let mut everything = (export + &log + &greeting).into_bytes();
+    let stored = files(&directory.path().join("sessions"));
+    assert!(stored.iter().any(|file| file.ends_with(alice.id())));
+    for file in stored {
+        everything.extend(file.to_string_lossy().bytes());
+        everything.extend(fs::read(&file).unwrap());
+    }
+    let secrets = [alice.secrets, bob.secrets, admin.secrets, vec![wrong]].concat();
+    assert!(secrets.len() > 12);
+    for secret in secrets {
+        for spelling in spellings(&secret) {
+            let mut windows = everything.windows(spelling.len());
+            assert!(!windows.any(|window| window == spelling), "{secret}");
+        }
+    }
+}

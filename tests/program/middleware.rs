@@ -1,0 +1,139 @@
+//! `session3 serve --middleware`: the application asks for no session and commits
+//! none; it has one.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+
+use session3_components::{CONTEXT, DEMO, MANAGER, MIDDLEWARE};
+use session3_compose::{ComposeError, Composition, Grant};
+use session3_test_fixtures::{CURRENT, HANDLER};
+
+use crate::http;
+use session3_test_program::{Application, Browser, Demo, session3};
+
+/// The cookie that the demo has over plain HTTP.
+pub const POLICY: &str = "[cookie]\nname = \"session3\"\nsecure = false\n";
+
+/// The command that serves this application with its sessions in `directory`.
+fn command(directory: &Path, application: &[u8]) -> Command {
+    let files = directory.with_extension("application");
+    fs::create_dir_all(&files).unwrap();
+    fs::write(files.join("application.wasm"), application).unwrap();
+    fs::write(files.join("policy.toml"), POLICY).unwrap();
+    let mut command = session3();
+    command
+        .current_dir(&files)
+        .args(["serve", "application.wasm", "--store"])
+        .arg(directory);
+    command
+}
+
+fn serve(directory: &Path) -> Demo {
+    let mut command = command(directory, CURRENT);
+    Demo::run(command.args(["--middleware", "--config", "policy.toml"]))
+}
+
+fn start() -> (tempfile::TempDir, Demo, Browser) {
+    let directory = tempfile::tempdir().unwrap();
+    let server = serve(&directory.path().join("sessions"));
+    (directory, server, Browser::new())
+}
+
+/// What holds for the demo.
+macro_rules! scenarios {
+    ($($scenario:ident)*) => {
+        $(#[test]
+        fn $scenario() {
+            http::$scenario(Application::Other(serve));
+        })*
+    };
+}
+
+scenarios! {
+    keep
+    increment
+    increment_with_failure
+    log_out
+    log_out_with_failure
+    log_out_without_a_session
+    there_are_no_other_pages_and_links_are_relative
+    methods_other_than_get_and_head_are_refused
+    a_cookie_that_is_stale_forged_or_malformed_acts_as_none
+    a_cookie_may_come_in_one_of_several_headers
+    headers_may_have_any_bytes
+    the_session_is_there_after_a_restart
+    two_servers_on_one_directory_see_each_others_changes
+}
+
+#[test]
+fn current_is_never_somebody_elses() {
+    let (_directory, server, _) = start();
+    fifty_users_see_themselves(&server);
+}
+
+/// Ten times each, at once: the page lets the others run between finding out who
+/// they are and saying so.
+pub fn fifty_users_see_themselves(server: &Demo) {
+    thread::scope(|scope| {
+        for user in 0..50 {
+            scope.spawn(move || {
+                let mut browser = Browser::new();
+                for visit in 1..=10 {
+                    let page = browser.get(server, &format!("as/user-{user}"));
+                    assert_eq!(page.text, format!("user-{user} {visit}"));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn without_a_response_nothing_is_committed() {
+    let (_directory, server, mut browser) = start();
+    browser.get(&server, "keep");
+    browser.get(&server, "increment");
+    assert_eq!(browser.get(&server, "error").status, 500);
+    assert_eq!(browser.look(&server).1, 1);
+}
+
+#[test]
+fn what_comes_after_the_responses_headers_changes_nothing() {
+    let (_directory, server, mut browser) = start();
+    browser.get(&server, "keep");
+    assert_eq!(browser.get(&server, "late").text, "then ended true");
+    assert_eq!(browser.look(&server).1, 1);
+}
+
+/// An application may see to its sessions itself, behind the middleware too.
+#[test]
+fn one_that_asks_the_manager_goes_on_doing_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let sessions = directory.path().join("sessions");
+    let mut command = command(&sessions, HANDLER);
+    let server = Demo::run(command.args(["--middleware", "--config", "policy.toml"]));
+    let mut browser = Browser::new();
+    for count in ["1", "2"] {
+        assert_eq!(browser.get(&server, "").text, count);
+    }
+}
+
+#[test]
+fn it_is_asked_for_and_only_where_it_can_be() {
+    let compose = Composition::new(CURRENT, MANAGER).compose();
+    let error = compose.unwrap_err();
+    assert!(matches!(error, ComposeError::NoMiddleware), "{error}");
+    assert!(error.to_string().ends_with("add --middleware"), "{error}");
+
+    let compose = Composition::new(DEMO, MANAGER)
+        .grant(Grant::Admin)
+        .middleware(MIDDLEWARE, CONTEXT)
+        .compose();
+    let error = compose.unwrap_err();
+    assert!(matches!(error, ComposeError::NotAHandler), "{error}");
+    assert!(
+        error.to_string().contains("leave out --middleware"),
+        "{error}"
+    );
+}

@@ -1,0 +1,136 @@
+//! The program itself: how it starts, what it says to bad input, how it ends.
+
+use std::fs;
+use std::io::Read;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use session3_test_program::{Browser, Demo, session3};
+use session3_test_support::files;
+
+/// Runs a command that has to fail; the one line that it says.
+fn refusal(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.starts_with("session3: "), "{said}");
+    said
+}
+
+fn demo(directory: &Path) -> Command {
+    demo_on(directory, "0")
+}
+
+fn demo_on(directory: &Path, port: &str) -> Command {
+    let mut command = session3();
+    command.arg("demo").arg(directory).args(["--port", port]);
+    command
+}
+
+#[test]
+fn a_port_in_use_is_one_line_that_says_what_to_do() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let directory = tempfile::tempdir().unwrap();
+    let said = refusal(&mut demo_on(directory.path(), &port));
+    assert!(said.contains(&port) && said.contains("--port"), "{said}");
+}
+
+#[test]
+fn a_host_that_is_none_is_one_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let said = refusal(demo(directory.path()).args(["--host", "no such host"]));
+    assert!(said.contains("no such host"), "{said}");
+}
+
+#[test]
+fn a_file_in_the_directorys_place_is_one_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "").unwrap();
+    let said = refusal(&mut demo(&file));
+    assert!(said.contains("not a directory"), "{said}");
+}
+
+/// As another user where this one may write everywhere.
+#[test]
+fn a_directory_that_cannot_be_written_is_one_line() {
+    const NOBODY: u32 = 65534;
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o555)).unwrap();
+    let mut command = demo(directory.path());
+    if fs::write(directory.path().join("test"), "").is_ok() {
+        command.uid(NOBODY);
+    }
+    let said = refusal(&mut command);
+    assert!(said.contains("cannot be written"), "{said}");
+}
+
+#[test]
+fn wrong_arguments_are_refused_with_the_usage() {
+    for arguments in [&["demo"][..], &["demo", "d", "--port", "x"], &["nonsense"]] {
+        let output = session3().args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("--help"));
+    }
+}
+
+#[test]
+fn ctrl_c_and_sigterm_end_it_with_status_0() {
+    for signal in ["INT", "TERM"] {
+        let directory = tempfile::tempdir().unwrap();
+        let demo = Demo::start(directory.path());
+        Browser::new().get(&demo, "keep");
+        demo.signal(signal);
+        assert_eq!(demo.wait().code(), Some(0), "{signal}");
+    }
+}
+
+/// Starts it until it answers, with this cache.
+fn start_with_cache(cache: &Path) {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = demo(directory.path());
+    command.env("XDG_CACHE_HOME", cache);
+    let mut child = command
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = [0; 1];
+    child.stdout.take().unwrap().read_exact(&mut line).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn compiled_code_is_kept_where_only_the_user_can_write() {
+    let cache = tempfile::tempdir().unwrap();
+    start_with_cache(cache.path());
+    let kept = cache.path().join("session3");
+    let mode = fs::metadata(&kept).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    assert!(kept.join("modules").is_dir());
+}
+
+/// How long that takes is for `make bench`.
+#[test]
+fn a_second_start_compiles_nothing() {
+    let cache = tempfile::tempdir().unwrap();
+    let compiled = || {
+        let mut code = files(cache.path());
+        code.retain(|file| !file.to_string_lossy().contains("stats"));
+        let modified = |file: &PathBuf| fs::metadata(file).unwrap().modified().unwrap();
+        code.sort();
+        code.iter()
+            .map(|file| (file.clone(), modified(file)))
+            .collect::<Vec<_>>()
+    };
+    start_with_cache(cache.path());
+    let first = compiled();
+    assert!(!first.is_empty());
+    start_with_cache(cache.path());
+    assert_eq!(compiled(), first);
+}

@@ -1,0 +1,328 @@
+//! Files that are kept open, and what is flushed: by the system calls.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use session3_store::{SessionState, SessionStore, StoreError};
+use session3_store_directory::{Call, DirectoryStore, Durability, Options, Watch};
+
+use super::Fixture;
+use session3_test_support::{block_on, id, record_in, state};
+
+/// Writes down the name of every call.
+#[derive(Default)]
+struct Calls(Mutex<Vec<&'static str>>);
+
+impl Watch for Calls {
+    fn before(&self, call: Call) -> io::Result<usize> {
+        self.0.lock().unwrap().push(match call {
+            Call::Open(_) => "open",
+            Call::Create(_) => "create",
+            Call::Stat(_) => "stat",
+            Call::Lock(_) => "lock",
+            Call::Read(_) => "read",
+            Call::Write { .. } => "write",
+            Call::Flush(_) => "flush",
+            Call::Unlink(_) => "unlink",
+            Call::MakeDirectory(_) => "mkdir",
+            Call::List(_) => "list",
+            Call::FlushDirectory(_) => "flush directory",
+        });
+        Ok(usize::MAX)
+    }
+}
+
+/// A store whose calls are written down.
+fn watched(directory: &Path, options: Options) -> (DirectoryStore, Arc<Calls>) {
+    let calls = Arc::new(Calls::default());
+    let store = DirectoryStore::open(directory, options.watch(calls.clone())).unwrap();
+    (store, calls)
+}
+
+impl Calls {
+    /// Since the last time.
+    fn take(&self) -> Vec<&'static str> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+/// How many files of a directory this process has open.
+fn open_files(directory: &Path) -> usize {
+    let open = fs::read_dir("/proc/self/fd").unwrap();
+    let links = open.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+    let is_record = |link: &std::path::PathBuf| {
+        link.starts_with(directory) && link.parent() != directory.parent() && link != directory
+    };
+    links.filter(is_record).count()
+}
+
+#[test]
+fn a_session_in_use_costs_no_opening() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options::default().clock(|| 1_700_000_000_000);
+    let (store, calls) = watched(directory.path(), options.clone());
+    block_on(async {
+        store.create_session(&id(1), &state("a")).await.unwrap();
+        calls.take();
+        store.load_session(&id(1)).await.unwrap();
+        assert_eq!(calls.take(), ["stat", "read"]);
+        store.load_session(&id(1)).await.unwrap();
+        assert_eq!(calls.take(), ["read"]);
+        store.save_session(&id(1), &state("b"), 1).await.unwrap();
+        assert_eq!(calls.take(), ["stat", "lock", "read", "write"]);
+        let (cold, calls) = watched(directory.path(), options);
+        cold.load_session(&id(1)).await.unwrap();
+        assert_eq!(calls.take(), ["open", "read"]);
+        cold.load_session(&id(1)).await.unwrap();
+        assert_eq!(calls.take(), ["stat", "read"]);
+    });
+}
+
+/// The system would write the time of the first read after each write.
+#[test]
+fn reading_a_session_writes_nothing() {
+    let fixture = Fixture::with_session(0);
+    let accessed = || {
+        fs::metadata(fixture.path(&id(1)))
+            .unwrap()
+            .accessed()
+            .unwrap()
+    };
+    let before = accessed();
+    thread::sleep(Duration::from_millis(20));
+    fixture.save("new", 1).unwrap();
+    fixture.load().unwrap().unwrap();
+    let other = super::open(fixture.directory.path());
+    block_on(other.load_session(&id(1))).unwrap().unwrap();
+    assert_eq!(accessed(), before);
+    // It does so for others.
+    fs::read(fixture.path(&id(1))).unwrap();
+    assert_ne!(accessed(), before);
+}
+
+#[test]
+fn no_more_files_are_kept_open_than_allowed() {
+    let directory = tempfile::tempdir().unwrap();
+    for most in [0, 10] {
+        let options = Options::default().max_kept_files(most);
+        let store = DirectoryStore::open(directory.path(), options).unwrap();
+        block_on(async {
+            for number in 0..100 {
+                let _ = store.create_session(&id(number), &state("a")).await;
+                store.load_session(&id(number)).await.unwrap();
+            }
+        });
+        let open = open_files(directory.path());
+        assert!(open <= most, "{open} of {most}");
+        assert_eq!(open > 0, most > 0);
+        drop(store);
+        assert_eq!(open_files(directory.path()), 0);
+    }
+}
+
+#[test]
+fn a_session_that_a_sweep_deletes_is_kept_open_no_longer() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = DirectoryStore::open(directory.path(), Options::default()).unwrap();
+    block_on(async {
+        store.create_session(&id(1), &state("a")).await.unwrap();
+        assert_eq!(open_files(directory.path()), 1);
+        let report = store.delete_old_sessions(u32::MAX, None).await.unwrap();
+        assert_eq!(report.deleted, 1);
+        assert_eq!(open_files(directory.path()), 0);
+    });
+}
+
+#[test]
+fn what_another_handle_deleted_is_gone_though_its_file_is_kept_open() {
+    let fixture = Fixture::with_session(0);
+    let other = super::open(fixture.directory.path());
+    assert_eq!(block_on(other.delete_session(&id(1))), Ok(true));
+    assert_eq!(fixture.load(), Ok(None));
+    // And made again: another file.
+    block_on(other.create_session(&id(1), &state("again"))).unwrap();
+    assert_eq!(fixture.data(), "again");
+}
+
+#[test]
+fn a_file_that_was_removed_or_replaced_by_hand_is_not_the_one_kept_open() {
+    let fixture = Fixture::with_session(0);
+    let path = fixture.path(&id(1));
+    let backup = fixture.directory.path().join("backup");
+    fs::copy(&path, &backup).unwrap();
+    fixture.save("new", 1).unwrap();
+    fs::remove_file(&path).unwrap();
+    assert_eq!(fixture.load(), Ok(None));
+    fs::rename(&backup, &path).unwrap();
+    assert_eq!(fixture.data(), "1");
+    // With a hard link to it, only its tombstone tells.
+    let link = fixture.directory.path().join("link");
+    fs::hard_link(&path, &link).unwrap();
+    let other = super::open(fixture.directory.path());
+    assert_eq!(block_on(other.delete_session(&id(1))), Ok(true));
+    block_on(other.create_session(&id(1), &state("again"))).unwrap();
+    assert_eq!(fixture.data(), "again");
+}
+
+#[test]
+fn a_file_that_was_removed_by_hand_is_read_for_a_second_and_never_changed() {
+    let directory = tempfile::tempdir().unwrap();
+    let time = Arc::new(AtomicU64::new(1_700_000_000_000));
+    let clock = time.clone();
+    let options = Options::default().clock(move || clock.load(Ordering::Relaxed));
+    let store = DirectoryStore::open(directory.path(), options).unwrap();
+    block_on(async {
+        store.create_session(&id(1), &state("a")).await.unwrap();
+        store.load_session(&id(1)).await.unwrap().unwrap();
+        fs::remove_file(record_in(directory.path(), &id(1))).unwrap();
+        time.fetch_add(999, Ordering::Relaxed);
+        assert!(store.load_session(&id(1)).await.unwrap().is_some());
+        time.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(store.load_session(&id(1)).await, Ok(None));
+
+        store.create_session(&id(1), &state("a")).await.unwrap();
+        store.load_session(&id(1)).await.unwrap().unwrap();
+        fs::remove_file(record_in(directory.path(), &id(1))).unwrap();
+        let saved = store.save_session(&id(1), &state("b"), 1).await;
+        assert_eq!(saved, Err(StoreError::Absent));
+        assert_eq!(store.load_session(&id(1)).await, Ok(None));
+
+        // A clock that goes back does not make it longer.
+        store.create_session(&id(1), &state("a")).await.unwrap();
+        store.load_session(&id(1)).await.unwrap().unwrap();
+        fs::remove_file(record_in(directory.path(), &id(1))).unwrap();
+        time.fetch_sub(1, Ordering::Relaxed);
+        assert_eq!(store.load_session(&id(1)).await, Ok(None));
+    });
+}
+
+#[test]
+fn process_flushes_nothing_and_disk_before_it_answers() {
+    let users = SessionState {
+        user: Some("alice".into()),
+        ..state("a")
+    };
+    for durability in [Durability::Process, Durability::Disk] {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, calls) = watched(directory.path(), Options::default().durability(durability));
+        let check = |last: &[&str]| {
+            let calls = calls.take();
+            let flushes = calls
+                .iter()
+                .filter(|call| call.starts_with("flush"))
+                .count();
+            match durability {
+                Durability::Process => assert_eq!(flushes, 0, "{calls:?}"),
+                Durability::Disk => assert!(calls.ends_with(last), "{calls:?}"),
+            }
+        };
+        block_on(async {
+            store.create_session(&id(1), &state("a")).await.unwrap();
+            check(&[
+                "flush",
+                "write",
+                "flush",
+                "flush directory",
+                "flush directory",
+                "write",
+            ]);
+            store.save_session(&id(1), &state("b"), 1).await.unwrap();
+            check(&["read", "write", "flush", "write"]);
+            store.save_session(&id(1), &users, 2).await.unwrap();
+            // The entry of the index first.
+            check(&["flush directory", "write", "flush", "write"]);
+            store.touch_session(&id(1), 5, 3).await.unwrap();
+            check(&["read", "write", "flush"]);
+            store.delete_session(&id(1)).await.unwrap();
+            check(&["write", "flush", "unlink", "unlink", "flush directory"]);
+        });
+    }
+}
+
+/// What the other mode wrote is brought to the medium before its other slot is
+/// overwritten.
+#[test]
+fn disk_trusts_only_what_was_flushed() {
+    let directory = tempfile::tempdir().unwrap();
+    let process = DirectoryStore::open(directory.path(), Options::default()).unwrap();
+    let options = Options::default().durability(Durability::Disk);
+    let (disk, calls) = watched(directory.path(), options);
+    block_on(async {
+        process.create_session(&id(1), &state("a")).await.unwrap();
+        disk.save_session(&id(1), &state("b"), 1).await.unwrap();
+        let foreign = ["flush directory", "write", "write", "flush", "write"];
+        assert!(calls.take().ends_with(&foreign));
+        disk.save_session(&id(1), &state("c"), 2).await.unwrap();
+        assert!(calls.take().ends_with(&["read", "write", "flush", "write"]));
+        process.save_session(&id(1), &state("d"), 3).await.unwrap();
+        disk.save_session(&id(1), &state("e"), 4).await.unwrap();
+        assert!(calls.take().ends_with(&foreign));
+    });
+}
+
+/// A delete that was cut short, or whose flush failed, told nobody: whoever asks
+/// again must be able to rely on the answer.
+#[test]
+fn disk_makes_sure_that_what_is_gone_already_stays_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options::default().durability(Durability::Disk);
+    let (store, calls) = watched(directory.path(), options);
+    block_on(async {
+        store.create_session(&id(1), &state("a")).await.unwrap();
+        let path = directory.path().join(format!("00/{}", id(1)));
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.write_all_at(&[255; 8], super::TOMBSTONE).unwrap();
+        calls.take();
+        assert_eq!(store.delete_session(&id(1)).await, Ok(false));
+        let end = ["write", "flush", "unlink", "flush directory"];
+        assert!(calls.take().ends_with(&end));
+        assert_eq!(store.delete_session(&id(1)).await, Ok(false));
+        assert!(calls.take().ends_with(&["flush directory"]));
+        assert_eq!(store.delete_session(&id(2 << 120)).await, Ok(false));
+    });
+}
+
+/// Holds up every flush while it is closed.
+#[derive(Default)]
+struct Gate {
+    is_closed: AtomicBool,
+}
+
+impl Watch for Gate {
+    fn before(&self, call: Call) -> io::Result<usize> {
+        while matches!(call, Call::Flush(_)) && self.is_closed.load(Ordering::SeqCst) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok(usize::MAX)
+    }
+}
+
+/// The slot is written, and not yet on the medium.
+#[test]
+fn a_save_that_is_dropped_while_it_is_flushed_keeps_its_lock_to_the_end() {
+    let fixture = Fixture::with_session(0);
+    let gate = Arc::new(Gate::default());
+    let options = Options::default().durability(Durability::Disk);
+    let store = DirectoryStore::open(fixture.directory.path(), options.watch(gate.clone()));
+    let store = store.unwrap();
+    block_on(async {
+        let (id, dropped, other) = (id(1), state("dropped"), state("other"));
+        store.touch_session(&id, 9, 1).await.unwrap();
+        gate.is_closed.store(true, Ordering::SeqCst);
+        let save = store.save_session(&id, &dropped, 1);
+        let limit = Duration::from_millis(50);
+        tokio::time::timeout(limit, save).await.unwrap_err();
+        let saved = fixture.store.save_session(&id, &other, 1).await;
+        assert_eq!(saved, Err(StoreError::Busy));
+        gate.is_closed.store(false, Ordering::SeqCst);
+    });
+    // The end of the runtime is that of the flush.
+    assert_eq!(fixture.data(), "dropped");
+    assert_eq!(fixture.save("next", 2), Ok(3));
+}

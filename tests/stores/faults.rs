@@ -1,0 +1,798 @@
+//! System calls that fail: every one of every operation, once, with every error
+//! that fits it. An error says what the system said, the state before is there,
+//! the next operation succeeds, and no lock or file descriptor is left behind.
+//!
+//! Sweeps, walks and checks look into hundreds of directories that are not
+//! there; of these calls, one in [`MISSING`] fails. All others do.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fs2::FileExt as _;
+use rustix::io::Errno;
+use session3_store::{SessionId, SessionState, SessionStore, StoreError, StoredSession};
+use session3_store_directory::{Call, DirectoryStore, Durability, Options, Watch};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use session3_test_support::{files, id};
+
+const NOW: u64 = 1_700_000_000_000;
+const LATER: u64 = NOW + 3_600_000;
+/// One in so many fails of the calls on directories that are not there.
+const MISSING: usize = 500;
+
+/// A session of alice, saved and touched; one of bob; one that has expired.
+const ALICE: u128 = 1;
+const BOB: u128 = 2 << 120;
+const EXPIRED: u128 = 3 << 120;
+/// An empty file.
+const LEFTOVER: u128 = 4 << 120;
+/// Not there.
+const NEW: u128 = 5 << 120;
+/// Nonsense.
+const DAMAGED: u128 = 6 << 120;
+const IDS: [u128; 6] = [ALICE, BOB, EXPIRED, LEFTOVER, NEW, DAMAGED];
+
+/// What is done, and whether the session's file is kept open then.
+struct Operation {
+    name: &'static str,
+    is_warm: bool,
+    act: fn(&Given) -> Result<String, StoreError>,
+}
+
+const fn cold(name: &'static str, act: fn(&Given) -> Result<String, StoreError>) -> Operation {
+    let is_warm = false;
+    Operation { name, is_warm, act }
+}
+
+const fn warm(name: &'static str, act: fn(&Given) -> Result<String, StoreError>) -> Operation {
+    let is_warm = true;
+    Operation { name, is_warm, act }
+}
+
+const OPERATIONS: [Operation; 24] = [
+    cold("create", |given| given.create(NEW)),
+    cold("create over a leftover", |given| given.create(LEFTOVER)),
+    cold("load", |given| given.load(ALICE)),
+    warm("load kept", |given| given.load(ALICE)),
+    cold("load absent", |given| given.load(NEW)),
+    cold("has", |given| given.has(ALICE)),
+    cold("save", |given| given.save("alice", 100)),
+    warm("save kept", |given| given.save("alice", 100)),
+    cold("growth", |given| given.save("alice", 9000)),
+    warm("growth kept", |given| given.save("alice", 9000)),
+    cold("change of user", |given| given.save("carol", 100)),
+    warm("change of user kept", |given| given.save("carol", 100)),
+    cold("touch", |given| given.touch()),
+    warm("touch kept", |given| given.touch()),
+    cold("delete", |given| given.delete(ALICE)),
+    warm("delete kept", |given| given.delete(ALICE)),
+    cold("delete damaged", |given| given.delete(DAMAGED)),
+    cold("sweep", |given| given.sweep()),
+    cold("sweep in pieces", |given| given.sweep_in_pieces()),
+    cold("unfinished sweep", |given| given.has_unfinished_sweep()),
+    cold("lock", |given| given.lock()),
+    cold("iter", |given| given.iter()),
+    cold("sessions of a user", |given| given.sessions_of_alice()),
+    cold("check", |given| given.check()),
+];
+
+/// Those that write a tombstone.
+const BURY: [&str; 3] = ["create over a leftover", "delete", "delete kept"];
+
+/// What a system call answers instead of doing what it should.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    /// This, once.
+    Once(Errno),
+    /// A write is cut short, and the call after it answers this.
+    HalfThen(Errno),
+    /// This, and all that follow: writes, creates and directories.
+    FromThenOn(Errno),
+}
+
+/// Fails a call, by its number.
+#[derive(Default)]
+struct Saboteur(Mutex<Plan>);
+
+#[derive(Default)]
+struct Plan {
+    /// Kinds and names of the calls until now.
+    seen: Vec<(Kind, String)>,
+    fault: Option<(usize, Fault)>,
+    /// The most that a read or write transfers.
+    limit: Option<Limit>,
+}
+
+#[derive(Clone, Copy)]
+enum Limit {
+    OneByte,
+    /// Half a write, and some hundred bytes of a read.
+    Half,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Open,
+    Create,
+    Stat,
+    Lock,
+    Read,
+    Write,
+    Flush,
+    Unlink,
+    MakeDirectory,
+    List,
+    FlushDirectory,
+}
+
+impl Kind {
+    fn of(call: Call<'_>) -> (Self, &str) {
+        match call {
+            Call::Open(name) => (Self::Open, name),
+            Call::Create(name) => (Self::Create, name),
+            Call::Stat(name) => (Self::Stat, name),
+            Call::Lock(name) => (Self::Lock, name),
+            Call::Read(name) => (Self::Read, name),
+            Call::Write { name, .. } => (Self::Write, name),
+            Call::Flush(name) => (Self::Flush, name),
+            Call::Unlink(name) => (Self::Unlink, name),
+            Call::MakeDirectory(name) => (Self::MakeDirectory, name),
+            Call::List(name) => (Self::List, name),
+            Call::FlushDirectory(name) => (Self::FlushDirectory, name),
+        }
+    }
+
+    /// What it may answer, by its manual page.
+    fn errors(self) -> &'static [Errno] {
+        use Errno as E;
+        match self {
+            Self::Open => &[E::IO, E::INTR, E::MFILE, E::NFILE, E::ACCESS, E::ROFS],
+            Self::Create => &[
+                E::IO,
+                E::INTR,
+                E::MFILE,
+                E::NFILE,
+                E::ACCESS,
+                E::ROFS,
+                E::NOSPC,
+            ],
+            Self::Stat => &[E::IO, E::ACCESS],
+            Self::Lock => &[E::INTR, E::NOLCK, E::IO],
+            Self::Read => &[E::IO, E::INTR],
+            Self::Write => &[E::IO, E::INTR, E::NOSPC, E::DQUOT, E::ROFS],
+            Self::Flush => &[E::IO, E::INTR, E::NOSPC, E::ROFS],
+            Self::Unlink => &[E::IO, E::ACCESS, E::ROFS, E::NOSPC],
+            Self::MakeDirectory => &[E::IO, E::ACCESS, E::ROFS, E::NOSPC],
+            Self::List => &[E::IO, E::MFILE, E::ACCESS],
+            Self::FlushDirectory => &[E::IO, E::INTR, E::MFILE, E::ACCESS],
+        }
+    }
+
+    fn faults(self) -> Vec<Fault> {
+        let mut faults: Vec<_> = self.errors().iter().copied().map(Fault::Once).collect();
+        if matches!(self, Self::Write | Self::Create | Self::MakeDirectory) {
+            faults.extend([Errno::NOSPC, Errno::IO].map(Fault::FromThenOn));
+        }
+        if self == Self::Write {
+            faults.extend([Errno::NOSPC, Errno::IO].map(Fault::HalfThen));
+        }
+        faults
+    }
+
+    fn fills_disk(self) -> bool {
+        matches!(
+            self,
+            Self::Write | Self::Create | Self::MakeDirectory | Self::Flush | Self::Unlink
+        )
+    }
+}
+
+impl Fault {
+    fn errno(self) -> Errno {
+        let (Self::Once(errno) | Self::HalfThen(errno) | Self::FromThenOn(errno)) = self;
+        errno
+    }
+
+    /// Nobody need know of a signal; and with fewer files kept open, there are
+    /// enough file descriptors.
+    fn is_invisible(self, operation: &Operation, kind: Kind) -> bool {
+        let is_load = operation.name.starts_with("load") || operation.name == "has";
+        match self {
+            Self::Once(Errno::INTR | Errno::MFILE | Errno::NFILE) => true,
+            // What may not be written may be read.
+            Self::Once(Errno::ACCESS | Errno::ROFS) => {
+                is_load && matches!(kind, Kind::Open | Kind::Stat)
+            }
+            _ => false,
+        }
+    }
+
+    /// In place of which call, counted from the one that is to fail.
+    fn answer(self, kind: Kind, after: usize, length: usize) -> io::Result<usize> {
+        match (self, after) {
+            (Self::Once(errno), 0) | (Self::HalfThen(errno), 1) => Err(errno.into()),
+            (Self::HalfThen(_), 0) => Ok((length / 2).max(1)),
+            (Self::FromThenOn(errno), _) if kind.fills_disk() => Err(errno.into()),
+            _ => Ok(usize::MAX),
+        }
+    }
+}
+
+impl Watch for Saboteur {
+    fn before(&self, call: Call) -> io::Result<usize> {
+        let mut plan = self.0.lock().unwrap();
+        let (kind, name) = Kind::of(call);
+        let number = plan.seen.len();
+        plan.seen.push((kind, name.into()));
+        let length = match call {
+            Call::Write { bytes, .. } => bytes.len(),
+            _ => usize::MAX,
+        };
+        if let Some((target, fault)) = plan.fault
+            && number >= target
+        {
+            return fault.answer(kind, number - target, length);
+        }
+        Ok(match plan.limit {
+            None => usize::MAX,
+            Some(Limit::OneByte) => 1,
+            Some(Limit::Half) => (length / 2).clamp(1, 300),
+        })
+    }
+}
+
+/// What each session is.
+type States = BTreeMap<SessionId, Result<Option<StoredSession>, StoreError>>;
+
+/// A directory with sessions and a store in it.
+struct Given<'a> {
+    runtime: &'a Runtime,
+    directory: TempDir,
+    store: DirectoryStore,
+    saboteur: Arc<Saboteur>,
+}
+
+fn options(durability: Durability) -> Options {
+    Options::default()
+        .clock(|| NOW)
+        .durability(durability)
+        .lock_timeout(Duration::from_millis(50))
+}
+
+fn state(user: &str, size: usize) -> SessionState {
+    SessionState {
+        user: Some(user.into()),
+        expires: LATER,
+        data: vec![7; size],
+    }
+}
+
+impl<'a> Given<'a> {
+    fn new(runtime: &'a Runtime, durability: Durability, operation: &Operation) -> Self {
+        let memory = Path::new("/dev/shm");
+        let directory = match memory.is_dir() {
+            true => tempfile::tempdir_in(memory),
+            false => tempfile::tempdir(),
+        };
+        let directory = directory.unwrap();
+        let store = DirectoryStore::open(directory.path(), options(durability)).unwrap();
+        let expired = SessionState {
+            expires: 1,
+            ..state("alice", 10)
+        };
+        runtime.block_on(async {
+            let (alice, bob) = (id(ALICE), id(BOB));
+            store
+                .create_session(&alice, &state("alice", 10))
+                .await
+                .unwrap();
+            store
+                .save_session(&alice, &state("alice", 20), 1)
+                .await
+                .unwrap();
+            store.touch_session(&alice, LATER + 1, 2).await.unwrap();
+            store
+                .create_session(&bob, &state("bob", 9000))
+                .await
+                .unwrap();
+            store.create_session(&id(EXPIRED), &expired).await.unwrap();
+        });
+        fs::create_dir(directory.path().join("04")).unwrap();
+        let leftover = directory.path().join(format!("04/{}", id(LEFTOVER)));
+        fs::write(leftover, "").unwrap();
+        fs::create_dir(directory.path().join("06")).unwrap();
+        let damaged = directory.path().join(format!("06/{}", id(DAMAGED)));
+        fs::write(damaged, "nonsense").unwrap();
+        drop(store);
+        let saboteur = Arc::new(Saboteur::default());
+        let watched = options(durability).watch(saboteur.clone());
+        let store = DirectoryStore::open(directory.path(), watched).unwrap();
+        if operation.is_warm {
+            let loaded = runtime.block_on(store.load_session(&id(ALICE)));
+            assert_eq!(loaded.unwrap().unwrap().version, 2);
+        }
+        saboteur.0.lock().unwrap().seen.clear();
+        Self {
+            runtime,
+            directory,
+            store,
+            saboteur,
+        }
+    }
+
+    fn answer<T: std::fmt::Debug>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<String, StoreError> {
+        self.runtime
+            .block_on(call)
+            .map(|answer| format!("{answer:?}"))
+    }
+
+    fn create(&self, new: u128) -> Result<String, StoreError> {
+        let state = state("carol", 300);
+        self.answer(self.store.create_session(&id(new), &state))
+    }
+
+    fn load(&self, session: u128) -> Result<String, StoreError> {
+        self.answer(self.store.load_session(&id(session)))
+    }
+
+    fn has(&self, session: u128) -> Result<String, StoreError> {
+        self.answer(self.store.has_session(&id(session)))
+    }
+
+    fn save(&self, user: &str, size: usize) -> Result<String, StoreError> {
+        let state = state(user, size);
+        self.answer(self.store.save_session(&id(ALICE), &state, 2))
+    }
+
+    fn touch(&self) -> Result<String, StoreError> {
+        self.answer(self.store.touch_session(&id(ALICE), LATER + 2, 2))
+    }
+
+    fn delete(&self, session: u128) -> Result<String, StoreError> {
+        self.answer(self.store.delete_session(&id(session)))
+    }
+
+    fn sweep(&self) -> Result<String, StoreError> {
+        self.answer(self.store.delete_old_sessions(60, None))
+    }
+
+    /// Each goes on where the one before stopped.
+    fn sweep_in_pieces(&self) -> Result<String, StoreError> {
+        self.answer(async {
+            let mut deleted = 0;
+            loop {
+                let sweep = self.store.delete_old_sessions(60, Some(Duration::ZERO));
+                let report = sweep.await?;
+                deleted += report.deleted;
+                if report.complete {
+                    return Ok(deleted);
+                }
+            }
+        })
+    }
+
+    fn has_unfinished_sweep(&self) -> Result<String, StoreError> {
+        self.answer(self.store.has_unfinished_sweep())
+    }
+
+    fn lock(&self) -> Result<String, StoreError> {
+        self.answer(async {
+            let time = Duration::from_secs(60);
+            let lock = self.store.lock_session(&id(ALICE), time).await?;
+            Ok(lock.is_held())
+        })
+    }
+
+    fn iter(&self) -> Result<String, StoreError> {
+        self.answer(self.store.iter_sessions(None, 10))
+    }
+
+    fn sessions_of_alice(&self) -> Result<String, StoreError> {
+        self.answer(async {
+            let mut sessions = self.store.sessions_of_user("alice").await?;
+            sessions.sort_unstable();
+            Ok(sessions)
+        })
+    }
+
+    fn check(&self) -> Result<String, StoreError> {
+        let mut findings = Vec::new();
+        let found = |finding| findings.push(format!("{finding:?}"));
+        let report = self.answer(self.store.check(true, found, |_| ()))?;
+        Ok(format!("{report} {findings:?}"))
+    }
+
+    /// What somebody else finds, who has the index right too.
+    fn states(&self) -> States {
+        let options = options(Durability::Process);
+        let store = DirectoryStore::open(self.directory.path(), options).unwrap();
+        let load = |session: SessionId| {
+            let loaded = self.runtime.block_on(store.load_session(&session));
+            if let Ok(Some(loaded)) = &loaded
+                && let Some(user) = &loaded.state.user
+            {
+                let sessions = self.runtime.block_on(store.sessions_of_user(user));
+                assert!(sessions.unwrap().contains(&session), "the index misses it");
+            }
+            (session, loaded)
+        };
+        IDS.map(id).into_iter().map(load).collect()
+    }
+
+    /// Whatever happened, everything works now.
+    fn goes_on(&self) {
+        self.saboteur.0.lock().unwrap().fault = None;
+        let store = &self.store;
+        self.runtime.block_on(async {
+            for session in IDS.map(id) {
+                let mut loaded = store.load_session(&session).await;
+                if let Err(StoreError::Corrupt(_)) = loaded {
+                    assert_eq!(store.delete_session(&session).await, Ok(true));
+                    loaded = Ok(None);
+                }
+                let version = match loaded.unwrap() {
+                    Some(loaded) => loaded.version,
+                    None => store
+                        .create_session(&session, &state("dave", 5))
+                        .await
+                        .unwrap(),
+                };
+                let saved = store
+                    .save_session(&session, &state("erin", 50), version)
+                    .await;
+                assert_eq!(saved, Ok(version + 1));
+                let touched = store.touch_session(&session, 9, version + 1).await;
+                assert_eq!(touched, Ok(()));
+                let sessions = store.sessions_of_user("erin").await.unwrap();
+                assert!(sessions.contains(&session));
+                assert_eq!(store.delete_session(&session).await, Ok(true));
+                assert_eq!(store.has_session(&session).await, Ok(false));
+            }
+        });
+    }
+
+    fn nothing_is_locked(&self) {
+        for path in files(self.directory.path()) {
+            let file = File::options().read(true).write(true).open(&path).unwrap();
+            let locked = file.try_lock_exclusive();
+            locked.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        }
+    }
+
+    /// File descriptors that lead into the directory.
+    fn descriptors(&self) -> usize {
+        descriptors_in(self.directory.path())
+    }
+}
+
+fn descriptors_in(directory: &Path) -> usize {
+    let descriptors = fs::read_dir("/proc/self/fd").unwrap();
+    let paths = descriptors.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+    paths.filter(|path| path.starts_with(directory)).count()
+}
+
+/// An operation that nothing disturbs.
+struct Undisturbed {
+    calls: Vec<(Kind, String)>,
+    answer: String,
+    before: States,
+    after: States,
+    descriptors: usize,
+}
+
+impl Undisturbed {
+    fn see(runtime: &Runtime, durability: Durability, operation: &Operation) -> Self {
+        let given = Given::new(runtime, durability, operation);
+        let before = given.states();
+        let answer = (operation.act)(&given).unwrap();
+        let calls = std::mem::take(&mut given.saboteur.0.lock().unwrap().seen);
+        Self {
+            calls,
+            answer,
+            before,
+            after: given.states(),
+            descriptors: given.descriptors(),
+        }
+    }
+
+    /// The numbers of the calls that are to fail.
+    fn targets(&self, directory: &Path) -> Vec<usize> {
+        let is_there = |name: &str| directory.join(name).exists();
+        let calls = self.calls.iter().enumerate();
+        let chosen = calls.filter(|(number, (kind, name))| {
+            let may_be_missing = matches!(kind, Kind::List | Kind::FlushDirectory);
+            !may_be_missing || is_there(name) || number % MISSING == 0
+        });
+        chosen.map(|(number, _)| number).collect()
+    }
+}
+
+fn is_sweep(operation: &Operation) -> bool {
+    operation.name.starts_with("sweep")
+}
+
+/// Errors that the operation can live with: an entry of the index that remains
+/// is surplus, and so is the file of a lock that nobody has; half a tombstone is
+/// one, and a leftover needs none; what a sweep cannot read or delete, it leaves;
+/// what a check or a walk cannot read, it names.
+fn may_succeed(operation: &Operation, kind: Kind, name: &str) -> bool {
+    let may_remain = ["users/", "locks/"].iter();
+    kind == Kind::Unlink && may_remain.clone().any(|start| name.starts_with(start))
+        || kind == Kind::Write && BURY.contains(&operation.name)
+        || is_sweep(operation)
+        || operation.name == "check"
+        || operation.name == "iter" && kind != Kind::List
+}
+
+fn sabotage(
+    runtime: &Runtime,
+    durability: Durability,
+    operation: &Operation,
+    undisturbed: &Undisturbed,
+    (number, fault): (usize, Fault),
+) {
+    let (kind, name) = &undisturbed.calls[number];
+    let context = format!(
+        "{} under {durability:?}, {fault:?} at call {number}, {kind:?} {name}",
+        operation.name
+    );
+    let given = Given::new(runtime, durability, operation);
+    given.saboteur.0.lock().unwrap().fault = Some((number, fault));
+    let answer = (operation.act)(&given);
+    given.saboteur.0.lock().unwrap().fault = None;
+
+    let system = io::Error::from(fault.errno()).to_string();
+    let is_invisible = fault.is_invisible(operation, *kind);
+    match &answer {
+        Ok(answer) if is_invisible => {
+            assert_eq!(*answer, undisturbed.answer, "{context}");
+        }
+        Ok(answer) => {
+            assert!(may_succeed(operation, *kind, name), "{context}: no error");
+            let names_it = is_sweep(operation) || answer.contains(&system);
+            let may_hide_it = matches!(kind, Kind::Unlink | Kind::Write);
+            assert!(names_it || may_hide_it, "{context}: {answer}");
+        }
+        Err(StoreError::Unavailable(what)) if !is_invisible => {
+            assert!(what.contains(&system), "{context}: {what}");
+        }
+        Err(error) => panic!("{context}: {error:?}"),
+    }
+    let states = given.states();
+    for (session, state) in &states {
+        let (before, after) = (&undisturbed.before[session], &undisturbed.after[session]);
+        let is_done = answer.is_ok() && !is_sweep(operation);
+        let is_allowed = state == after || state == before && !is_done;
+        assert!(is_allowed, "{context}: {state:?}");
+    }
+    given.nothing_is_locked();
+    let kept = given.descriptors();
+    assert!(
+        kept <= undisturbed.descriptors + 1,
+        "{context}: {kept} open"
+    );
+    given.goes_on();
+    let Given {
+        store, directory, ..
+    } = given;
+    drop(store);
+    assert_eq!(descriptors_in(directory.path()), 0, "{context}: left open");
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+fn every_call_fails_once(durability: Durability) {
+    let runtime = runtime();
+    let mut count = 0;
+    for operation in &OPERATIONS {
+        let undisturbed = Undisturbed::see(&runtime, durability, operation);
+        let directory = Given::new(&runtime, durability, operation).directory;
+        for number in undisturbed.targets(directory.path()) {
+            for fault in undisturbed.calls[number].0.faults() {
+                let target = (number, fault);
+                sabotage(&runtime, durability, operation, &undisturbed, target);
+                count += 1;
+            }
+        }
+    }
+    println!("faults under {durability:?}: {count} injected, broken promises: 0");
+}
+
+#[test]
+fn every_system_call_may_fail_once_under_process() {
+    every_call_fails_once(Durability::Process);
+}
+
+#[test]
+fn every_system_call_may_fail_once_under_disk() {
+    every_call_fails_once(Durability::Disk);
+}
+
+/// Reads and writes may transfer less than they were asked to: the bytes are
+/// the same in the end.
+#[test]
+fn short_reads_and_writes_are_invisible() {
+    let runtime = runtime();
+    let bytes = |given: &Given| {
+        let mut contents = BTreeMap::new();
+        for path in files(given.directory.path()) {
+            let name = path.strip_prefix(given.directory.path()).unwrap();
+            contents.insert(name.to_owned(), fs::read(&path).unwrap());
+        }
+        contents
+    };
+    for durability in [Durability::Process, Durability::Disk] {
+        for operation in &OPERATIONS {
+            let usual = Given::new(&runtime, durability, operation);
+            let answer = (operation.act)(&usual);
+            for limit in [Limit::OneByte, Limit::Half] {
+                let given = Given::new(&runtime, durability, operation);
+                given.saboteur.0.lock().unwrap().limit = Some(limit);
+                let name = operation.name;
+                assert_eq!((operation.act)(&given), answer, "{name}");
+                assert!(bytes(&given) == bytes(&usual), "{name}");
+            }
+        }
+    }
+}
+
+/// One torn record must not keep anybody from ending the user's others.
+#[test]
+fn a_damaged_session_does_not_hide_the_users_others() {
+    let runtime = runtime();
+    let given = Given::new(&runtime, Durability::Process, &OPERATIONS[0]);
+    let path = given.directory.path().join(format!("03/{}", id(EXPIRED)));
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.truncate(600);
+    bytes[520] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let damaged = given.load(EXPIRED);
+    assert!(
+        matches!(damaged, Err(StoreError::Corrupt(_))),
+        "{damaged:?}"
+    );
+    let sessions = runtime.block_on(given.store.sessions_of_user("alice"));
+    assert_eq!(sessions, Ok(vec![id(ALICE)]));
+}
+
+/// A small file system of its own, until this is dropped.
+struct Mounted(TempDir);
+
+impl Mounted {
+    fn new(options: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let arguments = ["-t", "tmpfs", "-o", options, "session3"];
+        mount(&arguments, directory.path());
+        Self(directory)
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+fn mount(arguments: &[&str], directory: &Path) {
+    let status = Command::new("mount")
+        .args(arguments)
+        .arg(directory)
+        .status();
+    let is_mounted = status.is_ok_and(|status| status.success());
+    assert!(is_mounted, "mounting needs root: run this as root");
+}
+
+fn unavailable<T: std::fmt::Debug>(result: Result<T, StoreError>, errno: Errno) {
+    let system = io::Error::from(errno).to_string();
+    match result {
+        Err(StoreError::Unavailable(what)) => assert!(what.contains(&system), "{what}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn open_to_look(path: &Path) -> DirectoryStore {
+    let options = options(Durability::Process).read_only(true);
+    DirectoryStore::open(path, options).unwrap()
+}
+
+/// Creates sessions until that fails; how many there are.
+async fn fill(store: &DirectoryStore, size: usize) -> u128 {
+    for number in 0.. {
+        match store
+            .create_session(&id(number), &state("alice", size))
+            .await
+        {
+            Ok(_) => {}
+            failed => {
+                unavailable(failed, Errno::NOSPC);
+                return number;
+            }
+        }
+    }
+    unreachable!("a small file system is full some day")
+}
+
+/// Not by injected errors but by file systems that are what they say.
+#[test]
+#[ignore = "mounts file systems, which needs root: make torture"]
+fn a_file_system_that_is_full_or_read_only_takes_nothing_away() {
+    let runtime = runtime();
+    for (full, size) in [("size=400k", 5000), ("size=4m,nr_inodes=60", 10)] {
+        let mounted = Mounted::new(full);
+        let path = mounted.0.path();
+        let open = || DirectoryStore::open(path, options(Durability::Disk)).unwrap();
+        let store = open();
+        let swept = runtime.block_on(store.delete_old_sessions(0, None));
+        assert_eq!(swept.unwrap().remaining, 0);
+        let count = runtime.block_on(fill(&store, size));
+        assert!(count > 10, "{full}: {count}");
+        runtime.block_on(async {
+            if size > 1000 {
+                let grown = store
+                    .save_session(&id(0), &state("alice", 200_000), 1)
+                    .await;
+                unavailable(grown, Errno::NOSPC);
+            }
+            assert_eq!(store.load_session(&id(count)).await, Ok(None));
+            let failed = path.join(format!("00/{}", id(count)));
+            assert!(!failed.exists(), "nothing is left of the create");
+            // As a kill leaves it, with no room for a tombstone.
+            fs::write(&failed, "").unwrap();
+            store.delete_old_sessions(u32::MAX, None).await.unwrap();
+            let left = files(path).len() as u128;
+            assert_eq!(left, 2 * count + 1, "records, entries, the sweep's own");
+            for number in 0..count {
+                let loaded = store.load_session(&id(number)).await.unwrap().unwrap();
+                assert_eq!(loaded.state, state("alice", size));
+            }
+            assert_eq!(store.delete_session(&id(1)).await, Ok(true));
+            assert_eq!(store.delete_session(&id(2)).await, Ok(true));
+            let (new, small) = (id(count), state("alice", size));
+            let created = store.create_session(&new, &small).await;
+            assert_eq!(created, Ok(1), "there is room again");
+
+            drop(store);
+            let store = open();
+            mount(&["-o", "remount,ro"], path);
+            let snapshot = open_to_look(path);
+            for store in [&store, &snapshot] {
+                let loaded = store.load_session(&id(3)).await.unwrap().unwrap();
+                assert_eq!(loaded.state, state("alice", size));
+                let sessions = store.sessions_of_user("alice").await.unwrap();
+                assert_eq!(sessions.len() as u128, count - 1);
+                let check = store.check(false, |finding| panic!("{finding:?}"), |_| ());
+                assert_eq!(u128::from(check.await.unwrap().sessions), count - 1);
+            }
+            unavailable(
+                store.save_session(&id(3), &state("bob", 1), 1).await,
+                Errno::ROFS,
+            );
+            unavailable(
+                store.create_session(&id(1), &state("bob", 1)).await,
+                Errno::ROFS,
+            );
+            mount(&["-o", "remount,rw"], path);
+            let loaded = store.load_session(&id(3)).await.unwrap().unwrap();
+            assert_eq!(loaded.state, state("alice", size));
+        });
+        println!(
+            "{full}: {count} sessions, then {}",
+            io::Error::from(Errno::NOSPC)
+        );
+    }
+}

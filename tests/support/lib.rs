@@ -1,0 +1,59 @@
+//! Helpers of several test packages.
+
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
+
+pub mod base64url;
+pub mod dice;
+
+pub use session3_store_tests::random;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use session3_store::{SessionId, SessionState};
+
+/// Runs a test's future, with threads for what it spawns.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
+}
+
+/// An ID that is easy to read in a file name.
+pub fn id(number: u128) -> SessionId {
+    SessionId::from(number)
+}
+
+/// A state without a user.
+pub fn state(data: &str) -> SessionState {
+    SessionState {
+        user: None,
+        expires: 1_000_000,
+        data: data.into(),
+    }
+}
+
+/// Where a session is in a store's directory.
+pub fn record_in(directory: &Path, id: &SessionId) -> PathBuf {
+    let name = id.to_string();
+    directory.join(&name[..2]).join(name)
+}
+
+/// All files below a directory.
+pub fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .flat_map(|path| {
+            if path.is_dir() {
+                files(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
+}
