@@ -37,6 +37,7 @@ test:
 
 lint: compiler
 	$(CARGO) fmt --all --check
+	tools/check-features
 	$(CARGO) clippy --locked --workspace --all-targets --all-features -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --locked --workspace --all-features --no-deps
 

@@ -121,7 +121,10 @@ fn sighup_reads_it_anew_and_a_bad_one_leaves_the_old() {
     while !cookie(&server).contains("; Max-Age=700") {}
     fs::write(place.path("policy.toml"), "[cookie]\nmax-age = 0\n").unwrap();
     server.signal("HUP");
-    while !place.log().contains("the old one goes on") {
+    while !place
+        .log()
+        .contains("continues with the previous component")
+    {
         thread::yield_now();
     }
     assert!(

@@ -366,7 +366,12 @@ fn sighup_loads_anew_and_what_is_under_way_finishes_with_the_old_one() {
     assert!(answer.contains("\r\n1\r\n4\r\n0\r\n"), "{answer}");
 
     for bad in [&b"nonsense"[..], MANAGER, &composed()] {
-        let count = || place.log().matches("the old one goes on").count();
+        let count = || {
+            place
+                .log()
+                .matches("continues with the previous component")
+                .count()
+        };
         let before = count();
         place.write("application.wasm", bad);
         server.signal("HUP");

@@ -11,7 +11,8 @@ use clap::Parser;
 
 use commands::output;
 
-/// A request makes some hundred allocations, on whichever thread it is.
+/// The allocator of the whole program. A request makes some hundred allocations, and they
+/// may happen on any thread.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -23,15 +24,16 @@ async fn main() -> ExitCode {
         .without_time()
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal())
-        // It would say so on standard error, and panic.
+        // Otherwise the subscriber reports a failed write on standard error, and panics if
+        // standard error is closed.
         .log_internal_errors(false)
         .init();
     match cli.run().await {
         Ok(status) => status,
-        // Whoever read the output has seen enough.
+        // The reader of a pipe, such as `head`, has closed it: this is no failure.
         Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            output::complain(&format!("{error:#}"));
+            output::print_error(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -1,4 +1,4 @@
-//! The wasmtime engine of the server.
+//! The wasmtime engine of a server, with a pool of instances.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -8,27 +8,29 @@ use std::time::Duration;
 use session3_compose::{Needs, NotAComponent, inspect, is_async};
 use wasmtime::{
     Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy,
-    PoolingAllocationConfig, Result, ensure,
+    PoolingAllocationConfig, Result, ensure, format_err,
 };
 
-/// How often a guest that computes lets others run, and a time limit is
-/// noticed.
-const EPOCH: Duration = Duration::from_millis(10);
+/// How long an epoch lasts. At the end of an epoch, a guest that computes yields to other
+/// tasks, and its time limit is checked.
+const EPOCH_LENGTH: Duration = Duration::from_millis(10);
 
-/// Memories of all instances together: each has 4 GiB of addresses, of which a
-/// process has 128 TiB.
+/// The largest number of memories of all instances together. Each memory reserves 4 GiB of
+/// address space, of which a process has 128 TiB.
 const MAX_MEMORIES: u32 = 4096;
-/// Elements of a table, at least: wasmtime's own default.
-const TABLE_ELEMENTS: u64 = 20_000;
-/// Elements of a table, at most: 8 MB of addresses.
+/// The number of elements that every table can have: the default of wasmtime.
+const MIN_TABLE_ELEMENTS: u64 = 20_000;
+/// The largest number of elements that a table may need. Each table then reserves 8 MB of
+/// address space.
 const MAX_TABLE_ELEMENTS: u64 = 1_000_000;
 
-/// Bytes that an instance may have written to in a memory for that to be cleared
-/// and kept for the next one; where there are more, all go back to the system.
-const KEPT_MEMORY: usize = 1 << 20;
+/// How much of a memory may have been written to, in bytes, for the written pages to be
+/// cleared and kept for the next instance. If it is more, the system takes back all of
+/// them.
+const MAX_KEPT_MEMORY: usize = 1 << 20;
 
-/// How many instances of a component run at the same time, and what each of them
-/// takes.
+/// A pool of instances of a component: how many run at the same time, and the resources
+/// that each of them needs.
 #[derive(Clone, Copy, Debug)]
 pub struct Pool {
     needs: Needs,
@@ -38,7 +40,12 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// For this component: 256 instances of up to 64 MiB each.
+    /// Creates a pool for this component, of 256 instances with at most 64 MiB of memory
+    /// each.
+    ///
+    /// # Errors
+    ///
+    /// [`NotAComponent`] if the bytes are not a component, or one of an unsupported form.
     pub fn of(component: &[u8]) -> Result<Self, NotAComponent> {
         Ok(Self {
             needs: inspect(component)?.needs,
@@ -48,99 +55,118 @@ impl Pool {
         })
     }
 
-    /// How many instances run at most.
+    /// Sets how many instances may run at the same time, at least one.
     pub fn max_instances(mut self, count: u32) -> Self {
         self.max_instances = count.max(1);
         self
     }
 
-    /// How many bytes of memory one instance gets at most.
+    /// Sets how much memory an instance may use, in bytes.
     pub fn max_memory(mut self, bytes: usize) -> Self {
         self.max_memory = bytes;
         self
     }
 
-    /// How many instances there are: fewer than allowed, where one takes much.
+    /// Returns how many instances can run at the same time. It is less than the number
+    /// that was set if each instance has many memories.
     pub fn instances(&self) -> u32 {
-        let fit = MAX_MEMORIES / self.needs.memories.max(1);
-        fit.clamp(1, self.max_instances)
+        let capacity = MAX_MEMORIES / self.needs.memories.max(1);
+        capacity.clamp(1, self.max_instances)
     }
 
-    /// Whether its component has asynchronous functions.
+    /// Returns whether the component uses asynchronous functions.
     pub(crate) fn is_async(&self) -> bool {
         self.is_async
     }
 
+    /// Returns the pool as wasmtime configures it.
     fn config(&self) -> Result<PoolingAllocationConfig> {
         let Self {
             needs, max_memory, ..
         } = *self;
         ensure!(
             needs.memory <= max_memory as u64,
-            "an instance starts with {} MiB of memory, and its limit is {} MiB: choose another one \
-             with --max-memory",
+            "an instance of the component starts with {} MiB of memory, and the limit is {} MiB: \
+             choose a higher limit with --max-memory",
             needs.memory.div_ceil(1 << 20),
             max_memory >> 20,
         );
         ensure!(
             needs.memories <= MAX_MEMORIES && needs.table_elements <= MAX_TABLE_ELEMENTS,
-            "it has more memories, or larger tables, than a server can give to every instance"
+            "an instance of the component starts with {} memories and a table of {} elements; the \
+             server allows {MAX_MEMORIES} memories and {MAX_TABLE_ELEMENTS} elements",
+            needs.memories,
+            needs.table_elements,
         );
         let instances = self.instances();
-        let each = |count: u32| count.saturating_mul(instances);
-        // Wasmtime joins components by small modules of its own.
+        let for_all_instances = |count: u32| count.saturating_mul(instances);
+        // Wasmtime connects components by additional small core modules.
         let core_instances = needs.core_instances.saturating_mul(2).saturating_add(8);
-        let table_elements = usize::try_from(needs.table_elements.max(TABLE_ELEMENTS))?;
+        let table_elements = usize::try_from(needs.table_elements.max(MIN_TABLE_ELEMENTS))?;
         let mut pool = PoolingAllocationConfig::default();
         pool.total_component_instances(instances)
             .total_stacks(instances)
-            .total_core_instances(each(core_instances))
-            .total_memories(each(needs.memories.max(1)))
-            .total_tables(each(needs.tables.max(1)))
+            .total_core_instances(for_all_instances(core_instances))
+            .total_memories(for_all_instances(needs.memories.max(1)))
+            .total_tables(for_all_instances(needs.tables.max(1)))
             .max_memories_per_module(needs.module_memories.max(1))
             .max_tables_per_module(needs.module_tables.max(1))
             .table_elements(table_elements)
             .max_memory_size(max_memory)
             .table_keep_resident(table_elements * size_of::<usize>());
-        // Giving memory back and asking for it again takes longer than clearing
-        // what was written to, which Linux tells since 6.7. Before, it would be
-        // the first bytes, written to or not.
+        // To clear the pages that were written to takes less time than to return memory
+        // to the system and to get it again. Since version 6.7, Linux can list those
+        // pages; with an older kernel, wasmtime would clear the first bytes of a memory,
+        // written to or not.
         if PoolingAllocationConfig::is_pagemap_scan_available() {
             pool.pagemap_scan(Enabled::Yes)
-                .linear_memory_keep_resident(KEPT_MEMORY);
+                .linear_memory_keep_resident(MAX_KEPT_MEMORY);
         }
         Ok(pool)
     }
 }
 
-/// An engine with a pool of instances, which keeps compiled code in `cache`.
+/// Creates an engine with a pool of instances, which caches compiled code in the directory
+/// `cache`.
+///
+/// # Errors
+///
+/// If the component of the pool needs more memory, memories or table elements than are
+/// allowed, or if the cache or a thread cannot be created.
 pub fn engine(pool: &Pool, cache: Option<&Path>) -> Result<Engine> {
     let mut config = Config::new();
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool.config()?))
         .epoch_interruption(true)
-        // Calls are faster without.
+        // Calls are faster without this support.
         .concurrency_support(pool.is_async)
         .cache(cache.map(open_cache).transpose()?);
     let engine = Engine::new(&config)?;
-    tick(&engine)?;
+    spawn_epoch_thread(&engine)?;
     Ok(engine)
 }
 
-/// Only the user's own: who can write there can run code in this process.
+/// Opens the cache of compiled code. A new directory is writable only for the current
+/// user, since every process that can write to it can run code in this process.
 fn open_cache(directory: &Path) -> Result<Cache> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
-        .create(directory)?;
+        .create(directory)
+        .map_err(|error| {
+            format_err!(
+                "{}: the cache directory cannot be created: {error}",
+                directory.display()
+            )
+        })?;
     let mut config = CacheConfig::new();
     config.with_directory(directory);
     Cache::new(config)
 }
 
-/// A thread of its own, since guests that compute may have all of the
-/// executor's. It ends with the engine.
-fn tick(engine: &Engine) -> Result<()> {
+/// Starts the thread that advances the epochs of the engine, and ends with the engine. It
+/// is no task, since guests that compute may occupy all threads of the executor.
+fn spawn_epoch_thread(engine: &Engine) -> Result<()> {
     let engine = engine.weak();
     std::thread::Builder::new()
         .name("epochs".into())
@@ -148,7 +174,7 @@ fn tick(engine: &Engine) -> Result<()> {
             while let Some(engine) = engine.upgrade() {
                 engine.increment_epoch();
                 drop(engine);
-                std::thread::sleep(EPOCH);
+                std::thread::sleep(EPOCH_LENGTH);
             }
         })?;
     Ok(())

@@ -1,9 +1,17 @@
-//! Text from elsewhere, made fit for a log or a terminal.
+//! Escapes untrusted text for a log or a terminal.
 
-/// A text in one line, without anything that a terminal would obey.
+/// Returns a text as one line, with all control characters escaped that a terminal would
+/// obey.
+///
+/// ```
+/// use session3::text::escaped;
+///
+/// assert_eq!(escaped("two\nlines"), "two\\nlines");
+/// ```
 pub fn escaped(text: &str) -> String {
     let escaped = text.escape_debug().to_string();
-    // A backslash before a quote is never one of the text: those are doubled.
+    // `escape_debug` doubles every backslash of the text, so a single backslash before a
+    // quote is always one that it has added.
     escaped.replace("\\'", "'").replace("\\\"", "\"")
 }
 
@@ -12,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_would_obey_is_escaped_and_nothing_else() {
+    fn control_characters_are_escaped_and_quotes_are_not() {
         assert_eq!(escaped("Jürgen O'Neill \"J\""), "Jürgen O'Neill \"J\"");
         assert_eq!(escaped("a\nb\u{1b}[2J"), "a\\nb\\u{1b}[2J");
         assert_eq!(

@@ -4,10 +4,10 @@
 //! build-components TARGET-DIRECTORY OUTPUT-DIRECTORY PACKAGE=FILE...
 //! ```
 //!
-//! The guests are for `wasm32-unknown-unknown`: such a component imports what its WIT says
-//! and nothing else, no file system, no environment, no standard output. The standard
-//! library for it comes from the active toolchain if that has the target installed,
-//! otherwise from Debian's `rustc-web`, which has the sources of it.
+//! The target of the guests is `wasm32-unknown-unknown`: such a component imports only what
+//! its WIT declares, and has no file system, no environment and no standard output. If the
+//! active toolchain has this target installed, it compiles the guests; otherwise Debian's
+//! `rustc-web` compiles them, together with the standard library from `rust-web-src`.
 
 mod memory;
 
@@ -23,10 +23,11 @@ use wit_component::ComponentEncoder;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// SHA-256 as a loop, not unrolled: a request hashes a few bytes only, and the component is
-/// a twentieth smaller. A stack of 256 KiB: no guest recurses deeply, and hosts search the
-/// whole memory for what an instance changed.
-const FLAGS: &str = "--cfg sha2_backend_soft=\"compact\" -Clink-arg=-zstack-size=262144";
+/// The flags of `rustc`. SHA-256 is compiled as a loop that is not unrolled: a request
+/// hashes only a few bytes, and the component becomes a twentieth smaller. The stack has
+/// 256 KiB: no guest recurses deeply, and hosts search the whole memory for pages that an
+/// instance changed.
+const RUSTFLAGS: &str = "--cfg sha2_backend_soft=\"compact\" -Clink-arg=-zstack-size=262144";
 
 fn main() -> ExitCode {
     match build_all(env::args().skip(1)) {
@@ -38,28 +39,32 @@ fn main() -> ExitCode {
     }
 }
 
+/// Builds and encodes the guests that the arguments of the program name.
 fn build_all(mut arguments: impl Iterator<Item = String>) -> Result<()> {
     let usage = "usage: build-components TARGET-DIRECTORY OUTPUT-DIRECTORY PACKAGE=FILE...";
     let target = PathBuf::from(arguments.next().context(usage)?);
-    let out = PathBuf::from(arguments.next().context(usage)?);
+    let output = PathBuf::from(arguments.next().context(usage)?);
     let toolchain = Toolchain::find()?;
     for guest in arguments {
         let (package, file) = guest.split_once('=').context(usage)?;
         let module = toolchain.build(package, &target.join("guests"))?;
-        let component = encode(&module).with_context(|| format!("encoding {package}"))?;
-        write_if_changed(&out.join(file), &component)?;
+        let component = encode(&module)
+            .with_context(|| format!("{package} cannot be encoded as a component"))?;
+        write_if_changed(&output.join(file), &component)?;
     }
     Ok(())
 }
 
-/// Leaves a file that is the same as it is, so that nothing is built again because of it.
+/// Writes a file, unless it already has this content: cargo would build everything again
+/// that depends on a file with a newer modification time.
 fn write_if_changed(file: &Path, bytes: &[u8]) -> Result<()> {
-    if fs::read(file).is_ok_and(|before| before == bytes) {
+    if fs::read(file).is_ok_and(|previous| previous == bytes) {
         return Ok(());
     }
-    fs::write(file, bytes).with_context(|| file.display().to_string())
+    fs::write(file, bytes).with_context(|| format!("{}: cannot be written", file.display()))
 }
 
+/// Encodes a core module as a component.
 fn encode(module: &[u8]) -> Result<Vec<u8>> {
     let mut encoder = ComponentEncoder::default();
     let component = encoder
@@ -69,7 +74,8 @@ fn encode(module: &[u8]) -> Result<Vec<u8>> {
     without_names(&component)
 }
 
-/// Removes the names of a component, which only debuggers use: they are a twentieth of it.
+/// Removes the names from a component. They take a twentieth of its size, and only
+/// debuggers use them.
 fn without_names(component: &[u8]) -> Result<Vec<u8>> {
     let mut stripped = wasm_encoder::Component::new();
     let mut depth = 0;
@@ -80,7 +86,9 @@ fn without_names(component: &[u8]) -> Result<Vec<u8>> {
         match payload.as_section() {
             Some((id, range)) if depth == 0 && !is_names => {
                 let (start, end) = (usize::try_from(range.start)?, usize::try_from(range.end)?);
-                let data = component.get(start..end).context("a section's range")?;
+                let data = component
+                    .get(start..end)
+                    .context("a section of the component ends behind the component")?;
                 stripped.section(&RawSection { id, data });
             }
             _ => {}
@@ -94,7 +102,7 @@ fn without_names(component: &[u8]) -> Result<Vec<u8>> {
     Ok(stripped.finish())
 }
 
-/// The compiler for the target.
+/// A compiler for the target of the guests.
 enum Toolchain {
     /// The active toolchain.
     Active,
@@ -103,6 +111,11 @@ enum Toolchain {
 }
 
 impl Toolchain {
+    /// Returns the first compiler that is installed.
+    ///
+    /// # Errors
+    ///
+    /// If there is none; the message says how to install one.
     fn find() -> Result<Self> {
         if has_target()? {
             return Ok(Self::Active);
@@ -113,7 +126,7 @@ impl Toolchain {
             "/usr/lib/rustlib/src/rust/library/Cargo.lock",
         ];
         if debian.iter().all(|file| Path::new(file).exists())
-            && let Some(linker) = linker()?
+            && let Some(linker) = find_linker()?
         {
             return Ok(Self::Debian { linker });
         }
@@ -123,6 +136,7 @@ impl Toolchain {
         )
     }
 
+    /// Returns the command `cargo rustc` of this compiler.
     fn command(&self) -> Command {
         match self {
             Self::Active => {
@@ -144,31 +158,34 @@ impl Toolchain {
         }
     }
 
-    /// Returns the core module of a guest.
+    /// Builds a guest, and returns its core module.
     fn build(&self, package: &str, directory: &Path) -> Result<Vec<u8>> {
         let status = self
             .command()
-            .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", FLAGS)
+            .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", RUSTFLAGS)
             .args(["--quiet", "--locked", "--lib", "--crate-type=cdylib"])
             .args(["--profile=component", "--target", TARGET])
             .args(["--package", package, "--target-dir"])
             .arg(directory)
             .status()
-            .context("starting cargo")?;
-        ensure!(status.success(), "{package} does not build: see above");
+            .context("cargo cannot be started")?;
+        ensure!(
+            status.success(),
+            "{package} cannot be built: see the messages of cargo above"
+        );
         let name = package.replace('-', "_");
         let module = directory.join(format!("{TARGET}/component/{name}.wasm"));
-        fs::read(&module).with_context(|| module.display().to_string())
+        fs::read(&module).with_context(|| format!("{}: cannot be read", module.display()))
     }
 }
 
-/// Returns the linker of the active toolchain, since Debian's compiler has none, or
+/// Returns a linker for Debian's compiler, which has none: that of the active toolchain, or
 /// Debian's LLVM linker.
-fn linker() -> Result<Option<PathBuf>> {
-    let version = print(&["--version", "--verbose"])?;
+fn find_linker() -> Result<Option<PathBuf>> {
+    let version = rustc_output(&["--version", "--verbose"])?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
-    let host = host.context("rustc does not name its host")?;
-    let sysroot = PathBuf::from(print(&["--print", "sysroot"])?);
+    let host = host.context("the output of `rustc --version --verbose` has no line `host:`")?;
+    let sysroot = PathBuf::from(rustc_output(&["--print", "sysroot"])?);
     let candidates = [
         sysroot.join(format!("lib/rustlib/{host}/bin/rust-lld")),
         "/usr/bin/wasm-ld".into(),
@@ -176,16 +193,17 @@ fn linker() -> Result<Option<PathBuf>> {
     Ok(candidates.into_iter().find(|linker| linker.exists()))
 }
 
+/// Returns whether the active toolchain has the target installed.
 fn has_target() -> Result<bool> {
-    let directory = print(&["--print", "target-libdir", "--target", TARGET])?;
+    let directory = rustc_output(&["--print", "target-libdir", "--target", TARGET])?;
     Ok(Path::new(&directory).is_dir())
 }
 
-/// Returns what `rustc` prints.
-fn print(arguments: &[&str]) -> Result<String> {
+/// Returns what the `rustc` of the active toolchain prints.
+fn rustc_output(arguments: &[&str]) -> Result<String> {
     let output = Command::new("rustc")
         .args(arguments)
         .output()
-        .context("starting rustc")?;
+        .context("rustc cannot be started")?;
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }

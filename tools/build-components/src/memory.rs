@@ -1,9 +1,10 @@
-//! Room for a guest's first allocations in the memory that it starts with.
+//! Enlarges the initial memory of a guest, so that it has room for the first allocations.
 //!
-//! Rust's allocator for WebAssembly does not use that memory: its first allocation grows the
-//! memory. The host then has to unprotect pages, and to protect them again for the next
-//! instance: two system calls for each memory and request, which stop all threads of a
-//! server. So the memory starts with more pages, and `memory.grow` hands these out first.
+//! Rust's allocator for WebAssembly does not use the initial memory: its first allocation
+//! grows the memory. The host then has to unprotect pages, and to protect them again for
+//! the next instance. These are two system calls for each memory and request, and each of
+//! them stops all threads of a server. Therefore the memory starts with more pages, and a
+//! function that replaces the instruction `memory.grow` hands them out first.
 
 use std::convert::Infallible;
 
@@ -15,37 +16,50 @@ use wasm_encoder::{
 };
 use wasmparser as parsed;
 
-/// The additional pages, of 64 KiB each. A usual request fills one of them.
-const ROOM: i32 = 4;
+/// The number of additional pages, of 64 KiB each. A usual request fills one of them.
+const ADDITIONAL_PAGES: i32 = 4;
 
-/// The module, with room in its memory.
+/// Returns the module with additional pages in its memory.
+///
+/// # Errors
+///
+/// If the module is malformed, or reads the size of its memory: the additional pages
+/// would change what it does.
 pub fn with_room(module: &[u8]) -> Result<Vec<u8>> {
-    let mut roomy = Module::new();
-    let mut room = Room::default();
+    let mut enlarged = Module::new();
+    let mut encoder = MemoryEnlarger::default();
     let parser = parsed::Parser::new(0);
-    room.parse_core_module(&mut roomy, parser, module)
-        .context("giving it room in its memory")?;
-    ensure!(!room.asks_for_size, "it would see that its memory has room");
-    Ok(roomy.finish())
+    encoder
+        .parse_core_module(&mut enlarged, parser, module)
+        .context("the memory of the module cannot be enlarged")?;
+    ensure!(
+        !encoder.reads_memory_size,
+        "the module has the instruction memory.size, whose result additional pages would change"
+    );
+    Ok(enlarged.finish())
 }
 
-/// Where things are in the module, as it is read from its start to its end.
+/// Copies a module section by section, and enlarges its memory. The indices become known
+/// as the sections are copied.
 #[derive(Default)]
-struct Room {
-    /// The type of `memory.grow`.
+struct MemoryEnlarger {
+    /// The index of the type of `memory.grow`.
     grow_type: u32,
-    /// The function that takes its place.
-    grow: u32,
-    /// The global variable that holds the first page that nobody has.
-    next: u32,
-    /// The first page behind the room.
-    end: i32,
-    asks_for_size: bool,
+    /// The index of the function that replaces `memory.grow`.
+    grow_function: u32,
+    /// The index of the global variable with the number of the first additional page that
+    /// was not handed out yet.
+    next_page_global: u32,
+    /// The initial size of the memory, in pages: the number of the page behind the
+    /// additional ones.
+    initial_pages: i32,
+    /// Whether the module has the instruction `memory.size`.
+    reads_memory_size: bool,
 }
 
 type Encoded<T = ()> = Result<T, Error<Infallible>>;
 
-impl Reencode for Room {
+impl Reencode for MemoryEnlarger {
     type Error = Infallible;
 
     fn parse_type_section(
@@ -65,8 +79,8 @@ impl Reencode for Room {
         section: parsed::ImportSectionReader<'_>,
     ) -> Encoded {
         utils::parse_import_section(self, imports, section)?;
-        // All of them are functions.
-        self.grow = imports.len();
+        // Guests import functions only, so this is the number of imported functions.
+        self.grow_function = imports.len();
         Ok(())
     }
 
@@ -76,15 +90,15 @@ impl Reencode for Room {
         section: parsed::FunctionSectionReader<'_>,
     ) -> Encoded {
         utils::parse_function_section(self, functions, section)?;
-        self.grow += functions.len();
+        self.grow_function += functions.len();
         functions.function(self.grow_type);
         Ok(())
     }
 
     fn memory_type(&mut self, memory: parsed::MemoryType) -> Encoded<MemoryType> {
         let mut memory = utils::memory_type(self, memory);
-        memory.minimum += ROOM as u64;
-        self.end = memory.minimum as i32;
+        memory.minimum += ADDITIONAL_PAGES as u64;
+        self.initial_pages = memory.minimum as i32;
         Ok(memory)
     }
 
@@ -94,13 +108,14 @@ impl Reencode for Room {
         section: parsed::GlobalSectionReader<'_>,
     ) -> Encoded {
         utils::parse_global_section(self, globals, section)?;
-        self.next = globals.len();
+        self.next_page_global = globals.len();
         let variable = GlobalType {
             val_type: ValType::I32,
             mutable: true,
             shared: false,
         };
-        globals.global(variable, &ConstExpr::i32_const(self.end - ROOM));
+        let first_page = self.initial_pages - ADDITIONAL_PAGES;
+        globals.global(variable, &ConstExpr::i32_const(first_page));
         Ok(())
     }
 
@@ -110,37 +125,39 @@ impl Reencode for Room {
         section: parsed::CodeSectionReader<'_>,
     ) -> Encoded {
         utils::parse_code_section(self, code, section)?;
-        code.function(&self.grow());
+        code.function(&self.grow_body());
         Ok(())
     }
 
     fn instruction<'a>(&mut self, operator: parsed::Operator<'a>) -> Encoded<Instruction<'a>> {
         match operator {
-            parsed::Operator::MemoryGrow { .. } => Ok(Instruction::Call(self.grow)),
+            parsed::Operator::MemoryGrow { .. } => Ok(Instruction::Call(self.grow_function)),
             other => {
-                self.asks_for_size |= matches!(other, parsed::Operator::MemorySize { .. });
+                self.reads_memory_size |= matches!(other, parsed::Operator::MemorySize { .. });
                 utils::instruction(self, other)
             }
         }
     }
 }
 
-impl Room {
-    /// `fn grow(pages)`: the first of so many pages, from the room if they fit.
-    fn grow(&self) -> Function {
+impl MemoryEnlarger {
+    /// Returns the function that replaces `memory.grow`. It takes a number of pages, and
+    /// returns the number of the first one: an additional page if enough of them are
+    /// left, otherwise the result of `memory.grow`.
+    fn grow_body(&self) -> Function {
         let mut grow = Function::new([]);
         grow.instructions()
             .local_get(0)
-            .i32_const(self.end)
-            .global_get(self.next)
+            .i32_const(self.initial_pages)
+            .global_get(self.next_page_global)
             .i32_sub()
             .i32_le_u()
             .if_(BlockType::Result(ValType::I32))
-            .global_get(self.next)
-            .global_get(self.next)
+            .global_get(self.next_page_global)
+            .global_get(self.next_page_global)
             .local_get(0)
             .i32_add()
-            .global_set(self.next)
+            .global_set(self.next_page_global)
             .else_()
             .local_get(0)
             .memory_grow(0)

@@ -1,4 +1,4 @@
-//! `session3 check`: whether a store is as it should be.
+//! `session3 check`: reports damaged and foreign files of a store, and corrects its index.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -11,14 +11,15 @@ use session3::store::directory::{CheckReport, Finding};
 use super::progress::Progress;
 use super::{input, output};
 
-/// Reads every session and names what is not as it should be
+/// Read every session and report the problems of a store
 ///
-/// One line for each finding and one for all. A damaged session and one that the
-/// index by user misses make the exit status 1, unless it was repaired; and so
-/// does what could not be looked at.
+/// Prints a line for each finding, and a line with their numbers. The exit status
+/// is 1 if a session is damaged, if the index by user lacks a session and is not
+/// repaired, or if a file could not be read.
 ///
-/// Foreign files, leftovers of what was cut short and surplus entries of the
-/// index do no harm: the first are kept, the others a sweep removes.
+/// Other findings do no harm: a foreign file, which is kept, and the file of an
+/// interrupted create or delete (leftover) or a surplus entry of the index, which
+/// the next sweep removes.
 #[derive(Args)]
 #[command(
     verbatim_doc_comment,
@@ -30,12 +31,12 @@ Examples:
 pub struct Check {
     /// The directory of the sessions
     store: PathBuf,
-    /// Brings the index by user in order; the sessions are left as they are
+    /// Correct the index by user; the sessions are never changed
     #[arg(long)]
     repair: bool,
 }
 
-/// How many of each.
+/// The number of findings of each kind, except damaged sessions, which the report counts.
 #[derive(Default)]
 struct Findings {
     foreign: u64,
@@ -46,18 +47,18 @@ struct Findings {
 }
 
 impl Check {
-    /// Whether nothing is damaged, or all that was is repaired.
+    /// Checks the store. The exit status says whether it is sound, or was repaired.
     pub async fn run(self) -> Result<ExitCode> {
         let store = match self.repair {
-            true => input::open(&self.store)?,
-            false => input::open_to_look(&self.store)?,
+            true => input::open_for_changes(&self.store)?,
+            false => input::open_read_only(&self.store)?,
         };
         let progress = Progress::bar();
         let mut findings = Findings::default();
-        let mut output = output::output();
-        // A repair goes on whether or not anybody reads what this says.
+        let mut output = output::stdout();
+        // A closed standard output must not end a repair half-way.
         let mut printed = Ok(());
-        let found = |finding| {
+        let on_finding = |finding| {
             findings.count(&finding);
             if printed.is_ok() {
                 let line = describe(&finding, self.repair);
@@ -66,11 +67,11 @@ impl Check {
             }
         };
         let report = store
-            .check(self.repair, found, |done| progress.set(done))
+            .check(self.repair, on_finding, |done| progress.set(done))
             .await?;
         drop(progress);
         printed?;
-        writeln!(output, "{}", findings.sum_up(&report))?;
+        writeln!(output, "{}", findings.summary(&report))?;
         output.flush()?;
         let is_damaged = report.damaged > 0 || (findings.missing > 0 && !self.repair);
         Ok(if is_damaged || findings.unreadable > 0 {
@@ -89,12 +90,13 @@ impl Findings {
             Finding::Surplus(_) => self.surplus += 1,
             Finding::Missing(_) => self.missing += 1,
             Finding::Unreadable(..) => self.unreadable += 1,
-            // The report counts these.
+            // Damaged sessions, which the report counts.
             _ => {}
         }
     }
 
-    fn sum_up(&self, report: &CheckReport) -> String {
+    /// Returns the last line of the output, with the numbers.
+    fn summary(&self, report: &CheckReport) -> String {
         let CheckReport {
             sessions, damaged, ..
         } = report;
@@ -116,20 +118,21 @@ impl Findings {
     }
 }
 
-/// One line. Names of foreign files may be anything.
+/// Returns a finding as one line. It is escaped, since the name of a foreign file may hold
+/// any character.
 fn describe(finding: &Finding, is_repaired: bool) -> String {
-    let repaired = |how| if is_repaired { how } else { "" };
+    let if_repaired = |text| if is_repaired { text } else { "" };
     match finding {
-        Finding::Damaged(id, how) => format!("damaged: {id}: {}", output::escaped(how)),
+        Finding::Damaged(id, reason) => format!("damaged: {id}: {}", output::escaped(reason)),
         Finding::Foreign(name) => format!("foreign: {}", output::escaped(name)),
         Finding::Leftover(id) => format!("leftover: {id}"),
-        Finding::Surplus(name) => format!("surplus: {name}{}", repaired(", removed")),
-        Finding::Missing(id) => format!("missing: {id}{}", repaired(", added")),
-        Finding::Unreadable(name, why) => {
+        Finding::Surplus(name) => format!("surplus: {name}{}", if_repaired(", removed")),
+        Finding::Missing(id) => format!("missing: {id}{}", if_repaired(", added")),
+        Finding::Unreadable(name, reason) => {
             format!(
                 "unreadable: {}: {}",
                 output::escaped(name),
-                output::escaped(why)
+                output::escaped(reason)
             )
         }
         other => format!("{other:?}"),

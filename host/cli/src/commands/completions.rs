@@ -1,4 +1,4 @@
-//! `session3 completions`: what a shell needs to complete these commands.
+//! `session3 completions`: a script with which a shell completes these commands.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use clap_complete::Shell;
 
 use super::{Cli, output};
 
-/// Prints what a shell needs to complete these commands
+/// Print a script with which a shell completes these commands
 #[derive(Args)]
 #[command(
     verbatim_doc_comment,
@@ -19,17 +19,17 @@ Examples:
   session3 completions fish > ~/.config/fish/completions/session3.fish"
 )]
 pub struct Completions {
-    /// Which shell
+    /// The shell that the script is for
     shell: Shell,
 }
 
 impl Completions {
-    /// Prints them.
+    /// Prints the script.
     pub fn run(self) -> Result<ExitCode> {
-        // Writing to standard output itself, it would panic at a closed pipe.
+        // `generate` panics if it cannot write, as to a closed pipe.
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "session3", &mut script);
-        let mut output = output::output();
+        let mut output = output::stdout();
         output.write_all(&script)?;
         output.flush()?;
         Ok(ExitCode::SUCCESS)

@@ -1,4 +1,4 @@
-//! `session3 component`: the components that are built into this program.
+//! `session3 component`: writes the components that are built into this program.
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};
@@ -12,7 +12,7 @@ use session3::components::{CONTEXT, DEMO, MIDDLEWARE, STORE_FILESYSTEM};
 use super::output;
 use super::policy::Policy;
 
-/// Writes one of the built-in components, for use under another host
+/// Write one of the built-in components, for use under another host
 #[derive(Args)]
 #[command(
     verbatim_doc_comment,
@@ -23,10 +23,10 @@ Examples:
   session3 component demo | wasm-tools component wit"
 )]
 pub struct Component {
-    /// Which one
+    /// The component to write
     #[arg(value_enum)]
     name: Name,
-    /// Writes it into this file, instead of to standard output
+    /// Write the component into this file instead of to standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -37,22 +37,25 @@ pub struct Component {
 enum Name {
     /// The session manager, which exports session3:sessions/manager
     Manager,
-    /// The demo application, which imports it
+    /// The demo application, which imports session3:sessions/manager
     Demo,
-    /// A store for it in a directory that the host calls /sessions
+    /// A store in the directory that the host provides under the name /sessions
     StoreFilesystem,
-    /// What opens and commits sessions before an application for WASI 0.3
+    /// The middleware, which opens and commits the session of each request before an
+    /// application for WASI 0.3
     Middleware,
-    /// What that application and the middleware share
+    /// The component through which the middleware hands the session to the application,
+    /// which exports session3:sessions/current
     Context,
 }
 
 impl Component {
-    /// Writes it.
+    /// Writes the component.
     pub async fn run(self) -> Result<ExitCode> {
         ensure!(
             matches!(self.name, Name::Manager) || !self.policy.is_given(),
-            "--config is for the manager: the others take no policy"
+            "--config is for the manager only, since the other components have no policy: \
+             leave out --config"
         );
         let component = match self.name {
             Name::Manager => self.policy.manager().await?,
@@ -74,9 +77,9 @@ pub fn write(component: &[u8], file: Option<&Path>) -> Result<ExitCode> {
     }
     ensure!(
         !io::stdout().is_terminal(),
-        "a component is nothing for a terminal: name a file with -o"
+        "a component is binary, and standard output is a terminal: name a file with -o"
     );
-    let mut output = output::output();
+    let mut output = output::stdout();
     output.write_all(component)?;
     output.flush()?;
     Ok(ExitCode::SUCCESS)

@@ -1,5 +1,5 @@
-//! `session3 compose`: an application and the manager in one component, for other
-//! hosts.
+//! `session3 compose`: composes an application and the session manager into one component,
+//! for other hosts.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,11 +13,11 @@ use session3::components::{CONTEXT, MIDDLEWARE};
 use super::component;
 use super::policy::Policy;
 
-/// Joins an application with the session manager, and maybe a store, for use
-/// under another host
+/// Compose an application with the session manager, for use under another host
 ///
-/// With a store that is a component, the result needs nothing of session3 from its
-/// host. Without one it imports session3:sessions/store and events.
+/// With --store-component, the result needs nothing of session3 from its host.
+/// Without it, the host has to provide session3:sessions/store and
+/// session3:sessions/events.
 #[derive(Args)]
 #[command(
     verbatim_doc_comment,
@@ -30,46 +30,48 @@ Examples:
 pub struct Compose {
     #[command(flatten)]
     parts: Parts,
-    /// Writes it into this file, instead of to standard output
+    /// Write the component into this file instead of to standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
 impl Compose {
-    /// Writes it.
+    /// Composes the component and writes it.
     pub async fn run(self) -> Result<ExitCode> {
-        let composed = self.parts.join(true).await?;
+        let composed = self.parts.compose(true).await?;
         component::write(&composed, self.output.as_deref())
     }
 }
 
-/// What is joined into one component.
+/// The parts that are composed into one component.
 #[derive(Args)]
 pub struct Parts {
-    /// The application's component
+    /// The file with the component of the application
     pub application: PathBuf,
-    /// A component that exports session3:sessions/store, to keep the sessions; it
-    /// gets a host's store only where --grant store gives it that
+    /// Keep the sessions in this component, which exports session3:sessions/store;
+    /// it can use the store of the host only with --grant store
     #[arg(long, value_name = "FILE")]
     pub store_component: Option<PathBuf>,
-    /// Lets the application import more than the manager
+    /// Let the application, and a store component, import an interface besides the
+    /// session manager; may be given more than once
     #[arg(long, value_enum, value_name = "INTERFACE")]
     pub grant: Vec<Grant>,
-    /// Puts the session middleware before an application for WASI 0.3, which then
-    /// imports session3:sessions/current and has no cookies to see to
+    /// Put the session middleware before an application for WASI 0.3: the
+    /// application imports session3:sessions/current, and the middleware handles
+    /// cookies and commits
     #[arg(long)]
     middleware: bool,
     #[command(flatten)]
     policy: Policy,
 }
 
-/// What the application may import besides.
+/// An interface that an application may import only if the operator grants it.
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
 pub enum Grant {
-    /// session3:sessions/store and events: every session, to read, forge and
-    /// delete
+    /// session3:sessions/store and session3:sessions/events: read, forge and
+    /// delete every session, and forge events
     Store,
-    /// session3:sessions/admin: to see and end everybody's sessions
+    /// session3:sessions/admin: show and end the sessions of all users
     Admin,
 }
 
@@ -83,8 +85,14 @@ impl From<Grant> for session3::Grant {
 }
 
 impl Parts {
-    /// The one component.
-    pub async fn join(&self, has_host_store: bool) -> Result<Vec<u8>> {
+    /// Composes the parts. `has_host_store` says whether the host provides a store to the
+    /// result.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be read, the parts do not fit together, an import was not
+    /// granted, or the policy would have no effect.
+    pub async fn compose(&self, has_host_store: bool) -> Result<Vec<u8>> {
         let application = read(&self.application)?;
         let manager = self.policy.manager().await?;
         let store = self.store_component.as_deref().map(read).transpose()?;
@@ -103,8 +111,8 @@ impl Parts {
             .with_context(|| self.application.display().to_string())?;
         ensure!(
             component != application || !self.policy.is_given(),
-            "{}: it does not import session3:sessions/manager, so --config has no effect on it: \
-             leave it out",
+            "{}: the application does not import session3:sessions/manager, so --config has no \
+             effect: leave out --config",
             self.application.display()
         );
         Ok(component)

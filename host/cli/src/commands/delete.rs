@@ -1,4 +1,4 @@
-//! `session3 delete`: ends sessions.
+//! `session3 delete`: deletes sessions.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -9,12 +9,12 @@ use clap::Args;
 use session3::store::{SessionId, SessionStore};
 
 use super::input;
-use super::output::{self, complain};
+use super::output::{self, print_error};
 
-/// Ends sessions for good
+/// Delete sessions for good
 ///
-/// Says of each whether there was one; that there was none is fine. When one of
-/// the IDs is none, nothing is deleted.
+/// Prints for each ID whether there was such a session. A session that did not
+/// exist is no failure. If any ID is malformed, no session is deleted.
 #[derive(Args)]
 #[command(
     verbatim_doc_comment,
@@ -27,30 +27,31 @@ Examples:
 pub struct Delete {
     /// The directory of the sessions
     store: PathBuf,
-    /// The sessions: 32 hexadecimal digits each
+    /// The IDs of the sessions, of 32 lower-case hexadecimal digits each
     #[arg(value_name = "ID", required = true)]
     ids: Vec<String>,
 }
 
 impl Delete {
-    /// Whether all of them are gone.
+    /// Deletes the sessions. The exit status says whether none of them exists any more.
     pub async fn run(self) -> Result<ExitCode> {
         let ids = self.ids.iter().map(|id| input::session_id(id));
         let ids = ids.collect::<Result<Vec<SessionId>>>()?;
-        let store = input::open(&self.store)?;
-        // All of them go, whether or not anybody reads what this says.
-        let mut deleted = Vec::with_capacity(ids.len());
+        let store = input::open_for_changes(&self.store)?;
+        // Nothing is printed before all sessions are deleted: a closed standard output
+        // must not end the command half-way.
+        let mut results = Vec::with_capacity(ids.len());
         for id in ids {
-            deleted.push((id, store.delete_session(&id).await));
+            results.push((id, store.delete_session(&id).await));
         }
         let mut status = ExitCode::SUCCESS;
-        let mut output = output::output();
-        for (id, deleted) in deleted {
-            match deleted {
+        let mut output = output::stdout();
+        for (id, result) in results {
+            match result {
                 Ok(true) => writeln!(output, "{id}: deleted")?,
                 Ok(false) => writeln!(output, "{id}: there was no such session")?,
                 Err(error) => {
-                    complain(&format!("{id}: {error}"));
+                    print_error(&format!("{id}: {error}"));
                     status = ExitCode::FAILURE;
                 }
             }

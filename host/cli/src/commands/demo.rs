@@ -8,12 +8,12 @@ use clap::Args;
 use session3::components::{DEMO, MANAGER};
 use session3::{Composition, Grant, Server};
 
-use super::serving::{Serving, one_line, stop_signal};
+use super::serving::{Serving, stop_signal, without_backtrace};
 
-/// Serves an interactive web application to play with and to test against
+/// Serve an interactive web application to try out and to test sessions
 ///
-/// It keeps its sessions in DIRECTORY, which is made where it is missing. Press
-/// Ctrl-C to quit: the sessions are there again the next time.
+/// The sessions are kept in DIRECTORY, which is created if it is missing. Press
+/// Ctrl-C to quit; the sessions are still there after the next start.
 #[derive(Args)]
 #[command(
     verbatim_doc_comment,
@@ -23,32 +23,34 @@ Examples:
   session3 demo /tmp/sessions --durability disk"
 )]
 pub struct Demo {
-    /// Where the sessions are kept
+    /// The directory of the sessions; it is created if it is missing
     directory: PathBuf,
     #[command(flatten)]
     serving: Serving,
 }
 
 impl Demo {
-    /// Serves until Ctrl-C or SIGTERM.
+    /// Serves the demo application until Ctrl-C or SIGTERM.
     pub async fn run(self) -> Result<ExitCode> {
         let stop = stop_signal()?;
         let serving = &self.serving;
         let listener = serving.listen().await?;
-        let sessions = serving.sessions(serving.open(&self.directory)?);
-        // For the administrator's page.
+        let sessions = serving.sessions(serving.open_store(&self.directory)?);
+        // The demo has a page for administrators.
         let demo = Composition::new(DEMO, MANAGER).grant(Grant::Admin);
         let component = demo.compose()?;
-        let server = Server::new(&component, sessions, serving.options()).map_err(one_line)?;
-        println!("{}", self.cookie());
+        let server =
+            Server::new(&component, sessions, serving.options()).map_err(without_backtrace)?;
+        println!("{}", self.cookie_note());
         serving.run(server, listener, stop).await?;
         Ok(ExitCode::SUCCESS)
     }
 
-    fn cookie(&self) -> &'static str {
+    /// Returns a sentence about the cookie that the demo sets.
+    fn cookie_note(&self) -> &'static str {
         match self.serving.secure_cookies {
-            true => "The cookie is __Host-session, Secure: open this through a TLS proxy.",
-            false => "The cookie is session3, without Secure, since this is plain HTTP.",
+            true => "The session cookie is __Host-session with Secure: browse through a TLS proxy.",
+            false => "The session cookie is session3 without Secure, because this is plain HTTP.",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What several commands need: a store that is there, IDs, and all its sessions.
+//! What several commands read: an existing store, session IDs, and all sessions of a store.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,20 +12,21 @@ use super::output::Content;
 use super::progress::Progress;
 use super::serving::cache_directory;
 
-/// Sessions read before they are shown.
+/// The number of sessions that are read at a time.
 pub const PAGE: u32 = 1000;
 
-/// Opens a store, and never makes one. What an operator changes by hand, a power
-/// cut must not take back.
-pub fn open(path: &Path) -> Result<Arc<DirectoryStore>> {
+/// Opens an existing store for changes. The changes of an operator are durable, whatever
+/// the servers of the store use.
+pub fn open_for_changes(path: &Path) -> Result<Arc<DirectoryStore>> {
     open_with(path, Options::default().durability(Durability::Disk))
 }
 
-/// Opens a store of which nothing is to be changed: it may be a snapshot.
-pub fn open_to_look(path: &Path) -> Result<Arc<DirectoryStore>> {
+/// Opens an existing store without writing to it, so that it may be a read-only snapshot.
+pub fn open_read_only(path: &Path) -> Result<Arc<DirectoryStore>> {
     open_with(path, Options::default().read_only(true))
 }
 
+/// Opens an existing store, and never creates one.
 fn open_with(path: &Path, options: Options) -> Result<Arc<DirectoryStore>> {
     DirectoryStore::open(path, options)
         .map(Arc::new)
@@ -34,12 +35,13 @@ fn open_with(path: &Path, options: Options) -> Result<Arc<DirectoryStore>> {
                 "{}: there is no such directory; name one that has sessions",
                 path.display()
             ),
-            // Its text has its source already.
+            // Only the text is kept: it includes the cause, which `{error:#}` would print again.
             error => anyhow!("{error}"),
         })
 }
 
-/// What the manager says of the sessions of a store, which it alone can read.
+/// Returns the administration of the sessions of a store. It runs the session manager, the
+/// only component that can decode the data of sessions.
 pub async fn administration(store: Arc<DirectoryStore>) -> Result<Administration> {
     let manager = SessionManager::builder(store)
         .cache(cache_directory().as_deref())
@@ -47,35 +49,35 @@ pub async fn administration(store: Arc<DirectoryStore>) -> Result<Administration
     Ok(Administration::new(manager.await?))
 }
 
-/// What is in a session; `None` when it is gone meanwhile.
+/// Returns the content of a session; `None` if the session was deleted meanwhile.
 pub async fn content(
     administration: &Administration,
     id: &SessionId,
 ) -> Result<Option<Content>, SessionError> {
     match administration.session(id).await {
         Ok(info) => Ok(info.map(Ok)),
-        Err(SessionError::Store(why)) => Ok(Some(Err(why))),
+        Err(SessionError::Store(reason)) => Ok(Some(Err(reason))),
         Err(error) => Err(error),
     }
 }
 
-/// A session's ID, as somebody typed it.
+/// Parses a session ID from the command line.
 pub fn session_id(text: &str) -> Result<SessionId> {
     text.parse().with_context(|| format!("\"{text}\""))
 }
 
-/// Reads all sessions of a store, page by page.
-pub async fn walk(
+/// Reads all sessions of a store, and calls `visit` with each page of them.
+pub async fn for_each_page(
     store: &DirectoryStore,
     progress: &Progress,
-    mut look: impl AsyncFnMut(&SessionPage) -> Result<()>,
+    mut visit: impl AsyncFnMut(&SessionPage) -> Result<()>,
 ) -> Result<()> {
-    let (mut cursor, mut seen) = (None, 0);
+    let (mut cursor, mut visited) = (None, 0);
     loop {
         let page = store.iter_sessions(cursor.as_deref(), PAGE).await?;
-        seen += (page.sessions.len() + page.damaged.len()) as u64;
-        progress.count(seen);
-        look(&page).await?;
+        visited += (page.sessions.len() + page.damaged.len()) as u64;
+        progress.count(visited);
+        visit(&page).await?;
         cursor = page.next;
         if cursor.is_none() {
             return Ok(());

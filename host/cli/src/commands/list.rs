@@ -11,14 +11,14 @@ use session3::Administration;
 use session3::store::{DirectoryStore, SessionStore, StoredSession};
 
 use super::input::{self, PAGE};
-use super::output::{self, Output, complain};
+use super::output::{self, Output, print_error};
 use super::progress::Progress;
 
-/// Lists the sessions of a store
+/// List the sessions of a store
 ///
-/// One line for each, in no particular order. Times are in UTC; the size is that
-/// of user and data. A session that cannot be read is one line on standard
-/// error, and makes the exit status 1.
+/// The list has one line for each session, in no particular order. Times are in
+/// UTC; the size is that of the user name and the data. For a session that cannot
+/// be read, there is a line on standard error, and the exit status is 1.
 #[derive(Args)]
 #[command(
     verbatim_doc_comment,
@@ -31,36 +31,36 @@ Examples:
 pub struct List {
     /// The directory of the sessions
     store: PathBuf,
-    /// Only the sessions of this user
+    /// List only the sessions of this user
     #[arg(long)]
     user: Option<String>,
-    /// One JSON object per line, as `session3 show --json` has it
+    /// Print each session as a JSON object in one line, as `session3 show --json` does
     #[arg(long)]
     json: bool,
 }
 
-/// What goes to standard output.
+/// The list on standard output.
 struct Table {
     output: Output,
-    /// For JSON, which has what is in the sessions too.
+    /// For JSON, which includes the content of the sessions; `None` for the table.
     administration: Option<Administration>,
-    /// Of the column of users: as wide as a page needs, and never narrower than
-    /// before.
-    width: Option<usize>,
+    /// The width of the column USER; `None` before the headings are written. Every page can
+    /// widen the column, and none narrows it.
+    user_width: Option<usize>,
 }
 
 impl List {
-    /// Whether all of them could be read.
+    /// Prints the list. The exit status says whether every session could be read.
     pub async fn run(self) -> Result<ExitCode> {
-        let store = input::open_to_look(&self.store)?;
+        let store = input::open_read_only(&self.store)?;
         let administration = match self.json {
             true => Some(input::administration(store.clone()).await?),
             false => None,
         };
         let mut table = Table {
-            output: output::output(),
+            output: output::stdout(),
             administration,
-            width: None,
+            user_width: None,
         };
         let damaged = match &self.user {
             Some(user) => list_of_user(&store, user, &mut table).await?,
@@ -74,14 +74,14 @@ impl List {
     }
 }
 
-/// How many could not be read.
+/// Lists all sessions, and returns how many could not be read.
 async fn list_all(store: &DirectoryStore, table: &mut Table) -> Result<usize> {
     let mut damaged = 0;
     let progress = progress();
-    input::walk(store, &progress, async |page| {
+    input::for_each_page(store, &progress, async |page| {
         table.write(&page.sessions).await?;
-        for (id, how) in &page.damaged {
-            progress.suspend(|| complain(&format!("{id}: {how}")));
+        for (id, reason) in &page.damaged {
+            progress.suspend(|| print_error(&format!("{id}: {reason}")));
         }
         damaged += page.damaged.len();
         Ok(())
@@ -90,11 +90,13 @@ async fn list_all(store: &DirectoryStore, table: &mut Table) -> Result<usize> {
     Ok(damaged)
 }
 
+/// Lists the sessions of a user, and returns how many could not be read.
 async fn list_of_user(store: &DirectoryStore, user: &str, table: &mut Table) -> Result<usize> {
     let mut ids = store.sessions_of_user(user).await?;
     ids.sort_unstable();
-    let (mut damaged, mut seen) = (0, 0);
+    let (mut damaged, mut visited) = (0, 0);
     let progress = progress();
+    // An empty list has its headings too.
     table.write(&[]).await?;
     for ids in ids.chunks(PAGE as usize) {
         let mut sessions = Vec::with_capacity(ids.len());
@@ -102,35 +104,36 @@ async fn list_of_user(store: &DirectoryStore, user: &str, table: &mut Table) -> 
             match store.load_session(id).await {
                 Ok(session) => sessions.extend(session),
                 Err(error) => {
-                    progress.suspend(|| complain(&format!("{id}: {error}")));
+                    progress.suspend(|| print_error(&format!("{id}: {error}")));
                     damaged += 1;
                 }
             }
         }
-        // It may have changed hands meanwhile.
+        // The user of a session may have changed since the index was read.
         sessions.retain(|session| session.state.user.as_deref() == Some(user));
         table.write(&sessions).await?;
-        seen += ids.len() as u64;
-        progress.count(seen);
+        visited += ids.len() as u64;
+        progress.count(visited);
     }
     Ok(damaged)
 }
 
-/// A list that one sees grow needs no other, nor may one come between the pages
-/// of a pager.
+/// Returns the progress of a list: shown only if standard output is a file. On a terminal,
+/// the growing list itself shows the progress; with a pipe to a pager, progress on standard
+/// error would disturb the pages.
 fn progress() -> Progress {
-    let is_seen = io::stdout().is_terminal();
+    let is_terminal = io::stdout().is_terminal();
     let is_file = rustix::fs::fstat(io::stdout())
         .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file());
-    if is_seen || !is_file {
-        Progress::none()
+    if is_terminal || !is_file {
+        Progress::disabled()
     } else {
         Progress::counter()
     }
 }
 
 impl Table {
-    /// At once, with the headings the first time.
+    /// Writes a page of sessions, and flushes it. The first page of a table has headings.
     async fn write(&mut self, sessions: &[StoredSession]) -> Result<()> {
         let Some(administration) = &self.administration else {
             self.write_rows(sessions)?;
@@ -144,11 +147,12 @@ impl Table {
         Ok(self.output.flush()?)
     }
 
+    /// Writes the sessions as rows of the table, after its headings if they are missing.
     fn write_rows(&mut self, sessions: &[StoredSession]) -> io::Result<()> {
-        let users: Vec<_> = sessions.iter().map(user_of).collect();
+        let users: Vec<_> = sessions.iter().map(user_cell).collect();
         let widest = users.iter().map(|user| user.chars().count()).max();
-        let width = widest.max(self.width).unwrap_or(0).max("USER".len());
-        if self.width.replace(width).is_none() {
+        let width = widest.max(self.user_width).unwrap_or(0).max("USER".len());
+        if self.user_width.replace(width).is_none() {
             writeln!(
                 self.output,
                 "{:32}  {:width$}  {:>7}  {:20}  {:20}  {:>10}",
@@ -170,12 +174,12 @@ impl Table {
     }
 }
 
-/// The user, as far as a column may go.
-fn user_of(session: &StoredSession) -> String {
-    const WIDEST: usize = 64;
-    let user = output::user(session.state.user.as_deref());
-    if user.chars().count() <= WIDEST {
+/// Returns the user of a session for the table, cut to the largest width of the column.
+fn user_cell(session: &StoredSession) -> String {
+    const MAX_WIDTH: usize = 64;
+    let user = output::optional_text(session.state.user.as_deref());
+    if user.chars().count() <= MAX_WIDTH {
         return user;
     }
-    user.chars().take(WIDEST - 1).chain(['…']).collect()
+    user.chars().take(MAX_WIDTH - 1).chain(['…']).collect()
 }

@@ -1,4 +1,5 @@
-//! `--metrics ADDRESS`: numbers for Prometheus at `/metrics`, and `/healthz`.
+//! `--metrics ADDRESS`: a server with metrics for Prometheus at `/metrics`, and a health
+//! check at `/healthz`.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -15,36 +16,43 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use session3::metrics::{COMMIT_SECONDS, EVENTS, STORE_SECONDS};
 use tokio::net::{TcpListener, TcpStream};
 
-/// From a load of a kept file to a flush that waits for others.
+/// The upper bounds of the buckets of a histogram, in seconds: from a load of an open
+/// file to a flush that waits for other flushes.
 const BUCKETS: [f64; 14] = [
     0.000_002, 0.000_005, 0.000_01, 0.000_02, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.005,
     0.02, 0.1, 1.0, 5.0,
 ];
 
-/// How often numbers are gathered that nobody has asked for, which would otherwise
-/// pile up.
-const UPKEEP: Duration = Duration::from_secs(5);
+/// How often measured values are aggregated. Otherwise they would take more and more memory
+/// while no client asks for the metrics.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Collects from now on, and answers on this address for as long as the program
-/// runs.
+/// Starts to collect metrics, and to serve them on this address for as long as the program
+/// runs. Returns the address with the actual port.
 pub async fn serve(address: SocketAddr) -> Result<SocketAddr> {
     let listener = TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address}: choose another one with --metrics")
+        format!("cannot listen on {address} for metrics: choose another address with --metrics")
     })?;
     let address = listener.local_addr()?;
     let handle = PrometheusBuilder::new()
         .set_buckets(&BUCKETS)?
         .install_recorder()?;
-    metrics::describe_counter!(EVENTS, "What happened to sessions");
-    metrics::describe_histogram!(STORE_SECONDS, "Time of each operation of the store");
-    metrics::describe_histogram!(COMMIT_SECONDS, "Time of each commit, merges included");
-    tokio::spawn(keep_up(handle.clone()));
+    metrics::describe_counter!(EVENTS, "Events of sessions, by event and reason");
+    metrics::describe_histogram!(
+        STORE_SECONDS,
+        "Duration of each operation of the store, in seconds"
+    );
+    metrics::describe_histogram!(
+        COMMIT_SECONDS,
+        "Duration of each commit with its merges, in seconds"
+    );
+    tokio::spawn(run_upkeep(handle.clone()));
     tokio::spawn(accept(listener, handle));
     Ok(address)
 }
 
-async fn keep_up(handle: PrometheusHandle) {
-    let mut ticks = tokio::time::interval(UPKEEP);
+async fn run_upkeep(handle: PrometheusHandle) {
+    let mut ticks = tokio::time::interval(UPKEEP_INTERVAL);
     loop {
         ticks.tick().await;
         handle.run_upkeep();
@@ -54,16 +62,17 @@ async fn keep_up(handle: PrometheusHandle) {
 async fn accept(listener: TcpListener, handle: PrometheusHandle) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => drop(tokio::spawn(connect(stream, handle.clone()))),
+            Ok((stream, _)) => drop(tokio::spawn(serve_connection(stream, handle.clone()))),
             Err(error) => {
-                tracing::warn!("a connection to the metrics was not accepted: {error}");
+                tracing::warn!("a connection to the metrics could not be accepted: {error}");
+                // Too many files may be open: wait until some are closed.
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
     }
 }
 
-async fn connect(stream: TcpStream, handle: PrometheusHandle) {
+async fn serve_connection(stream: TcpStream, handle: PrometheusHandle) {
     let service = service_fn(move |request| {
         let response = answer(&request, &handle);
         async move { Ok::<_, Infallible>(response) }

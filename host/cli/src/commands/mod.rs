@@ -1,4 +1,4 @@
-//! The commands.
+//! The command line of the program: one module for each command, and what they share.
 
 mod check;
 mod completions;
@@ -27,8 +27,8 @@ use clap::{Parser, Subcommand};
 
 /// Sessions for web applications that run as WebAssembly components.
 ///
-/// STORE is a directory of sessions. It may be in use: every command works
-/// beside the servers that have it open.
+/// STORE is a directory of sessions. Every command also works while servers use
+/// the directory.
 #[derive(Parser)]
 #[command(name = "session3", version, about, verbatim_doc_comment, after_help = EXAMPLES)]
 pub struct Cli {
@@ -64,7 +64,7 @@ enum Command {
 }
 
 impl Cli {
-    /// Does what the command line says.
+    /// Runs the command of the command line, and returns the exit status of the program.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Demo(demo) => demo.run().await,

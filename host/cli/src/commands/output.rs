@@ -1,4 +1,4 @@
-//! What the commands print: times, sizes, and names that may be anything.
+//! How the commands print sessions, times, and text that may hold any character.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,47 +11,49 @@ use session3::store::{StoredSession, Timestamp};
 
 pub use session3::text::escaped;
 
-/// Standard output, written in large pieces.
+/// Standard output with a buffer.
 pub type Output = BufWriter<StdoutLock<'static>>;
 
-/// Standard output, for this command alone.
-pub fn output() -> Output {
+/// Returns standard output, locked for this command and buffered.
+pub fn stdout() -> Output {
     BufWriter::new(io::stdout().lock())
 }
 
-/// One line on standard error. That nobody reads it is no reason to stop.
-pub fn complain(what: &str) {
-    let _ = writeln!(io::stderr(), "session3: {}", escaped(what));
+/// Prints a message as one line on standard error. A command continues even if standard
+/// error is closed, so a failed write is ignored.
+pub fn print_error(message: &str) {
+    let _ = writeln!(io::stderr(), "session3: {}", escaped(message));
 }
 
-/// Whether an error says only that nobody reads standard output any more.
+/// Returns whether an error is a write to a pipe whose reader has closed it.
 pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let error = error.downcast_ref::<io::Error>();
     error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// A session's user; `-` for none.
-pub fn user(user: Option<&str>) -> String {
-    match user {
+/// Returns a user, or another optional text, in a form that a terminal can show: `-` for
+/// `None`, `""` for an empty text.
+pub fn optional_text(text: Option<&str>) -> String {
+    match text {
         None => "-".into(),
         Some("") => "\"\"".into(),
-        Some(user) => escaped(user),
+        Some(text) => escaped(text),
     }
 }
 
-/// In UTC; printed with `.0` it has seconds. Beyond the year 9999, which nobody
-/// can print, it is the end of that.
+/// Converts a time for printing in UTC; the format `{:.0}` prints it up to the seconds. A
+/// time after the year 9999 becomes the last one that [`jiff::Timestamp`] can represent.
 pub fn time(time: Timestamp) -> jiff::Timestamp {
     let time = i64::try_from(time).ok();
     let time = time.and_then(|time| jiff::Timestamp::from_millisecond(time).ok());
     time.unwrap_or(jiff::Timestamp::MAX)
 }
 
-/// What the manager reads in a session's data, or why it cannot.
+/// The content of a session, or why the session manager cannot decode it.
 pub type Content = Result<SessionInfo, String>;
 
-/// What programs get to read of a session; never its data as they are, which
-/// have hashes of secrets in them.
+/// A session as `--json` prints it. The encoded data of the session are left out, because
+/// they contain hashes of secrets.
 #[derive(Serialize)]
 struct Summary<'a> {
     id: String,
@@ -66,6 +68,7 @@ struct Summary<'a> {
     problem: Option<&'a str>,
 }
 
+/// The part of a [`Summary`] that the session manager decodes from the session's data.
 #[derive(Serialize)]
 struct ContentSummary<'a> {
     created: String,
@@ -74,7 +77,8 @@ struct ContentSummary<'a> {
     attributes: &'a BTreeMap<String, Value>,
 }
 
-/// A session as one line of JSON. Times are RFC 3339, the size is in bytes.
+/// Returns a session as one line of JSON. Times are in the format of RFC 3339, the size is
+/// in bytes.
 pub fn json(session: &StoredSession, content: &Content) -> anyhow::Result<String> {
     let summary = Summary {
         id: session.id.to_string(),
@@ -94,8 +98,8 @@ pub fn json(session: &StoredSession, content: &Content) -> anyhow::Result<String
     Ok(printable(&serde_json::to_string(&summary)?))
 }
 
-/// JSON may hold characters that terminals obey: they get their numbers, as JSON
-/// writes them.
+/// Escapes the control characters in a JSON text, which a terminal would obey, as `\u` with
+/// four hexadecimal digits. The result is a JSON text for the same value.
 pub fn printable(json: &str) -> String {
     let mut line = String::with_capacity(json.len());
     for character in json.chars() {
@@ -105,7 +109,7 @@ pub fn printable(json: &str) -> String {
             continue;
         }
         for unit in character.encode_utf16(&mut [0; 2]) {
-            // Writing to a string does not fail.
+            // Writing to a string cannot fail.
             let _ = write!(line, "\\u{unit:04x}");
         }
     }
@@ -117,18 +121,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_and_a_user_without_a_name_differ() {
-        assert_eq!(user(None), "-");
-        assert_eq!(user(Some("")), "\"\"");
+    fn no_user_and_an_empty_user_name_are_printed_differently() {
+        assert_eq!(optional_text(None), "-");
+        assert_eq!(optional_text(Some("")), "\"\"");
     }
 
     #[test]
-    fn json_stays_the_same_json() {
+    fn json_is_printed_without_control_characters_and_keeps_its_value() {
         let text = "Jürgen \u{9b}\u{7f}\u{202e}\u{e0001} \"\\\n";
         let json = printable(&serde_json::to_string(text).expect("a string"));
         assert_eq!(json, r#""Jürgen \u009b\u007f\u202e\udb40\udc01 \"\\\n""#);
-        let back: String = serde_json::from_str(&json).expect("JSON");
-        assert_eq!(back, text);
+        let decoded: String = serde_json::from_str(&json).expect("JSON");
+        assert_eq!(decoded, text);
     }
 
     #[test]

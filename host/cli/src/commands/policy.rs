@@ -1,4 +1,4 @@
-//! The operator's session policy, from its file into the manager.
+//! The session policy of the operator, which is written from its file into the manager.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,22 +10,27 @@ use session3::policy::{SessionPolicy, write_policy};
 
 use super::serving::cache_directory;
 
-/// What all sessions are held to.
+/// The session policy of the operator.
 #[derive(Args)]
 pub struct Policy {
-    /// A file in TOML: the values that `default-config` returns to applications,
-    /// and in its section `require` those that they cannot weaken
+    /// Read the session policy from this TOML file: values that `default-config`
+    /// returns to applications, and in its section `require` values that
+    /// applications cannot weaken
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
 impl Policy {
-    /// Whether there is one.
+    /// Returns whether the command line names a policy.
     pub fn is_given(&self) -> bool {
         self.config.is_some()
     }
 
-    /// The manager that keeps to it.
+    /// Returns the session manager component, with the policy written into it.
+    ///
+    /// # Errors
+    ///
+    /// If the file of the policy cannot be read, or is no valid policy.
     pub async fn manager(&self) -> Result<Vec<u8>> {
         match &self.config {
             Some(file) => with_policy(file)
@@ -36,6 +41,7 @@ impl Policy {
     }
 }
 
+/// Returns the session manager component with the policy of a file written into it.
 async fn with_policy(file: &Path) -> Result<Vec<u8>> {
     let text = fs::read_to_string(file).context("cannot be read")?;
     let policy = SessionPolicy::from_toml(&text)?;

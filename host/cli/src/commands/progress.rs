@@ -1,37 +1,37 @@
-//! A progress bar, for who sits and waits: on a terminal, after a second.
+//! A progress bar on standard error, which appears only on a terminal and after a second.
 
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// What takes no longer needs no bar.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// Of a bar.
+/// How long a command runs before its progress is shown.
+const DELAY: Duration = Duration::from_secs(1);
+/// The number of steps of a bar.
 const STEPS: u64 = 1000;
 
-/// Shows on standard error how far a command is, until it is dropped.
+/// The progress of a command, which is shown on standard error until this value is dropped.
 pub struct Progress {
     bar: ProgressBar,
     start: Instant,
-    is_wanted: bool,
+    is_enabled: bool,
 }
 
 impl Progress {
-    /// For work of known length.
+    /// Creates a bar, for work whose length is known.
     pub fn bar() -> Self {
         Self::new(Some(STEPS), "{bar:40} {percent} %")
     }
 
-    /// For work that nobody knows the length of.
+    /// Creates a counter of sessions, for work whose length is unknown.
     pub fn counter() -> Self {
         Self::new(None, "{spinner} {human_pos} sessions")
     }
 
-    /// That shows nothing.
-    pub fn none() -> Self {
+    /// Creates progress that is never shown.
+    pub fn disabled() -> Self {
         let mut progress = Self::counter();
-        progress.is_wanted = false;
+        progress.is_enabled = false;
         progress
     }
 
@@ -43,28 +43,28 @@ impl Progress {
         Self {
             bar,
             start: Instant::now(),
-            is_wanted: stderr().is_terminal(),
+            is_enabled: stderr().is_terminal(),
         }
     }
 
-    /// How much is done, from 0 to 1.
+    /// Sets which part of the work of a bar is done, from 0 to 1.
     pub fn set(&self, done: f64) {
         self.show((done * STEPS as f64) as u64);
     }
 
-    /// How many sessions are done.
+    /// Sets how many sessions of a counter are done.
     pub fn count(&self, sessions: u64) {
         self.show(sessions);
     }
 
     fn show(&self, position: u64) {
-        if self.is_wanted && self.bar.is_hidden() && self.start.elapsed() >= PATIENCE {
+        if self.is_enabled && self.bar.is_hidden() && self.start.elapsed() >= DELAY {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
         self.bar.set_position(position);
     }
 
-    /// Takes the bar away while something else is printed.
+    /// Hides the progress while `print` prints something else, and returns its result.
     pub fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
         self.bar.suspend(print)
     }

@@ -1,4 +1,4 @@
-//! `session3 prune`: deletes what is old, now and then.
+//! `session3 prune`: deletes old sessions, as a job for cron.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -14,14 +14,14 @@ use session3::store::{
 use super::progress::Progress;
 use super::{input, output};
 
-/// At a time, so that one sees the progress.
-const SLICE: Duration = Duration::from_millis(200);
+/// How long a call to the store may take before the progress is updated.
+const TIME_SLICE: Duration = Duration::from_millis(200);
 
-/// Deletes the sessions that expired or were not used for a while
+/// Delete the sessions that have expired or were not used for a while
 ///
-/// This is the job for cron. It holds up nobody, and leaves a session that is
-/// used meanwhile. One at a time: while another sweep of the store is under way,
-/// also one by a server, it fails.
+/// Run this from cron. Servers can use the store meanwhile, and a session that is
+/// used meanwhile is kept. Only one sweep of a store runs at a time: this command
+/// fails while a server, or another process, is sweeping the store.
 #[derive(Args)]
 #[command(
     verbatim_doc_comment,
@@ -36,15 +36,15 @@ In a crontab, every hour:
 pub struct Prune {
     /// The directory of the sessions
     store: PathBuf,
-    /// Those that were not used for more than this many minutes
+    /// Delete also the sessions that were not used for more than this many minutes
     #[arg(long)]
     minutes: u32,
-    /// Deletes nothing, and says how many would go
+    /// Delete nothing, and print how many sessions would be deleted
     #[arg(long)]
     dry_run: bool,
 }
 
-/// What went, or would go.
+/// The number of sessions that a sweep deleted, or would delete, and of those that remain.
 #[derive(Default)]
 struct Count {
     deleted: u64,
@@ -52,17 +52,21 @@ struct Count {
 }
 
 impl Prune {
-    /// An error when another sweep is under way.
+    /// Deletes the old sessions, or counts them, and prints the numbers.
+    ///
+    /// # Errors
+    ///
+    /// If another sweep of the store is running, unless this is a dry run.
     pub async fn run(self) -> Result<ExitCode> {
         let progress = Progress::counter();
-        let mut output = output::output();
+        let mut output = output::stdout();
         if self.dry_run {
-            let store = input::open_to_look(&self.store)?;
+            let store = input::open_read_only(&self.store)?;
             let Count { deleted, remaining } = self.count(&store, &progress).await?;
             drop(progress);
             writeln!(output, "would delete {deleted}, remaining {remaining}")?;
         } else {
-            let store = input::open(&self.store)?;
+            let store = input::open_for_changes(&self.store)?;
             let Count { deleted, remaining } = self.sweep(&store, &progress).await?;
             drop(progress);
             writeln!(output, "deleted {deleted}, remaining {remaining}")?;
@@ -71,27 +75,31 @@ impl Prune {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// All sessions. Where a sweep stopped, the rest of that comes first.
+    /// Sweeps all sessions. If the last sweep stopped half-way, the store continues it
+    /// first, which reaches only a part of the sessions; a second sweep then reaches all
+    /// of them.
     async fn sweep(&self, store: &DirectoryStore, progress: &Progress) -> Result<Count> {
         let mut count = Count::default();
         if store.has_unfinished_sweep().await? {
-            self.sweep_on(store, progress, &mut count).await?;
+            self.sweep_to_end(store, progress, &mut count).await?;
         }
         count.remaining = 0;
-        self.sweep_on(store, progress, &mut count).await?;
+        self.sweep_to_end(store, progress, &mut count).await?;
         Ok(count)
     }
 
-    /// To the end of the store.
-    async fn sweep_on(
+    /// Sweeps from where the last call to the store stopped to the end of the store.
+    async fn sweep_to_end(
         &self,
         store: &DirectoryStore,
         progress: &Progress,
         count: &mut Count,
     ) -> Result<()> {
         loop {
-            let swept = store.delete_old_sessions(self.minutes, Some(SLICE)).await;
-            let report = swept.map_err(|error| explain(error, count.deleted))?;
+            let swept = store
+                .delete_old_sessions(self.minutes, Some(TIME_SLICE))
+                .await;
+            let report = swept.map_err(|error| sweep_error(error, count.deleted))?;
             count.deleted += report.deleted;
             count.remaining += report.remaining;
             progress.count(count.deleted + count.remaining);
@@ -101,11 +109,12 @@ impl Prune {
         }
     }
 
-    /// What cannot be read, a sweep leaves.
+    /// Counts the sessions that a sweep would delete. Damaged sessions remain, as in a
+    /// sweep.
     async fn count(&self, store: &DirectoryStore, progress: &Progress) -> Result<Count> {
         let now = SystemClock.now();
         let mut count = Count::default();
-        input::walk(store, progress, async |page| {
+        input::for_each_page(store, progress, async |page| {
             let is_old = |session: &&_| StoredSession::is_old(session, self.minutes, now);
             let old = page.sessions.iter().filter(is_old).count() as u64;
             count.deleted += old;
@@ -117,13 +126,18 @@ impl Prune {
     }
 }
 
-fn explain(error: StoreError, deleted: u64) -> anyhow::Error {
+/// Adds to the error of a sweep what it means for the operator. `deleted` is the number of
+/// sessions that the command has already deleted.
+fn sweep_error(error: StoreError, deleted: u64) -> anyhow::Error {
     match error {
         StoreError::Busy if deleted == 0 => {
             anyhow!("another sweep of this store is under way: try again later")
         }
         StoreError::Busy => {
-            anyhow!("deleted {deleted}, then another sweep of this store began: it goes on there")
+            anyhow!(
+                "another sweep of this store began after this one had deleted {deleted} sessions: \
+                 try again later"
+            )
         }
         error => error.into(),
     }

@@ -1,4 +1,4 @@
-//! `session3 serve`: any application, with sessions.
+//! `session3 serve`: serves an application component.
 
 use std::env;
 use std::path::PathBuf;
@@ -16,14 +16,16 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
 
 use super::compose::{Grant, Parts};
-use super::serving::{Serving, one_line, stop_signal};
+use super::serving::{Serving, stop_signal, without_backtrace};
 
-/// Serves a web application that is a WebAssembly component
+/// Serve a web application that is a WebAssembly component
 ///
 /// APPLICATION exports wasi:http/incoming-handler of WASI 0.2 or wasi:http/handler
-/// of WASI 0.3, and imports session3:sessions/manager for its sessions. It gets no
-/// files, no environment and no network unless an option says so. SIGHUP loads it
-/// anew; requests under way finish with the old one.
+/// of WASI 0.3, and imports session3:sessions/manager for its sessions. It can use
+/// files only with --dir, environment variables only with --env, and no network.
+///
+/// On SIGHUP, the server loads APPLICATION again. Requests that are running then
+/// finish with the previous component.
 #[derive(Args)]
 #[command(
     verbatim_doc_comment,
@@ -38,31 +40,35 @@ Examples:
 pub struct Serve {
     #[command(flatten)]
     parts: Parts,
-    /// Where the sessions are kept; made where it is missing
+    /// Keep the sessions in this directory, which is created if it is missing
     #[arg(
         long,
         value_name = "DIRECTORY",
         required_unless_present = "store_component"
     )]
     store: Option<PathBuf>,
-    /// Gives the application a directory, under another name if that is wanted
+    /// Let the application read and write the directory HOST, under the name GUEST;
+    /// without GUEST, under the same name as HOST; may be given more than once
     #[arg(long = "dir", value_name = "HOST[::GUEST]")]
     directories: Vec<String>,
-    /// Gives the application a variable of the environment; without a value,
-    /// this program's
+    /// Set an environment variable of the application; without VALUE, to its value
+    /// in the environment of session3; may be given more than once
     #[arg(long = "env", value_name = "NAME[=VALUE]")]
     environment: Vec<String>,
-    /// How much memory a request may take
+    /// Limit the memory of a request, in MiB; a request that needs more is answered
+    /// 500
     #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4095))]
     max_memory: u16,
-    /// How long a request may take
+    /// Limit the time of a request, in seconds; a request that takes longer is
+    /// answered 504
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     timeout: u32,
-    /// How long a request's body may be
+    /// Limit the body of a request, in MiB; a request with a longer body is answered
+    /// 413
     #[arg(long, value_name = "MIB", default_value_t = 16)]
     max_body: u32,
-    /// How many requests run at the same time; four times as many wait, and more
-    /// are refused
+    /// Limit how many requests run at the same time; four times as many wait, and
+    /// any others are answered 503
     #[arg(long, value_name = "COUNT", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     max_instances: u32,
     #[command(flatten)]
@@ -70,7 +76,7 @@ pub struct Serve {
 }
 
 impl Serve {
-    /// Serves until Ctrl-C or SIGTERM.
+    /// Serves the application until Ctrl-C or SIGTERM.
     pub async fn run(self) -> Result<ExitCode> {
         let stop = stop_signal()?;
         let hangup = signal(SignalKind::hangup())?;
@@ -80,32 +86,36 @@ impl Serve {
         let component = serve.component().await?;
         let (sessions, options) = (serve.sessions()?, serve.options()?);
         let server = Server::new(&component, sessions, options)
-            .map_err(one_line)
+            .map_err(without_backtrace)
             .with_context(|| serve.parts.application.display().to_string())?;
-        tokio::spawn(serve.clone().reload(server.clone(), hangup));
+        tokio::spawn(serve.clone().reload_on(hangup, server.clone()));
         serve.serving.run(server, listener, stop).await?;
         Ok(ExitCode::SUCCESS)
     }
 
+    /// Refuses `--store` together with a store component that may not import it.
     fn check_stores(&self) -> Result<()> {
-        let are_both = self.store.is_some() && self.parts.store_component.is_some();
-        let is_granted = self.parts.grant.contains(&Grant::Store);
+        let has_both = self.store.is_some() && self.parts.store_component.is_some();
+        let is_store_granted = self.parts.grant.contains(&Grant::Store);
         ensure!(
-            !are_both || is_granted,
-            "--store-component keeps the sessions, so leave out --store; or give it the \
-             directory's store, with --grant store"
+            !has_both || is_store_granted,
+            "--store has no effect, because --store-component keeps the sessions: leave out \
+             --store, or let the store component use the directory with --grant store"
         );
         Ok(())
     }
 
+    /// Composes the component that is served.
     async fn component(&self) -> Result<Vec<u8>> {
-        self.parts.join(self.store.is_some()).await
+        self.parts.compose(self.store.is_some()).await
     }
 
+    /// Opens the store, and returns the context for sessions in it.
     fn sessions(&self) -> Result<SessionsCtx> {
         let store = match &self.store {
-            Some(directory) => self.serving.open(directory)?,
-            // Nothing imports it: see `host_store`.
+            Some(directory) => self.serving.open_store(directory)?,
+            // The context requires a store, which the component does not import: see
+            // `Composition::host_store`.
             None => Arc::new(MemoryStore::default()),
         };
         Ok(self.serving.sessions(store))
@@ -129,20 +139,24 @@ impl Serve {
         Ok(options)
     }
 
-    /// A component that cannot be loaded leaves the old one in its place.
-    async fn reload(self: Arc<Self>, server: Server, mut hangup: Signal) {
+    /// Loads the component again at each of these signals. If that fails, the server
+    /// continues with the previous component.
+    async fn reload_on(self: Arc<Self>, mut hangup: Signal, server: Server) {
         while hangup.recv().await.is_some() {
             let (serve, server) = (self.clone(), server.clone());
             let reloaded = spawn_blocking(move || {
                 let component = Handle::current().block_on(serve.component())?;
-                server.replace(&component).map_err(one_line)
+                server.replace(&component).map_err(without_backtrace)
             });
             let name = escaped(&self.parts.application.to_string_lossy());
             match reloaded.await {
                 Ok(Ok(())) => tracing::info!("{name} was loaded anew"),
                 Ok(Err(error)) => {
                     let error = escaped(&format!("{error:#}"));
-                    tracing::error!("{name} was not loaded anew, the old one goes on: {error}");
+                    tracing::error!(
+                        "{name} was not loaded anew, the server continues with the previous \
+                         component: {error}"
+                    );
                 }
                 Err(error) => tracing::error!("{name} was not loaded anew: {error}"),
             }
@@ -150,7 +164,8 @@ impl Serve {
     }
 }
 
-/// As wasmtime's program has it: without a value, the one of this process.
+/// Adds the variable of an option `--env`. As with the program of wasmtime, a variable
+/// without a value has its value in this process.
 fn with_variable(options: ServeOptions, variable: &str) -> Result<ServeOptions> {
     if let Some((name, value)) = variable.split_once('=') {
         return Ok(options.env(name, value));

@@ -1,4 +1,4 @@
-//! What `demo` and `serve` have in common.
+//! What `demo` and `serve` have in common: the store, the listener and their options.
 
 use std::env;
 use std::net::SocketAddr;
@@ -11,45 +11,49 @@ use clap::{Args, ValueEnum};
 use session3::metrics::{MeteredStore, observe, observe_commit};
 use session3::store::directory::{self, Options};
 use session3::store::{DirectoryStore, SessionStore};
+use session3::text::escaped;
 use session3::{ServeOptions, Server, SessionsCtx};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{metrics, sweeping};
 
-/// Where and how to serve.
+/// The options of every command that serves.
 #[derive(Args)]
 pub struct Serving {
-    /// The address or host name to listen on
+    /// Listen on this IP address or host name
     #[arg(long, default_value = "127.0.0.1")]
     host: String,
-    /// The port to listen on; 0 takes a free one
+    /// Listen on this port; 0 chooses a free one
     #[arg(long, default_value_t = 8080)]
     port: u16,
-    /// For use behind a TLS proxy: tells the application that browsers come over
-    /// TLS; the demo's cookie is then the safe one, __Host-session with Secure
+    /// Tell the application that browsers use TLS, for a server behind a TLS proxy;
+    /// the cookie of the demo is then __Host-session with Secure
     #[arg(long)]
     pub secure_cookies: bool,
-    /// What survives a power cut; a kill of the program loses nothing either way
+    /// Choose what survives a power cut; killing the program loses no acknowledged
+    /// change in either mode
     #[arg(long, value_enum, default_value_t = Durability::Process)]
     durability: Durability,
-    /// How long to wait for a session that another process has locked
+    /// Wait at most this long for a session that another process has locked, in
+    /// seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     lock_timeout: u64,
-    /// How often to delete the sessions that have expired; 0 leaves that to
-    /// `session3 prune`
+    /// Set the interval at which expired sessions are deleted, in seconds; 0 leaves
+    /// that to `session3 prune`
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     sweep_every: u64,
-    /// Where Prometheus finds numbers, at /metrics; also /healthz
+    /// Serve metrics for Prometheus at /metrics, and a health check at /healthz, on
+    /// this address, such as 127.0.0.1:9090
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Durability {
-    /// A power cut may take back the last seconds, log-outs included
+    /// A power cut may undo the changes of the last seconds, log-outs included
     Process,
-    /// Everything is on the medium before it is acknowledged; slower
+    /// Every change is durable before it is acknowledged, which is slower
     Disk,
 }
 
@@ -63,7 +67,8 @@ impl From<Durability> for directory::Durability {
 }
 
 impl Serving {
-    /// The address to serve on, before anything takes its time.
+    /// Listens on the address of the options. Call this first: a command whose port is
+    /// taken should fail before it compiles a component.
     pub async fn listen(&self) -> Result<TcpListener> {
         let (host, port) = (self.host.as_str(), self.port);
         TcpListener::bind((host, port)).await.with_context(|| {
@@ -71,8 +76,9 @@ impl Serving {
         })
     }
 
-    /// The store in a directory, which is made where it is missing.
-    pub fn open(&self, directory: &Path) -> Result<Arc<dyn SessionStore>> {
+    /// Opens the store in a directory, which is created if it is missing, and starts to
+    /// delete expired sessions in the background.
+    pub fn open_store(&self, directory: &Path) -> Result<Arc<dyn SessionStore>> {
         let options = Options::default()
             .create(true)
             .durability(self.durability.into())
@@ -80,19 +86,21 @@ impl Serving {
         let store = DirectoryStore::open(directory, options)?;
         if !store.is_multiprocess_safe() {
             tracing::warn!(
-                "locks on this file system do not bind other machines: use the directory from \
-                 this one only"
+                "{}: the locks of this file system do not exclude other machines: use the \
+                 directory from this machine only",
+                escaped(&directory.to_string_lossy())
             );
         }
         let store: Arc<dyn SessionStore> = Arc::new(store);
         if self.sweep_every > 0 {
             let every = Duration::from_secs(self.sweep_every);
-            tokio::spawn(sweeping::sweep(store.clone(), every));
+            tokio::spawn(sweeping::sweep_forever(store.clone(), every));
         }
         Ok(store)
     }
 
-    /// Nothing is measured that nobody asks for.
+    /// Returns the context for sessions in a store. Durations are measured only with
+    /// `--metrics`, since measuring takes time.
     pub fn sessions(&self, store: Arc<dyn SessionStore>) -> SessionsCtx {
         let is_measured = self.metrics.is_some();
         let store: Arc<dyn SessionStore> = match is_measured {
@@ -106,14 +114,14 @@ impl Serving {
         }
     }
 
-    /// What these arguments say of it.
+    /// Returns the options for the server that `demo` and `serve` have in common.
     pub fn options(&self) -> ServeOptions {
         ServeOptions::default()
             .secure(self.secure_cookies)
             .cache(cache_directory())
     }
 
-    /// Says where, and serves until `stop` is done.
+    /// Prints the addresses, and serves until `stop` is ready.
     pub async fn run(
         &self,
         server: Server,
@@ -131,7 +139,8 @@ impl Serving {
     }
 }
 
-/// Done at Ctrl-C or SIGTERM.
+/// Returns a future that is ready at Ctrl-C or SIGTERM. From this call on, neither signal
+/// kills the program.
 pub fn stop_signal() -> Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -143,7 +152,8 @@ pub fn stop_signal() -> Result<impl Future<Output = ()>> {
     })
 }
 
-/// Where compiled code is kept; without a home, nowhere.
+/// Returns the directory that caches compiled code; `None` if the environment names neither
+/// a cache directory nor a home directory by an absolute path.
 pub fn cache_directory() -> Option<PathBuf> {
     let absolute = |name| {
         let path = PathBuf::from(env::var_os(name)?);
@@ -153,7 +163,7 @@ pub fn cache_directory() -> Option<PathBuf> {
     Some(cache.join("session3"))
 }
 
-/// Without the backtrace.
-pub fn one_line(error: wasmtime::Error) -> anyhow::Error {
+/// Converts an error to one that is printed without a backtrace, as one line.
+pub fn without_backtrace(error: wasmtime::Error) -> anyhow::Error {
     anyhow::anyhow!("{error:#}")
 }

@@ -1,4 +1,4 @@
-//! `session3 show`: one session.
+//! `session3 show`: the content of one session.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -13,10 +13,10 @@ use session3::store::{Clock, SessionStore, StoredSession, SystemClock, Timestamp
 use super::output::Content;
 use super::{input, output};
 
-/// Shows what is in one session
+/// Show the content of one session
 ///
-/// What opens it stays out of sight: the secrets of its cookie and of its forms.
-/// That there is no such session is a failure.
+/// The secrets of its cookie and its forms, which open the session, are left out.
+/// If there is no such session, the exit status is 1.
 #[derive(Args)]
 #[command(
     verbatim_doc_comment,
@@ -28,20 +28,24 @@ Examples:
 pub struct Show {
     /// The directory of the sessions
     store: PathBuf,
-    /// The session: 32 hexadecimal digits
+    /// The ID of the session, of 32 lower-case hexadecimal digits
     id: String,
-    /// As a JSON object: id, user, version, modified, expires, size, created,
-    /// remote_address, user_agent, attributes; or problem, when its content
-    /// cannot be read
+    /// Print a JSON object with id, user, version, modified, expires, size, created,
+    /// remote_address, user_agent and attributes; if the content cannot be read,
+    /// problem takes the place of the last four
     #[arg(long)]
     json: bool,
 }
 
 impl Show {
-    /// An error when there is no such session.
+    /// Prints the session.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such session, or its record is damaged.
     pub async fn run(self) -> Result<ExitCode> {
         let id = input::session_id(&self.id)?;
-        let store = input::open_to_look(&self.store)?;
+        let store = input::open_read_only(&self.store)?;
         let loaded = store.load_session(&id).await;
         let session = loaded.with_context(|| id.to_string())?;
         let administration = input::administration(store).await?;
@@ -54,17 +58,18 @@ impl Show {
         } else {
             describe(&session) + &describe_content(&content)
         };
-        let mut output = output::output();
+        let mut output = output::stdout();
         output.write_all(text.as_bytes())?;
         output.flush()?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
+/// Returns the lines about what the store knows of a session.
 fn describe(session: &StoredSession) -> String {
     let lines = [
         ("ID", session.id.to_string()),
-        ("User", output::user(session.state.user.as_deref())),
+        ("User", output::optional_text(session.state.user.as_deref())),
         ("Version", session.version.to_string()),
         ("Modified", time(session.modified)),
         ("Expires", time(session.state.expires)),
@@ -74,12 +79,13 @@ fn describe(session: &StoredSession) -> String {
     lines.concat()
 }
 
+/// Returns the lines about what the session manager knows of a session.
 fn describe_content(content: &Content) -> String {
     let info = match content {
         Ok(info) => info,
-        Err(why) => return format!("Content   cannot be read: {}\n", output::escaped(why)),
+        Err(reason) => return format!("Content   cannot be read: {}\n", output::escaped(reason)),
     };
-    let text = |text: &Option<String>| output::user(text.as_deref());
+    let text = |text: &Option<String>| output::optional_text(text.as_deref());
     let lines = [
         ("Created", time(info.created)),
         ("Address", text(&info.remote_address)),
@@ -93,13 +99,13 @@ fn describe_content(content: &Content) -> String {
     lines.into_iter().chain(attributes).collect()
 }
 
-/// When it is, and how far from now.
+/// Returns a time, and its distance from now.
 fn time(time: Timestamp) -> String {
     let distance = distance(time, SystemClock.now());
     format!("{:.0} ({distance})", output::time(time))
 }
 
-/// From now.
+/// Returns the distance of a time from `now`, in words.
 fn distance(time: Timestamp, now: Timestamp) -> String {
     let distance = HumanDuration(Duration::from_millis(time.abs_diff(now)));
     if time > now {
@@ -114,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_before_or_after_now() {
+    fn a_time_is_described_as_before_or_after_now() {
         assert_eq!(distance(60_000, 240_000), "3 minutes ago");
         assert_eq!(distance(240_000, 60_000), "in 3 minutes");
         assert_eq!(distance(5, 5), "0 seconds ago");

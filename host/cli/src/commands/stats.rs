@@ -1,4 +1,4 @@
-//! `session3 stats`: how many sessions, how old and how large.
+//! `session3 stats`: the number of sessions, by age and by size.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -12,10 +12,10 @@ use session3::store::{Clock, SessionPage, StoredSession, SystemClock, Timestamp}
 use super::progress::Progress;
 use super::{input, output};
 
-/// Counts the sessions of a store, by age and by size
+/// Count the sessions of a store, by age and by size
 ///
-/// The age is the time since a session was last used; the size is that of user
-/// and data.
+/// The age is the time since a session was last used. The size is that of the
+/// user name and the data. Damaged sessions do not change the exit status.
 #[derive(Args)]
 #[command(
     verbatim_doc_comment,
@@ -29,7 +29,8 @@ pub struct Stats {
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
-/// Milliseconds, each up to the next.
+/// The classes of ages, in ascending order: the name of each and its exclusive upper bound,
+/// in milliseconds.
 const AGES: [(&str, u64); 6] = [
     ("under a minute", MINUTE),
     ("under an hour", HOUR),
@@ -38,7 +39,8 @@ const AGES: [(&str, u64); 6] = [
     ("under 30 days", 30 * DAY),
     ("longer ago", u64::MAX),
 ];
-/// Bytes, each up to the next.
+/// The classes of sizes, in ascending order: the name of each and its exclusive upper
+/// bound, in bytes.
 const SIZES: [(&str, u64); 6] = [
     ("under 256 B", 256),
     ("under 1 KiB", 1 << 10),
@@ -47,12 +49,12 @@ const SIZES: [(&str, u64); 6] = [
     ("under 1 MiB", 1 << 20),
     ("larger", u64::MAX),
 ];
-/// Columns of the longest bar.
-const WIDTH: u64 = 40;
-/// Eighths of a column.
-const PARTS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+/// The length of the longest bar, in columns.
+const BAR_WIDTH: u64 = 40;
+/// The end of a bar that fills this many eighths of its last column.
+const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 
-/// What there is.
+/// The counts of all sessions.
 #[derive(Default)]
 struct Counts {
     sessions: u64,
@@ -60,24 +62,26 @@ struct Counts {
     expired: u64,
     damaged: u64,
     bytes: u64,
+    /// The number of sessions in each class of [`AGES`].
     ages: [u64; AGES.len()],
+    /// The number of sessions in each class of [`SIZES`].
     sizes: [u64; SIZES.len()],
 }
 
 impl Stats {
-    /// Fine also when some are damaged.
+    /// Prints the counts. Damaged sessions are counted, and are no failure.
     pub async fn run(self) -> Result<ExitCode> {
-        let store = input::open_to_look(&self.store)?;
+        let store = input::open_read_only(&self.store)?;
         let now = SystemClock.now();
         let progress = Progress::counter();
         let mut counts = Counts::default();
-        input::walk(&store, &progress, async |page| {
+        input::for_each_page(&store, &progress, async |page| {
             counts.add(page, now);
             Ok(())
         })
         .await?;
         drop(progress);
-        let mut output = output::output();
+        let mut output = output::stdout();
         output.write_all(counts.describe().as_bytes())?;
         output.flush()?;
         Ok(ExitCode::SUCCESS)
@@ -100,8 +104,8 @@ impl Counts {
         self.expired += u64::from(state.expires <= now);
         self.bytes += size;
         let age = now.saturating_sub(session.modified);
-        count_in(&AGES, &mut self.ages, age);
-        count_in(&SIZES, &mut self.sizes, size);
+        count_in_class(&AGES, &mut self.ages, age);
+        count_in_class(&SIZES, &mut self.sizes, size);
     }
 
     fn describe(&self) -> String {
@@ -126,8 +130,9 @@ impl Counts {
     }
 }
 
-fn count_in(bounds: &[(&str, u64)], counts: &mut [u64], value: u64) {
-    let mut pairs = bounds.iter().zip(counts);
+/// Adds one to the count of the first class whose bound is above the value.
+fn count_in_class(classes: &[(&str, u64)], counts: &mut [u64], value: u64) {
+    let mut pairs = classes.iter().zip(counts);
     if let Some((_, count)) = pairs.find(|((_, bound), _)| value < *bound) {
         *count += 1;
     }
@@ -137,9 +142,9 @@ fn line(name: &str, count: u64) -> String {
     format!("{name:14}  {:>13}\n", HumanCount(count).to_string())
 }
 
-fn histogram(bounds: &[(&str, u64)], counts: &[u64]) -> String {
+fn histogram(classes: &[(&str, u64)], counts: &[u64]) -> String {
     let most = counts.iter().copied().max().unwrap_or(0);
-    let lines = bounds.iter().zip(counts).map(|((name, _), count)| {
+    let lines = classes.iter().zip(counts).map(|((name, _), count)| {
         let line = line(name, *count);
         format!("{}  {}", line.trim_end(), bar(*count, most))
             .trim_end()
@@ -149,11 +154,12 @@ fn histogram(bounds: &[(&str, u64)], counts: &[u64]) -> String {
     lines.collect()
 }
 
-/// The longest one has the whole width, and one session is seen.
+/// Returns a bar whose length is in proportion to `count`. That of the count `most` has the
+/// whole width; a count above zero has at least an eighth of a column, so that it is seen.
 fn bar(count: u64, most: u64) -> String {
-    let eighths = (count * WIDTH * 8).div_ceil(most.max(1));
+    let eighths = (count * BAR_WIDTH * 8).div_ceil(most.max(1));
     let full = "█".repeat((eighths / 8) as usize);
-    full + PARTS[(eighths % 8) as usize]
+    full + EIGHTHS[(eighths % 8) as usize]
 }
 
 #[cfg(test)]
@@ -161,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bars_are_in_proportion_and_one_of_many_is_seen() {
+    fn bars_are_in_proportion_and_a_single_session_is_visible() {
         assert_eq!(bar(1_000_000, 1_000_000), "█".repeat(40));
         assert_eq!(bar(500_000, 1_000_000), "█".repeat(20));
         assert_eq!(bar(1, 1_000_000), "▏");
@@ -174,7 +180,7 @@ mod tests {
     fn every_value_is_counted_once() {
         let mut counts = [0; SIZES.len()];
         for size in [0, 255, 256, 1023, 1 << 16, 1 << 20, 1 << 40] {
-            count_in(&SIZES, &mut counts, size);
+            count_in_class(&SIZES, &mut counts, size);
         }
         assert_eq!(counts, [2, 2, 0, 0, 1, 2]);
     }

@@ -1,4 +1,5 @@
-//! A server deletes what has expired, so that it needs no cron for that.
+//! The background task of a server that deletes expired sessions, so that no job for cron
+//! is needed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,34 +7,41 @@ use std::time::Duration;
 use session3::store::{SessionStore, StoreError};
 use tokio::time::interval;
 
-/// Of a sweep at a time: the end of the program waits for it.
-const PIECE: Duration = Duration::from_secs(1);
+/// How long a call to the store may take. At its end, the program waits for the call that
+/// is running.
+const TIME_SLICE: Duration = Duration::from_secs(1);
 
-/// Only what has expired, by the sessions' own timeouts.
-const ANY_AGE: u32 = u32::MAX;
+/// The age limit, in minutes, under which a sweep deletes only sessions that have expired
+/// by their own timeouts.
+const NO_AGE_LIMIT: u32 = u32::MAX;
 
-/// Sweeps as often as this, for as long as the program runs.
-pub async fn sweep(store: Arc<dyn SessionStore>, every: Duration) {
+/// Deletes the expired sessions of a store at this interval, for as long as the program
+/// runs.
+pub async fn sweep_forever(store: Arc<dyn SessionStore>, every: Duration) {
     let mut ticks = interval(every);
-    // The first one is at once, when a server has other things to do.
+    // The first tick is immediate, when a starting server has other work to do.
     ticks.tick().await;
     loop {
         ticks.tick().await;
         match sweep_all(&store).await {
             Ok(0) => {}
             Ok(deleted) => tracing::info!("sessions that had expired and were deleted: {deleted}"),
-            // Another process of this directory is at it.
+            // Another process that uses this directory is sweeping it.
             Err(StoreError::Busy) => {}
-            Err(error) => tracing::error!("sessions that have expired were not deleted: {error}"),
+            Err(error) => {
+                tracing::error!("the sessions that have expired could not be deleted: {error}")
+            }
         }
     }
 }
 
-/// How many it deleted.
+/// Sweeps the store to its end, and returns the number of sessions that were deleted.
 async fn sweep_all(store: &Arc<dyn SessionStore>) -> Result<u64, StoreError> {
     let mut deleted = 0;
     loop {
-        let report = store.delete_old_sessions(ANY_AGE, Some(PIECE)).await?;
+        let report = store
+            .delete_old_sessions(NO_AGE_LIMIT, Some(TIME_SLICE))
+            .await?;
         deleted += report.deleted;
         if report.complete {
             return Ok(deleted);

@@ -1,4 +1,4 @@
-//! `session3 wit`: the contract.
+//! `session3 wit`: the WIT package of session3.
 
 use std::fs;
 use std::io::Write;
@@ -11,7 +11,7 @@ use session3::components::wit::{CONTRACT, DEPENDENCIES};
 
 use super::output;
 
-/// Prints the contract, or writes it with what it depends on
+/// Print the WIT package, or write it with the packages that it depends on
 #[derive(Args)]
 #[command(
     verbatim_doc_comment,
@@ -21,13 +21,13 @@ Examples:
   session3 wit -o wit"
 )]
 pub struct Wit {
-    /// Writes the files into this directory, which is made where it is missing
+    /// Write the files into this directory, which is created if it is missing
     #[arg(short, long, value_name = "DIRECTORY")]
     output: Option<PathBuf>,
 }
 
 impl Wit {
-    /// Prints or writes it.
+    /// Prints the package, or writes its files.
     pub fn run(self) -> Result<ExitCode> {
         if let Some(directory) = &self.output {
             for (name, text) in CONTRACT.iter().chain(&DEPENDENCIES) {
@@ -35,7 +35,7 @@ impl Wit {
             }
             return Ok(ExitCode::SUCCESS);
         }
-        let mut output = output::output();
+        let mut output = output::stdout();
         let texts = CONTRACT.map(|(_, text)| text);
         output.write_all(texts.join("\n").as_bytes())?;
         output.flush()?;

@@ -1,5 +1,5 @@
-//! Bodies that end as they should: a request's within its limit, a response's
-//! only when it is whole.
+//! Bodies of requests, which are limited in length, and of responses, which end regularly
+//! only if they are complete.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,53 +17,58 @@ use tokio::time::timeout;
 use wasmtime_wasi_http::Error;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
-use super::running::Running;
+use super::running::RunningGuest;
 
-/// How long the rest of a body that nobody wants is read.
+/// How long the rest of a request's body is read and dropped when the application does not
+/// read it.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 
-/// A request's body that fails when it gets too long.
+/// The body of a request, which fails when it exceeds its limit.
 pub struct LimitedBody {
-    /// `None` only once it is dropped.
+    /// `None` only while this value is dropped.
     body: Option<Incoming>,
-    /// Bytes that may still come.
-    left: u64,
+    /// The number of bytes that may still follow.
+    remaining: u64,
     is_too_long: Arc<AtomicBool>,
-    /// Whether the client sends it without waiting until it is asked for.
-    is_coming: bool,
+    /// Whether the client sends the body. With the header `Expect: 100-continue`, it
+    /// waits until the body is read for the first time.
+    is_client_sending: bool,
 }
 
 impl LimitedBody {
-    /// The same request, whose body may have so many bytes.
+    /// Limits the body of a request to `max` bytes.
     pub fn limit(request: Request<Incoming>, max: u64) -> Request<Self> {
-        let is_coming = !request.headers().contains_key(EXPECT);
+        let is_client_sending = !request.headers().contains_key(EXPECT);
         request.map(|body| Self {
             body: Some(body),
-            left: max,
+            remaining: max,
             is_too_long: Arc::default(),
-            is_coming,
+            is_client_sending,
         })
     }
 
-    /// Whether it will be too long, when the client said its length.
+    /// Returns whether the body is known to exceed the limit, from the length that the
+    /// client announced.
     pub fn will_be_too_long(&self) -> bool {
-        self.size_hint().lower() > self.left
+        self.size_hint().lower() > self.remaining
     }
 
-    /// Tells, also later, whether it became too long.
+    /// Returns a flag that is set when the body exceeds the limit. It stays valid after
+    /// the body is dropped.
     pub fn is_too_long(&self) -> Arc<AtomicBool> {
         self.is_too_long.clone()
     }
 }
 
 impl Drop for LimitedBody {
-    /// Reads on for a while: a connection that is closed while the client still
-    /// sends is reset, and the response lost with it (RFC 9112 §9.6).
+    /// Continues to read the body for a while. If the connection were closed while the
+    /// client still sends, it would be reset, and the client could lose the response
+    /// (RFC 9112 §9.6).
     fn drop(&mut self) {
         let Some(mut body) = self.body.take() else {
             return;
         };
-        if body.is_end_stream() || !self.is_coming {
+        if body.is_end_stream() || !self.is_client_sending {
             return;
         }
         let Ok(runtime) = Handle::try_current() else {
@@ -86,7 +91,7 @@ impl Body for LimitedBody {
         if self.is_too_long.load(Ordering::Relaxed) {
             return Poll::Ready(None);
         }
-        self.is_coming = true;
+        self.is_client_sending = true;
         let Some(body) = &mut self.body else {
             return Poll::Ready(None);
         };
@@ -94,11 +99,11 @@ impl Body for LimitedBody {
             return Poll::Ready(None);
         };
         let length = frame.data_ref().map_or(0, |data| data.len() as u64);
-        let Some(left) = self.left.checked_sub(length) else {
+        let Some(remaining) = self.remaining.checked_sub(length) else {
             self.is_too_long.store(true, Ordering::Relaxed);
             return Poll::Ready(Some(Err(Error::HttpRequestBodySize(None))));
         };
-        self.left = left;
+        self.remaining = remaining;
         Poll::Ready(Some(Ok(frame)))
     }
 
@@ -111,16 +116,17 @@ impl Body for LimitedBody {
     }
 }
 
-/// A response's body that ends only when the component did: one that trapped,
-/// or ran into the time limit, must not look like a whole one to the client.
+/// The body of a response, which ends only after the guest has ended, and fails if the
+/// guest trapped or exceeded the time limit: an incomplete body must not look complete to
+/// the client.
 pub struct WholeBody {
     body: HyperOutgoingBody,
-    running: Running,
+    running: RunningGuest,
 }
 
 impl WholeBody {
-    /// The body that this component is writing.
-    pub fn new(body: HyperOutgoingBody, running: Running) -> Self {
+    /// Wraps the body that this guest is writing.
+    pub fn new(body: HyperOutgoingBody, running: RunningGuest) -> Self {
         Self { body, running }
     }
 }
@@ -133,32 +139,33 @@ impl Body for WholeBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        if self.running.is_over() {
+        if self.running.is_outcome_taken() {
             return Poll::Ready(None);
         }
-        self.running.work(context);
+        self.running.poll_guest(context);
         if let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(context)) {
             return Poll::Ready(Some(frame));
         }
-        match ready!(self.running.poll_end(context)) {
+        match ready!(self.running.poll_outcome(context)) {
             Ok(Ok(())) => Poll::Ready(None),
             _ => Poll::Ready(Some(Err(Error::HttpResponseIncomplete))),
         }
     }
 }
 
-/// A response's body that tells when all of it was taken; when it is dropped
-/// before that, the other end finds out too.
+/// The body of a response, which sends a message when all of it was taken. If it is dropped
+/// earlier, the receiver gets an error.
 pub struct SentBody {
     body: HyperOutgoingBody,
-    tell: Option<oneshot::Sender<()>>,
+    /// `None` once the message was sent.
+    sent_sender: Option<oneshot::Sender<()>>,
 }
 
 impl SentBody {
-    /// Tells this one.
-    pub fn new(body: HyperOutgoingBody, tell: oneshot::Sender<()>) -> Self {
-        let tell = Some(tell);
-        Self { body, tell }
+    /// Wraps a body, whose end is reported to `sent_sender`.
+    pub fn new(body: HyperOutgoingBody, sent_sender: oneshot::Sender<()>) -> Self {
+        let sent_sender = Some(sent_sender);
+        Self { body, sent_sender }
     }
 }
 
@@ -172,10 +179,10 @@ impl Body for SentBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         if frame.is_none()
-            && let Some(tell) = self.tell.take()
+            && let Some(sent_sender) = self.sent_sender.take()
         {
-            // Nobody need want to know.
-            let _ = tell.send(());
+            // The receiver may have been dropped.
+            let _ = sent_sender.send(());
         }
         Poll::Ready(frame)
     }

@@ -1,5 +1,5 @@
-//! The two generations of WASI's HTTP: how a request gets into an instance, and
-//! the response out of it.
+//! The two generations of `wasi:http`: how an instance gets a request and returns its
+//! response.
 
 use std::future::poll_fn;
 
@@ -19,10 +19,10 @@ use super::authority_of;
 use super::body::{LimitedBody, SentBody};
 use super::state::RequestState;
 
-/// The response, or what the component said instead of one.
+/// The response of a component, or the error code with which it answered.
 pub type Answer = Result<Response<HyperOutgoingBody>, String>;
 
-/// A linked component, by what it exports.
+/// A linked component, by the interface that it exports.
 #[derive(Clone)]
 pub enum Handler {
     /// `wasi:http/incoming-handler@0.2`
@@ -31,7 +31,7 @@ pub enum Handler {
     Wasi03(ServicePre<RequestState>),
 }
 
-/// Which of WASI's generations a component is for, by the names of its exports.
+/// The generation of WASI that a component is for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Generation {
     Wasi02,
@@ -39,8 +39,13 @@ pub enum Generation {
 }
 
 impl Generation {
-    /// An error when it is no web application.
-    pub fn of(exports: &[String]) -> Result<Self> {
+    /// Returns the generation of a component with these exports. If there are both, it is
+    /// WASI 0.3.
+    ///
+    /// # Errors
+    ///
+    /// If the component is not a web application.
+    pub fn from_exports(exports: &[String]) -> Result<Self> {
         let exports = |name: &str| exports.iter().any(|export| export.starts_with(name));
         if exports("wasi:http/handler@0.3.") {
             return Ok(Self::Wasi03);
@@ -49,14 +54,18 @@ impl Generation {
             return Ok(Self::Wasi02);
         }
         bail!(
-            "it exports neither wasi:http/incoming-handler@0.2 nor wasi:http/handler@0.3: it is \
-             not a web application"
+            "the component exports neither wasi:http/incoming-handler@0.2 nor \
+             wasi:http/handler@0.3: it is not a web application"
         )
     }
 }
 
 impl Handler {
-    /// Of this generation.
+    /// Prepares a linked component of this generation.
+    ///
+    /// # Errors
+    ///
+    /// If the exports do not have the types of that generation.
     pub fn new(pre: InstancePre<RequestState>, generation: Generation) -> Result<Self> {
         Ok(match generation {
             Generation::Wasi02 => Self::Wasi02(ProxyPre::new(pre)?),
@@ -64,7 +73,7 @@ impl Handler {
         })
     }
 
-    /// What it was compiled with.
+    /// Returns the engine that the component was compiled with.
     pub fn engine(&self) -> &Engine {
         match self {
             Self::Wasi02(pre) => pre.engine(),
@@ -72,18 +81,22 @@ impl Handler {
         }
     }
 
-    /// Passes a request to a new instance, and what it answers to `answer`. Done
-    /// when the instance has nothing left to do, which may be later.
+    /// Passes a request to a new instance, and sends its answer to `answer_sender`.
+    /// Returns when the instance has finished, which may be some time after its answer.
+    ///
+    /// # Errors
+    ///
+    /// If the instance cannot be created, or traps.
     pub async fn handle(
         &self,
         store: &mut Store<RequestState>,
         request: Request<LimitedBody>,
         is_secure: bool,
-        answer: oneshot::Sender<Answer>,
+        answer_sender: oneshot::Sender<Answer>,
     ) -> Result<()> {
         match self {
-            Self::Wasi02(pre) => handle_02(pre, store, request, is_secure, answer).await,
-            Self::Wasi03(pre) => handle_03(pre, store, request, is_secure, answer).await,
+            Self::Wasi02(pre) => handle_02(pre, store, request, is_secure, answer_sender).await,
+            Self::Wasi03(pre) => handle_03(pre, store, request, is_secure, answer_sender).await,
         }
     }
 }
@@ -93,7 +106,7 @@ async fn handle_02(
     store: &mut Store<RequestState>,
     request: Request<LimitedBody>,
     is_secure: bool,
-    answer: oneshot::Sender<Answer>,
+    answer_sender: oneshot::Sender<Answer>,
 ) -> Result<()> {
     let scheme = match is_secure {
         true => Scheme::Https,
@@ -102,8 +115,8 @@ async fn handle_02(
     let mut http = store.data_mut().http();
     let request = http.new_incoming_request(scheme, request)?;
     let out = http.new_response_outparam_from_callback(|response| {
-        // Nobody waits for it any more, perhaps.
-        let _ = answer.send(response.map_err(|code| format!("{code:?}")));
+        // The client may have closed the connection, so that the receiver was dropped.
+        let _ = answer_sender.send(response.map_err(|code| format!("{code:?}")));
     })?;
     let proxy = pre.instantiate_async(&mut *store).await?;
     let handler = proxy.wasi_http_incoming_handler();
@@ -115,28 +128,29 @@ async fn handle_03(
     store: &mut Store<RequestState>,
     request: Request<LimitedBody>,
     is_secure: bool,
-    answer: oneshot::Sender<Answer>,
+    answer_sender: oneshot::Sender<Answer>,
 ) -> Result<()> {
     let service = pre.instantiate_async(&mut *store).await?;
     let request = incoming(store, request, is_secure);
     let run = async |accessor: &Accessor<RequestState>| {
-        let answered = respond(&service, accessor, request).await?;
-        let _ = answer.send(answered);
-        // Its body is still being written, or something is being saved.
+        let answer = respond(&service, accessor, request).await?;
+        let _ = answer_sender.send(answer);
+        // The instance may still write the body, or save something.
         poll_fn(|context| accessor.poll_no_interesting_tasks(context)).await;
         Ok(())
     };
     store.run_concurrent(run).await?
 }
 
-/// The request as the component sees it.
+/// Converts a request for a component for WASI 0.3.
 fn incoming(
     store: &mut Store<RequestState>,
     request: Request<LimitedBody>,
     is_secure: bool,
 ) -> Incoming {
     let authority = authority_of(&request);
-    // What the component makes of the body is its own business.
+    // The other value is a future with the result of reading the body, which only the
+    // component needs to know.
     let (mut request, _) = Incoming::from_http(store.data_mut().http().hooks, request);
     request.authority = authority;
     request.scheme = Some(match is_secure {
@@ -146,6 +160,8 @@ fn incoming(
     request
 }
 
+/// Calls the handler, and returns its answer. The guest learns when the whole body was
+/// sent.
 async fn respond(
     service: &Service,
     accessor: &Accessor<RequestState>,
@@ -155,12 +171,12 @@ async fn respond(
         Ok(response) => response,
         Err(code) => return Ok(Err(format!("{code:?}"))),
     };
-    let (tell, told) = oneshot::channel();
-    let sent = async { told.await.map_err(|_| Error::ConnectionTerminated) };
+    let (sent_sender, sent_receiver) = oneshot::channel();
+    let sent = async { sent_receiver.await.map_err(|_| Error::ConnectionTerminated) };
     let response = accessor.with(|mut access| response.into_http(access.as_context_mut(), sent))?;
-    Ok(Ok(
-        response.map(|body| SentBody::new(body, tell).boxed_unsync())
-    ))
+    Ok(Ok(response.map(|body| {
+        SentBody::new(body, sent_sender).boxed_unsync()
+    })))
 }
 
 #[cfg(test)]
@@ -169,13 +185,18 @@ mod tests {
 
     #[test]
     fn only_a_web_application_is_served() {
-        let of = |name: &str| Generation::of(&[name.to_owned()]).map_err(|error| error.to_string());
+        let generation = |name: &str| {
+            Generation::from_exports(&[name.to_owned()]).map_err(|error| error.to_string())
+        };
         assert_eq!(
-            of("wasi:http/incoming-handler@0.2.0"),
+            generation("wasi:http/incoming-handler@0.2.0"),
             Ok(Generation::Wasi02)
         );
-        assert_eq!(of("wasi:http/handler@0.3.1"), Ok(Generation::Wasi03));
-        let other = of("session3:sessions/store@0.1.0").expect_err("refused");
-        assert!(other.contains("not a web application"), "{other}");
+        assert_eq!(
+            generation("wasi:http/handler@0.3.1"),
+            Ok(Generation::Wasi03)
+        );
+        let error = generation("session3:sessions/store@0.1.0").expect_err("refused");
+        assert!(error.contains("not a web application"), "{error}");
     }
 }

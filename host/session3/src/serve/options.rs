@@ -1,4 +1,4 @@
-//! How to serve.
+//! The options of a server.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,10 +9,21 @@ use wasmtime_wasi::{FsPerms, WasiCtx};
 
 use super::output::{Output, Stream};
 
-/// Requests that wait for each one that runs, at most.
-const WAITING: usize = 4;
+/// The largest number of waiting requests for each request that can run.
+const WAITING_PER_INSTANCE: usize = 4;
 
-/// How to serve.
+/// The options of a [`Server`](crate::Server).
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use session3::ServeOptions;
+///
+/// let options = ServeOptions::default()
+///     .time_limit(Duration::from_secs(5))
+///     .max_body(1 << 20)
+///     .dir("uploads", "/uploads");
+/// ```
 #[derive(Clone, Debug)]
 pub struct ServeOptions {
     pub(super) is_secure: bool,
@@ -26,71 +37,75 @@ pub struct ServeOptions {
 }
 
 impl ServeOptions {
-    /// Whether to tell the component that the browser came over TLS, which a
-    /// proxy in front has ended; not by default.
+    /// Sets whether the component is told that browsers use TLS, for a server behind a
+    /// TLS proxy; `false` by default.
     pub fn secure(mut self, is_secure: bool) -> Self {
         self.is_secure = is_secure;
         self
     }
 
-    /// How long a request may run before it is answered 504; 10 seconds by
-    /// default.
+    /// Sets how long a request may take: 10 seconds by default. A request that takes
+    /// longer is answered 504, or 503 if it still waits for an instance.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;
         self
     }
 
-    /// How many bytes of memory a request may take, all of the component's
-    /// parts together; 64 MiB by default.
+    /// Sets how much memory a request may use, in bytes, for all parts of the component
+    /// together: 64 MiB by default. Beyond that, memories do not grow; if the component
+    /// traps then, the request is answered 500.
     pub fn max_memory(mut self, bytes: usize) -> Self {
         self.max_memory = bytes;
         self
     }
 
-    /// How long a request's body may be, in bytes, before it is answered 413;
-    /// 16 MiB by default.
+    /// Sets how long the body of a request may be, in bytes: 16 MiB by default. A request
+    /// with a longer body is answered 413.
     pub fn max_body(mut self, bytes: u64) -> Self {
         self.max_body = bytes;
         self
     }
 
-    /// How many requests run at the same time; 256 by default, fewer where an
-    /// instance takes much. Four times as many wait; beyond them, requests are
+    /// Sets how many requests run at the same time: 256 by default, and fewer if an
+    /// instance has many memories. Four times as many requests wait; any others are
     /// answered 503.
     pub fn max_instances(mut self, count: u32) -> Self {
         self.max_instances = count.max(1);
         self
     }
 
-    /// Where compiled code is kept for the next start; nowhere by default.
-    /// Whoever can write there can run code in this process.
+    /// Sets the directory that caches compiled code for the next start; `None` by
+    /// default. Every process that can write to it can run code in this process.
     pub fn cache(mut self, directory: Option<PathBuf>) -> Self {
         self.cache = directory;
         self
     }
 
-    /// Gives the component a variable of the environment; it has none by
-    /// default.
+    /// Adds an environment variable for the component, which has none by default.
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.environment.push((name.into(), value.into()));
         self
     }
 
-    /// Gives the component a directory of the host, to read and to write, under
-    /// the name `guest`; it has none by default.
+    /// Lets the component read and write a directory of the host, under the name `guest`.
+    /// By default, it can use no directory.
     pub fn dir(mut self, host: impl Into<PathBuf>, guest: impl Into<String>) -> Self {
         self.directories.push((host.into(), guest.into()));
         self
     }
 
-    /// For requests that run or wait.
-    pub(super) fn places(&self) -> usize {
-        let places = self.max_instances as usize * (1 + WAITING);
-        places.min(Semaphore::MAX_PERMITS)
+    /// Returns how many requests can run or wait at the same time.
+    pub(super) fn max_admitted(&self) -> usize {
+        let max = self.max_instances as usize * (1 + WAITING_PER_INSTANCE);
+        max.min(Semaphore::MAX_PERMITS)
     }
 
-    /// What a request's instance gets of WASI: the clocks, random numbers, what
-    /// was granted, and the log for its output.
+    /// Creates the WASI context of an instance: clocks, random numbers, the granted
+    /// directories and variables, and the log for its output.
+    ///
+    /// # Errors
+    ///
+    /// If a granted directory cannot be opened.
     pub(super) fn wasi(&self) -> Result<WasiCtx> {
         let mut wasi = WasiCtx::builder();
         wasi.envs(&self.environment)
@@ -98,7 +113,12 @@ impl ServeOptions {
             .stderr(Output::new(Stream::Stderr));
         for (host, guest) in &self.directories {
             wasi.preopened_dir(host, guest, FsPerms::ReadWrite)
-                .map_err(|error| format_err!("{}: {error}", host.display()))?;
+                .map_err(|error| {
+                    format_err!(
+                        "{}: the directory cannot be opened: {error}",
+                        host.display()
+                    )
+                })?;
         }
         Ok(wasi.build())
     }

@@ -1,4 +1,4 @@
-//! What a component prints, as lines of the log.
+//! The standard output and standard error of a component, which become lines of the log.
 
 use std::io;
 use std::pin::Pin;
@@ -14,42 +14,45 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use crate::text::escaped;
 
-/// Bytes of one line; a longer one is broken.
-const LINE: usize = 4096;
-/// Bytes that one request may print; the rest is dropped, so that no request
-/// fills the log.
-const LIMIT: usize = 64 << 10;
-/// How much a component may write at a time.
-const PERMIT: usize = 64 << 10;
+/// The largest length of a line, in bytes. A longer line is split.
+const MAX_LINE: usize = 4096;
+/// The largest output of a request to one stream, in bytes. The rest is dropped, so that no
+/// request can fill the log.
+const MAX_OUTPUT: usize = 64 << 10;
+/// The largest size of a single write, in bytes.
+const MAX_WRITE: usize = 64 << 10;
 
-/// Which of the two.
+/// An output stream of a component.
 #[derive(Clone, Copy)]
 pub enum Stream {
+    /// Standard output, logged with the level `info`.
     Stdout,
+    /// Standard error, logged with the level `warn`.
     Stderr,
 }
 
-/// One of an instance's output streams.
+/// The host's end of an output stream of an instance.
 #[derive(Clone)]
 pub struct Output {
     lines: Arc<Mutex<Lines>>,
 }
 
+/// Splits the output of an instance into lines, and logs them.
 struct Lines {
     stream: Stream,
-    /// What has no end of line yet.
+    /// The beginning of a line that has not ended yet.
     line: Vec<u8>,
-    /// Bytes that may still be printed.
-    left: usize,
+    /// The number of bytes that may still be printed.
+    remaining: usize,
 }
 
 impl Output {
-    /// The log, for an instance that begins.
+    /// Creates the output of a new instance.
     pub fn new(stream: Stream) -> Self {
         let lines = Lines {
             stream,
             line: Vec::new(),
-            left: LIMIT,
+            remaining: MAX_OUTPUT,
         };
         Self {
             lines: Arc::new(Mutex::new(lines)),
@@ -59,25 +62,29 @@ impl Output {
 
 impl Lines {
     fn print(&mut self, bytes: &[u8]) {
-        let had_some = self.left > 0;
-        let bytes = bytes.get(..self.left).unwrap_or(bytes);
-        self.left -= bytes.len();
+        let was_exhausted = self.remaining == 0;
+        let bytes = bytes.get(..self.remaining).unwrap_or(bytes);
+        self.remaining -= bytes.len();
         for &byte in bytes {
             match byte {
                 b'\n' => self.end_line(),
                 _ => self.line.push(byte),
             }
-            if self.line.len() == LINE {
+            if self.line.len() == MAX_LINE {
                 self.end_line();
             }
         }
-        if had_some && self.left == 0 {
+        if !was_exhausted && self.remaining == 0 {
             self.end_line();
-            tracing::warn!("a request printed too much: the rest is dropped");
+            tracing::warn!(
+                "a request printed {} KiB to one stream: the rest is dropped",
+                MAX_OUTPUT >> 10
+            );
         }
     }
 
-    /// Nothing that it prints looks like a line of the server's own.
+    /// Logs the line, with a prefix and with control characters escaped: the application
+    /// cannot forge log lines of the server.
     fn end_line(&mut self) {
         let line = std::mem::take(&mut self.line);
         let line = escaped(String::from_utf8_lossy(&line).trim_end_matches('\r'));
@@ -128,7 +135,7 @@ impl OutputStream for Output {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(PERMIT)
+        Ok(MAX_WRITE)
     }
 }
 

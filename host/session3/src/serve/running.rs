@@ -1,6 +1,8 @@
-//! A component at work on a request: in the task of the connection, as long as
-//! that waits for it; a task of its own, and waking one up from the other, would
-//! take longer than many a component does.
+//! The execution of a component for one request.
+//!
+//! The guest is polled in the task of its connection, as long as that task waits for it:
+//! to spawn a task for the guest, and to wake one task from the other, would take longer
+//! than many guests run.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -9,74 +11,77 @@ use std::task::{Context, Poll};
 use tokio::runtime::Handle;
 use tokio::time::error::Elapsed;
 
-/// What it comes to.
-pub type Ended = Result<wasmtime::Result<()>, Elapsed>;
+/// How a guest ended: whether it trapped, or exceeded the time limit.
+pub type Outcome = Result<wasmtime::Result<()>, Elapsed>;
 
-/// Work that is done to its end, even when this is dropped before.
-pub struct Running {
-    /// `None` once it has ended.
-    work: Option<Pin<Box<dyn Future<Output = Ended> + Send>>>,
-    /// What it came to, until somebody asked.
-    ended: Option<Ended>,
+/// A guest that serves a request. If this is dropped before the guest has ended, the guest
+/// continues in a task of its own.
+pub struct RunningGuest {
+    /// `None` once the guest has ended.
+    guest: Option<Pin<Box<dyn Future<Output = Outcome> + Send>>>,
+    /// The outcome of a guest that has ended, until [`poll_outcome`](Self::poll_outcome)
+    /// returns it.
+    outcome: Option<Outcome>,
 }
 
-impl Running {
-    /// Not begun yet.
-    pub fn new(work: impl Future<Output = Ended> + Send + 'static) -> Self {
+impl RunningGuest {
+    /// Wraps the future of a guest, without polling it.
+    pub fn new(guest: impl Future<Output = Outcome> + Send + 'static) -> Self {
         Self {
-            work: Some(Box::pin(work)),
-            ended: None,
+            guest: Some(Box::pin(guest)),
+            outcome: None,
         }
     }
 
-    /// Works on until something else has come that it may bring about.
+    /// Drives the guest until another future is ready, and returns the output of that one.
     pub async fn run_until<T>(&mut self, other: impl Future<Output = T>) -> T {
         let mut other = std::pin::pin!(other);
         poll_fn(|context| {
-            self.work(context);
+            self.poll_guest(context);
             other.as_mut().poll(context)
         })
         .await
     }
 
-    /// Works on to the end.
-    pub async fn end(&mut self) -> Ended {
-        poll_fn(|context| self.poll_end(context)).await
+    /// Drives the guest to its end, and returns its outcome.
+    pub async fn finish(&mut self) -> Outcome {
+        poll_fn(|context| self.poll_outcome(context)).await
     }
 
-    /// Works on; done at the end, for once.
-    pub fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Ended> {
-        self.work(context);
-        match self.ended.take() {
-            Some(ended) => Poll::Ready(ended),
+    /// Drives the guest, and returns its outcome once it has ended. The outcome is
+    /// returned only once; later calls are pending for ever.
+    pub fn poll_outcome(&mut self, context: &mut Context<'_>) -> Poll<Outcome> {
+        self.poll_guest(context);
+        match self.outcome.take() {
+            Some(outcome) => Poll::Ready(outcome),
             None => Poll::Pending,
         }
     }
 
-    /// Works on as far as it can.
-    pub fn work(&mut self, context: &mut Context<'_>) {
-        // Taken out meanwhile: what panics is not gone on with.
-        let Some(mut work) = self.work.take() else {
+    /// Drives the guest as far as it can run without waiting.
+    pub fn poll_guest(&mut self, context: &mut Context<'_>) {
+        // Taken out while it is polled: a guest that panics must not be polled again.
+        let Some(mut guest) = self.guest.take() else {
             return;
         };
-        match work.as_mut().poll(context) {
-            Poll::Ready(ended) => self.ended = Some(ended),
-            Poll::Pending => self.work = Some(work),
+        match guest.as_mut().poll(context) {
+            Poll::Ready(outcome) => self.outcome = Some(outcome),
+            Poll::Pending => self.guest = Some(guest),
         }
     }
 
-    /// Whether it has ended, and somebody asked what it came to.
-    pub fn is_over(&self) -> bool {
-        self.work.is_none() && self.ended.is_none()
+    /// Returns whether the guest has ended, and its outcome was returned.
+    pub fn is_outcome_taken(&self) -> bool {
+        self.guest.is_none() && self.outcome.is_none()
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningGuest {
     fn drop(&mut self) {
-        if let Some(work) = self.work.take()
+        if let Some(guest) = self.guest.take()
             && let Ok(runtime) = Handle::try_current()
         {
-            runtime.spawn(work);
+            runtime.spawn(guest);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What one instance has: its part of WASI, its sessions, its limit of memory.
+//! The host's state of one instance: its WASI context, its sessions, and its memory limit.
 
 use hyper::{Request, Response};
 use wasmtime::ResourceLimiter;
@@ -10,28 +10,30 @@ use wasmtime_wasi_http::{
 
 use crate::ctx::{SessionsCtx, SessionsCtxView, SessionsView};
 
-/// What remains to be done for a request that a component makes.
+/// The future that completes an outgoing request after its response, as [`WasiHttpHooks`]
+/// requires it.
 type Transfer = Box<dyn Future<Output = Result<(), Error>> + Send>;
 
-/// What a component may write of a response before the client takes some of it:
-/// so many pieces of so many bytes. With one piece, it would be put aside and
+/// How many chunks of a response's body a component for WASI 0.2 may write before the
+/// client takes the first one. With a single chunk, the component would be suspended and
 /// woken up in the middle of every page.
 const BUFFERED_CHUNKS: usize = 16;
-const CHUNK: usize = 64 << 10;
+/// The largest size of such a chunk, in bytes.
+const CHUNK_SIZE: usize = 64 << 10;
 
-/// The state of one instance.
+/// The host's state of one instance, which is the data of its wasmtime store.
 pub struct RequestState {
     wasi: WasiCtx,
     http: WasiHttpCtx,
     hooks: NoNetwork,
     table: ResourceTable,
     sessions: SessionsCtx,
-    /// How much memory it may take.
+    /// The limiter of the wasmtime store.
     pub memory: MemoryLimit,
 }
 
 impl RequestState {
-    /// For an instance that begins.
+    /// Creates the state of a new instance, which may use `max_memory` bytes of memory.
     pub fn new(wasi: WasiCtx, sessions: SessionsCtx, max_memory: usize) -> Self {
         Self {
             wasi,
@@ -39,16 +41,17 @@ impl RequestState {
             hooks: NoNetwork,
             table: ResourceTable::new(),
             sessions,
-            memory: MemoryLimit { left: max_memory },
+            memory: MemoryLimit {
+                remaining: max_memory,
+            },
         }
     }
 }
 
-/// Bounds all memories of an instance together, those that it starts with
-/// included.
+/// Limits the size of all memories of an instance together, including their initial size.
 pub struct MemoryLimit {
-    /// Bytes.
-    left: usize,
+    /// The number of bytes by which the memories may still grow.
+    remaining: usize,
 }
 
 impl ResourceLimiter for MemoryLimit {
@@ -60,20 +63,20 @@ impl ResourceLimiter for MemoryLimit {
     ) -> wasmtime::Result<bool> {
         let growth = desired.saturating_sub(current);
         let is_refused = maximum.is_some_and(|maximum| desired > maximum);
-        match self.left.checked_sub(growth) {
-            Some(left) if !is_refused => self.left = left,
+        match self.remaining.checked_sub(growth) {
+            Some(remaining) if !is_refused => self.remaining = remaining,
             _ => return Ok(false),
         }
         Ok(true)
     }
 
-    /// The pool bounds them.
+    /// Allows every growth: the pooling allocator limits the size of tables.
     fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         Ok(true)
     }
 }
 
-/// A component may answer requests, not make them.
+/// Denies every outgoing HTTP request: a component can answer requests only.
 struct NoNetwork;
 
 impl WasiHttpHooks for NoNetwork {
@@ -91,7 +94,7 @@ impl WasiHttpHooks for NoNetwork {
     }
 
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
-        CHUNK
+        CHUNK_SIZE
     }
 }
 
