@@ -8,9 +8,9 @@ use crate::bindings::session3::sessions::{
     events::EndReason,
     store::{StoreError, StoredSession},
 };
-use crate::commit::session_error;
+use crate::ending::{end, end_of_user};
+use crate::errors::session_error;
 use crate::imports::Imports;
-use crate::own::{end, end_of_user};
 use crate::state::State;
 
 /// Milliseconds that ending everyone's sessions may take: well below the time

@@ -9,8 +9,9 @@ use crate::bindings::session3::sessions::{
 use crate::changes::Changes;
 use crate::config::milliseconds;
 use crate::cookie;
+use crate::ending::end;
+use crate::errors::session_error;
 use crate::imports::Imports;
-use crate::own::end;
 use crate::session::{Base, End, KnownToken, Session, Stored};
 use crate::state::State;
 use crate::token::{Secret, SecretHash, new_id};
@@ -71,7 +72,7 @@ impl Session {
         let secret = Secret::new(imports);
         let hash = secret.hash();
         let now = imports.now();
-        self.view.start_secret(hash.clone(), now);
+        self.view.secrets.start(hash.clone(), now);
         let record = self.view.encode(self.expires(&self.view, now))?;
         for _ in 0..MAX_ROUNDS {
             let id = new_id(imports);
@@ -174,13 +175,14 @@ impl Session {
         };
         if let Some(stored) = confirmed {
             let grace = milliseconds(self.config.renew_grace);
-            next.confirm_secret(&stored.token.hash, now.saturating_add(grace));
+            next.secrets
+                .confirm(&stored.token.hash, now.saturating_add(grace));
         }
         if let Some(new) = new_secret {
             if new.is_for_user {
-                next.replace_secrets(new.hash.clone(), now);
-            } else if next.is_newest(&self.base.newest_secret) {
-                next.add_secret(new.hash.clone(), now);
+                next.secrets.replace_all(new.hash.clone(), now);
+            } else if next.secrets.is_newest(&self.base.newest_secret) {
+                next.secrets.add(new.hash.clone(), now);
             }
         }
         Ok(Some(next))
@@ -219,7 +221,7 @@ impl Session {
             stored.used = now;
             stored.token.is_pending = false;
             // In a merge, a renewal yields to any other.
-            if let Some(new) = new_secret.filter(|new| self.view.is_newest(&new.hash)) {
+            if let Some(new) = new_secret.filter(|new| self.view.secrets.is_newest(&new.hash)) {
                 stored.token = KnownToken::sent(new.secret, new.hash);
                 self.sends_cookie = true;
                 if !new.is_for_user {
@@ -319,13 +321,17 @@ impl Session {
         } else {
             config.renew_after
         };
-        let time = state.renewal.renewed.saturating_add(milliseconds(seconds));
+        let time = state
+            .secrets
+            .renewal
+            .renewed
+            .saturating_add(milliseconds(seconds));
         (seconds > 0 && !self.is_full).then_some(time)
     }
 
     fn has_newest_token(&self, state: &State) -> bool {
         let stored = self.stored.as_ref();
-        stored.is_some_and(|stored| state.is_newest(&stored.token.hash))
+        stored.is_some_and(|stored| state.secrets.is_newest(&stored.token.hash))
     }
 
     fn presents_pending_token(&self) -> bool {
@@ -357,22 +363,5 @@ impl Session {
             }
             _ => Vec::new(),
         }
-    }
-}
-
-/// What a failure of the store means to an application.
-pub fn session_error(error: StoreError) -> SessionError {
-    match error {
-        StoreError::Absent => SessionError::Ended,
-        StoreError::Conflict(_) => SessionError::Conflict,
-        StoreError::Busy => SessionError::Busy,
-        StoreError::TooLarge(limit) => SessionError::Invalid(format!(
-            "the session is larger than the store's limit of {limit} bytes: keep less in it"
-        )),
-        StoreError::Corrupt(why) => SessionError::Store(["the record is damaged: ", &why].concat()),
-        StoreError::Unavailable(why) => SessionError::Store(why),
-        StoreError::InvalidId => SessionError::Store("the store takes no such ID".into()),
-        StoreError::Exists => SessionError::Store("the ID is taken".into()),
-        StoreError::Unsupported => SessionError::Store("the store cannot do that".into()),
     }
 }

@@ -4,7 +4,6 @@ use crate::bindings::exports::session3::sessions::manager::{
     Config, CookieConfig, Policy, SameSite, SessionError,
 };
 use crate::bindings::session3::sessions::{events::EndReason, store::StoredSession};
-use crate::state::State;
 use crate::token::TOKEN_LENGTH;
 
 /// Name and value together (RFC 6265bis §5.6).
@@ -56,11 +55,11 @@ pub fn milliseconds(seconds: u32) -> u64 {
 pub fn timed_out(
     config: &Config,
     stored: &StoredSession,
-    state: &State,
+    created: u64,
     now: u64,
 ) -> Option<EndReason> {
     let absolute = milliseconds(config.absolute_timeout);
-    if now >= state.created.saturating_add(absolute) {
+    if now >= created.saturating_add(absolute) {
         Some(EndReason::TooOld)
     } else if now >= stored.state.expires {
         Some(EndReason::Idle)

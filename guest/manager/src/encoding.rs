@@ -9,13 +9,31 @@ use bincode::enc::write::Writer;
 use bincode::error::EncodeError;
 use serde::Serialize;
 
-use crate::state::DecodeError;
-
 const ENCODING: Configuration = bincode::config::standard();
 /// Bytes that few states exceed.
 const USUAL_SIZE: usize = 1024;
 /// Elements that few lists exceed.
 const USUAL_LENGTH: usize = 8;
+
+/// Why stored bytes are not a state.
+#[derive(Clone, Copy)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
+pub enum DecodeError {
+    /// A later manager wrote them. This manager must not touch the session.
+    Newer,
+    /// No manager wrote them in this form. The text says how that shows.
+    Damaged(&'static str),
+}
+
+impl DecodeError {
+    /// Returns the text for a person.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Newer => "a newer manager wrote the session: use that one",
+            Self::Damaged(why) => why,
+        }
+    }
+}
 
 /// The bytes of a value.
 pub fn encode(value: impl Serialize) -> Result<Vec<u8>, EncodeError> {

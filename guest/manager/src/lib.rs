@@ -1,11 +1,17 @@
 //! The session manager component: its exports, and nothing else.
 //!
-//! A request goes through these files in turn: `cookie` finds the token,
-//! `token` checks it, `manager` opens the session by what `renewal` says of its
-//! secret, `session` shows it to the application and notes `changes`, beside
-//! `forms`, `messages` and `own`, `commit` makes them last, and `state` is what
-//! the store keeps, as `encoding` writes and reads it. `admin` looks from the
-//! other side.
+//! The files form layers, and each imports only files of the layers below it:
+//!
+//! 1. `encoding` reads and writes values; `imports` is what the component has of the world;
+//!    `errors` and `ending` say what a failure of the store means, and end sessions.
+//! 2. `token`, `cookie` and `config`: the token, the cookie that carries it, and the
+//!    configuration.
+//! 3. `sorted`, `forms`, `messages` and `renewal`: the parts of a session.
+//! 4. `state` is what the store keeps of a session; `changes` is what one request changed,
+//!    and merges it with a newer state.
+//! 5. `session` is one request's view of a session; `commit`, `own`, `session_forms` and
+//!    `session_messages` add what an application does with it.
+//! 6. `manager` opens the session of a request; `admin` serves administration programs.
 
 mod admin;
 mod bindings;
@@ -14,6 +20,8 @@ mod commit;
 mod config;
 mod cookie;
 mod encoding;
+mod ending;
+mod errors;
 #[cfg(test)]
 mod fake;
 mod forms;
@@ -24,6 +32,8 @@ mod operator;
 mod own;
 mod renewal;
 mod session;
+mod session_forms;
+mod session_messages;
 mod sorted;
 mod state;
 #[cfg(test)]

@@ -9,14 +9,15 @@ use crate::bindings::session3::sessions::{
     events::{EndReason, Event, RejectReason},
     store::{StoreError, StoredSession},
 };
-use crate::commit::session_error;
 use crate::config::{check, timed_out};
 use crate::cookie;
+use crate::encoding::DecodeError;
+use crate::ending::end;
+use crate::errors::session_error;
 use crate::imports::Imports;
-use crate::own::end;
 use crate::renewal::Standing;
 use crate::session::{KnownToken, Session, Stored, beginning};
-use crate::state::{DecodeError, State};
+use crate::state::State;
 use crate::token::{SecretHash, Token};
 
 /// Cookies of our name that are tried: two hosts of one domain may each set
@@ -105,7 +106,7 @@ impl Attempt<'_> {
             return Ok(None);
         };
         let now = self.imports.now();
-        let standing = state.standing(hash, now);
+        let standing = state.secrets.standing(hash, now);
         match standing {
             Standing::Unknown => {
                 return Ok(self.rejected(Some(id), RejectReason::WrongSecret));
@@ -115,7 +116,7 @@ impl Attempt<'_> {
             }
             _ => {}
         }
-        if let Some(reason) = timed_out(self.config, &stored, &state, now) {
+        if let Some(reason) = timed_out(self.config, &stored, state.created, now) {
             // A store that fails here leaves it to the next sweep: it opens no
             // more either way.
             let _ = self.end(id, reason);

@@ -3,9 +3,7 @@
 use serde::Serialize;
 
 use crate::bindings::exports::session3::sessions::manager::SessionError;
-use crate::encoding::Input;
-use crate::session::Session;
-use crate::state::DecodeError;
+use crate::encoding::{DecodeError, Input};
 
 /// Messages of one session.
 const MAX_MESSAGES: usize = 100;
@@ -61,6 +59,12 @@ impl Messages {
         Ok(())
     }
 
+    /// Takes all messages out, each with its number.
+    pub fn take(&mut self) -> Vec<(u64, String)> {
+        let list = std::mem::take(&mut self.list).into_iter();
+        list.map(|message| (message.number, message.text)).collect()
+    }
+
     /// Takes those of these numbers out.
     pub fn remove(&mut self, numbers: &[u64]) {
         self.list
@@ -79,27 +83,5 @@ impl Message {
             number: input.value()?,
             text: input.text()?,
         })
-    }
-}
-
-impl Session {
-    /// Leaves a message for the next page.
-    pub fn flash(&mut self, text: String) -> Result<(), SessionError> {
-        self.check_writable()?;
-        self.view.messages.add(text.clone())?;
-        self.changes.messages.push(text);
-        Ok(())
-    }
-
-    /// The messages, which go.
-    pub fn take_flashes(&mut self) -> Result<Vec<String>, SessionError> {
-        self.check_writable()?;
-        let list = std::mem::take(&mut self.view.messages.list);
-        // The last ones are this request's own, which nobody else knows.
-        let own = std::mem::take(&mut self.changes.messages).len();
-        let stored = list.len().saturating_sub(own);
-        let numbers = list.iter().take(stored).map(|message| message.number);
-        self.changes.taken_messages.extend(numbers);
-        Ok(list.into_iter().map(|message| message.text).collect())
     }
 }

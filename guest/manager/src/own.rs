@@ -3,11 +3,12 @@
 
 use crate::bindings::exports::session3::sessions::manager::{SessionError, SessionSummary};
 use crate::bindings::session3::sessions::{
-    events::{EndReason, Event},
+    events::EndReason,
     store::{StoreError, StoredSession},
 };
-use crate::commit::session_error;
 use crate::config::timed_out;
+use crate::ending::{end, end_of_user};
+use crate::errors::session_error;
 use crate::imports::Imports;
 use crate::session::{End, Session};
 use crate::state::State;
@@ -22,7 +23,7 @@ impl Session {
         loaded.map_err(session_error)?;
         let living = sessions.into_iter().filter_map(|stored| {
             let state = State::decode(&stored.state).ok()?;
-            let ended = timed_out(&self.config, &stored, &state, now);
+            let ended = timed_out(&self.config, &stored, state.created, now);
             ended.is_none().then(|| SessionSummary {
                 is_current: self.id() == Some(&stored.id),
                 id: stored.id,
@@ -122,43 +123,5 @@ impl Session {
             Some(user) => imports.sessions_of_user(user),
             None => Ok(Vec::new()),
         }
-    }
-}
-
-/// Ends a session in the store; whether there was one.
-pub fn end(id: &str, reason: EndReason, imports: &dyn Imports) -> Result<bool, SessionError> {
-    let ended = imports.delete_session(id).map_err(session_error)?;
-    if ended {
-        imports.report(&Event::Ended((id.to_owned(), reason)));
-    }
-    Ok(ended)
-}
-
-/// Ends all sessions of a user but `kept`; how many. One that cannot be ended
-/// keeps no other one: the first error comes at the end.
-pub fn end_of_user(
-    user: &str,
-    kept: Option<&str>,
-    reason: EndReason,
-    imports: &dyn Imports,
-) -> Result<u32, SessionError> {
-    let mut result = Ok(0);
-    let ids = imports.sessions_of_user(user).map_err(session_error)?;
-    for id in ids.iter().filter(|id| kept != Some(id)) {
-        let ended = match is_of_user(id, user, imports) {
-            Ok(true) => end(id, reason, imports),
-            other => other,
-        };
-        result = result.and_then(|count| Ok(count + u32::from(ended?)));
-    }
-    result
-}
-
-/// Whether a session has not gone to another user since it was listed.
-fn is_of_user(id: &str, user: &str, imports: &dyn Imports) -> Result<bool, SessionError> {
-    match imports.load_session(id) {
-        Ok(stored) => Ok(stored.is_some_and(|stored| stored.state.user.as_deref() == Some(user))),
-        Err(StoreError::Corrupt(_)) => Ok(true),
-        Err(error) => Err(session_error(error)),
     }
 }

@@ -9,14 +9,26 @@
 
 use serde::Serialize;
 
-use crate::encoding::Input;
-use crate::state::{DecodeError, State};
+use crate::encoding::{DecodeError, Input};
 use crate::token::SecretHash;
 
 /// More are pending only when one renewal after the other gets lost.
 const MAX_PENDING: usize = 4;
 /// Replaced secrets that are still known.
 const MAX_REPLACED: usize = 8;
+
+/// The secrets of a session.
+#[derive(Clone, Default, Serialize)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
+pub struct Secrets {
+    /// The hash of the secret that opens the session; all zeros before the session is
+    /// stored.
+    pub current: SecretHash,
+    /// The secrets beside it. A record has them in another place, since version 2 of the
+    /// encoding.
+    #[serde(skip)]
+    pub renewal: Renewal,
+}
 
 /// The secrets beside the one that opens the session.
 #[derive(Clone, Default, Serialize)]
@@ -56,11 +68,11 @@ pub enum Standing {
     Unknown,
 }
 
-impl State {
+impl Secrets {
     /// What a secret is to the session now, compared in constant time.
     pub fn standing(&self, hash: &SecretHash, now: u64) -> Standing {
         let renewal = &self.renewal;
-        if self.secret.is(hash) {
+        if self.current.is(hash) {
             return Standing::Current;
         }
         if renewal.pending.iter().any(|pending| pending.is(hash)) {
@@ -76,23 +88,23 @@ impl State {
     }
 
     /// The secret that was made last.
-    pub fn newest_secret(&self) -> &SecretHash {
-        self.renewal.pending.last().unwrap_or(&self.secret)
+    pub fn newest(&self) -> &SecretHash {
+        self.renewal.pending.last().unwrap_or(&self.current)
     }
 
     /// Whether no secret is newer.
     pub fn is_newest(&self, hash: &SecretHash) -> bool {
-        self.newest_secret().is(hash)
+        self.newest().is(hash)
     }
 
     /// Gives a session that was not stored its first secret.
-    pub fn start_secret(&mut self, hash: SecretHash, now: u64) {
-        self.secret = hash;
+    pub fn start(&mut self, hash: SecretHash, now: u64) {
+        self.current = hash;
         self.renewal.renewed = now;
     }
 
     /// Adds a secret that opens the session from its first use on.
-    pub fn add_secret(&mut self, hash: SecretHash, now: u64) {
+    pub fn add(&mut self, hash: SecretHash, now: u64) {
         let renewal = &mut self.renewal;
         renewal.renewed = now;
         renewal.pending.push(hash);
@@ -104,25 +116,25 @@ impl State {
 
     /// Makes a pending secret, which was presented, the current one. What came
     /// before it stays good until `good_until`.
-    pub fn confirm_secret(&mut self, hash: &SecretHash, good_until: u64) {
+    pub fn confirm(&mut self, hash: &SecretHash, good_until: u64) {
         let renewal = &mut self.renewal;
         let Some(place) = renewal.pending.iter().position(|pending| pending.is(hash)) else {
             return;
         };
         for _ in 0..=place {
             let next = renewal.pending.remove(0);
-            let old = std::mem::replace(&mut self.secret, next);
+            let old = std::mem::replace(&mut self.current, next);
             renewal.replace(old, Some(good_until));
         }
     }
 
     /// A change of user: one secret opens the session, and no other.
-    pub fn replace_secrets(&mut self, hash: SecretHash, now: u64) {
+    pub fn replace_all(&mut self, hash: SecretHash, now: u64) {
         let renewal = &mut self.renewal;
         for old in &mut renewal.replaced {
             old.good_until = old.good_until.filter(|until| *until <= now);
         }
-        let old = std::mem::replace(&mut self.secret, hash);
+        let old = std::mem::replace(&mut self.current, hash);
         renewal.replace(old, None);
         for lost in std::mem::take(&mut renewal.pending) {
             renewal.replace(lost, None);

@@ -321,7 +321,7 @@ impl Base {
         Self {
             record,
             user_epoch: state.user_epoch,
-            newest_secret: state.newest_secret().clone(),
+            newest_secret: state.secrets.newest().clone(),
         }
     }
 }

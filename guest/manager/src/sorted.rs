@@ -4,8 +4,7 @@
 
 use serde::Serialize;
 
-use crate::encoding::Input;
-use crate::state::DecodeError;
+use crate::encoding::{DecodeError, Input};
 
 /// Values by name.
 #[derive(Clone, Serialize)]

@@ -12,10 +12,10 @@ use serde::Serialize;
 
 use crate::bindings::exports::session3::sessions::manager::SessionError;
 use crate::bindings::session3::sessions::{store::SessionState, types::Value};
-use crate::encoding::{Input, encode};
+use crate::encoding::{DecodeError, Input, encode};
 use crate::forms::FormTokens;
 use crate::messages::Messages;
-use crate::renewal::Renewal;
+use crate::renewal::{Renewal, Secrets};
 use crate::sorted::Sorted;
 use crate::token::SecretHash;
 
@@ -30,8 +30,8 @@ const MAX_ATTRIBUTES: usize = 1000;
 pub struct State {
     /// Milliseconds since 1970.
     pub created: u64,
-    /// Of the secret that opens the session; of none before it is stored.
-    pub secret: SecretHash,
+    /// The secrets that open the session, opened it, or will open it.
+    pub secrets: Secrets,
     /// Who is logged in.
     #[serde(skip)]
     pub user: Option<String>,
@@ -46,10 +46,7 @@ pub struct State {
     pub user_agent: Option<String>,
     /// What the application keeps.
     pub attributes: Sorted<Attribute>,
-    /// Its secrets, apart from the one above. From here on since version 2.
-    #[serde(skip)]
-    pub renewal: Renewal,
-    /// Of the form tokens that are good.
+    /// The form tokens that are good. From here on since version 2.
     #[serde(skip)]
     pub forms: FormTokens,
     /// Messages for the next page.
@@ -74,16 +71,6 @@ pub enum Attribute {
     Bytes(Vec<u8>),
     /// A JSON text.
     Json(String),
-}
-
-/// Why stored bytes are not a state.
-#[derive(Clone, Copy)]
-#[cfg_attr(test, derive(Debug, PartialEq))]
-pub enum DecodeError {
-    /// A later manager wrote them: this one must not touch the session.
-    Newer,
-    /// They are not what any manager wrote; how that shows.
-    Damaged(&'static str),
 }
 
 impl State {
@@ -125,7 +112,13 @@ impl State {
 
     /// What the store keeps of it.
     pub fn encode(&self, expires: u64) -> Result<SessionState, SessionError> {
-        let whole = (VERSION, self, &self.renewal, &self.forms, &self.messages);
+        let whole = (
+            VERSION,
+            self,
+            &self.secrets.renewal,
+            &self.forms,
+            &self.messages,
+        );
         let data = encode(whole)
             .map_err(|_| SessionError::Invalid("the session cannot be encoded".into()))?;
         Ok(SessionState {
@@ -155,10 +148,10 @@ impl State {
     fn read(input: &mut Input<'_>, version: u8) -> Result<Self, DecodeError> {
         let mut state = Self::read_version_1(input)?;
         if version == 1 {
-            state.renewal.renewed = state.authenticated.unwrap_or(state.created);
+            state.secrets.renewal.renewed = state.authenticated.unwrap_or(state.created);
             return Ok(state);
         }
-        state.renewal = Renewal::read(input)?;
+        state.secrets.renewal = Renewal::read(input)?;
         state.forms = FormTokens::read(input)?;
         state.messages = Messages::read(input)?;
         if version == 2 {
@@ -170,7 +163,10 @@ impl State {
     fn read_version_1(input: &mut Input<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
             created: input.value()?,
-            secret: SecretHash::read(input)?,
+            secrets: Secrets {
+                current: SecretHash::read(input)?,
+                ..Secrets::default()
+            },
             user_epoch: input.value()?,
             authenticated: input.option(Input::value)?,
             remote_address: input.option(Input::text)?,
@@ -178,16 +174,6 @@ impl State {
             attributes: Sorted::read(input, Attribute::read)?,
             ..Self::default()
         })
-    }
-}
-
-impl DecodeError {
-    /// What to tell people.
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::Newer => "a newer manager wrote the session: use that one",
-            Self::Damaged(why) => why,
-        }
     }
 }
 
@@ -255,7 +241,10 @@ mod tests {
         }
         State {
             created: 1_700_000_000_000,
-            secret: Secret::new(&Fake::default()).hash(),
+            secrets: Secrets {
+                current: Secret::new(&Fake::default()).hash(),
+                ..Secrets::default()
+            },
             user: Some("alice".into()),
             user_epoch: 2,
             authenticated: Some(1_700_000_000_001),
@@ -271,12 +260,15 @@ mod tests {
         let fake = Fake::default();
         let mut state = example_1();
         let hash = || Secret::new(&fake).hash();
-        assert!(hash().is(&state.secret), "the next ones are others");
-        state.replace_secrets(hash(), 1_700_000_000_002);
+        assert!(
+            hash().is(&state.secrets.current),
+            "the next ones are others"
+        );
+        state.secrets.replace_all(hash(), 1_700_000_000_002);
         let second = hash();
-        state.add_secret(second.clone(), 1_700_000_000_003);
-        state.confirm_secret(&second, 1_700_000_060_004);
-        state.add_secret(hash(), 1_700_000_000_005);
+        state.secrets.add(second.clone(), 1_700_000_000_003);
+        state.secrets.confirm(&second, 1_700_000_060_004);
+        state.secrets.add(hash(), 1_700_000_000_005);
         let form = fake.random().to_le_bytes();
         state.forms.add(FormTokenHash::of(&form));
         state.messages.add("Saved.".into()).expect("room for one");
@@ -301,7 +293,7 @@ mod tests {
             data: include_bytes!("../golden/state-1.bin").to_vec(),
         };
         let mut expected = example_1();
-        expected.renewal.renewed = 1_700_000_000_001;
+        expected.secrets.renewal.renewed = 1_700_000_000_001;
         assert_eq!(State::decode(&stored), Ok(expected));
     }
 

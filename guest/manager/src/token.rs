@@ -7,9 +7,8 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::encoding::Input;
+use crate::encoding::{DecodeError, Input};
 use crate::imports::Imports;
-use crate::state::DecodeError;
 
 /// 32 digits, a dot, and 16 bytes in base64url without padding.
 pub const TOKEN_LENGTH: usize = ID_LENGTH + 1 + SECRET_LENGTH;
