@@ -1,4 +1,4 @@
-//! What administration programs see and do.
+//! The functions of administration programs.
 
 use crate::bindings::exports::session3::sessions::{
     admin::{InfoPage, SessionInfo, SweepReport},
@@ -8,26 +8,29 @@ use crate::bindings::session3::sessions::{
     events::EndReason,
     store::{StoreError, StoredSession},
 };
-use crate::ending::{end, end_of_user};
+use crate::ending::end_session;
 use crate::errors::session_error;
 use crate::imports::Imports;
 use crate::state::State;
+use crate::user_sessions::end_sessions_of_user;
 
-/// Milliseconds that ending everyone's sessions may take: well below the time
-/// that servers give a request.
+/// The time that one call may take to end all sessions, in milliseconds. Servers give a
+/// request much more.
 const SWEEP_TIME: u64 = 5_000;
-/// Sessions of one page of it.
+/// The number of sessions that such a call loads at once.
 const SWEEP_PAGE: u32 = 1000;
 
-/// One session.
+/// Returns one session.
 pub fn show(id: &str, imports: &dyn Imports) -> Result<Option<SessionInfo>, String> {
-    let stored = imports.load_session(id).map_err(text)?;
+    let stored = imports.load_session(id).map_err(store_error_text)?;
     stored.map(session_info).transpose().map_err(|(_, why)| why)
 }
 
-/// One page of all sessions.
+/// Returns one page of all sessions.
 pub fn list(cursor: Option<&str>, limit: u32, imports: &dyn Imports) -> Result<InfoPage, String> {
-    let page = imports.iter_sessions(cursor, limit.max(1)).map_err(text)?;
+    let page = imports
+        .iter_sessions(cursor, limit.max(1))
+        .map_err(store_error_text)?;
     let mut damaged = page.damaged;
     let mut sessions = Vec::new();
     for stored in page.sessions {
@@ -44,35 +47,36 @@ pub fn list(cursor: Option<&str>, limit: u32, imports: &dyn Imports) -> Result<I
     })
 }
 
-/// The sessions of one user.
+/// Returns the sessions of one user.
 pub fn list_of_user(user: &str, imports: &dyn Imports) -> Result<Vec<SessionInfo>, String> {
     let mut sessions = Vec::new();
-    for id in imports.sessions_of_user(user).map_err(text)? {
+    for id in imports.sessions_of_user(user).map_err(store_error_text)? {
         match imports.load_session(&id) {
             Ok(stored) => {
-                // It may have gone to another user meanwhile.
+                // Another user may have logged in to the session since it was listed.
                 let stored = stored.filter(|stored| stored.state.user.as_deref() == Some(user));
                 sessions.extend(stored.and_then(|stored| session_info(stored).ok()));
             }
             Err(StoreError::Corrupt(_)) => {}
-            Err(error) => return Err(text(error)),
+            Err(error) => return Err(store_error_text(error)),
         }
     }
     Ok(sessions)
 }
 
-/// Ends one session; whether there was one.
+/// Ends one session and returns whether there was one.
 pub fn delete(id: &str, imports: &dyn Imports) -> Result<bool, String> {
-    end(id, EndReason::ByAdministrator, imports).map_err(error_text)
+    end_session(id, EndReason::ByAdministrator, imports).map_err(session_error_text)
 }
 
-/// Ends the sessions of one user; how many.
+/// Ends the sessions of one user and returns their number.
 pub fn delete_of_user(user: &str, imports: &dyn Imports) -> Result<u32, String> {
-    end_of_user(user, None, EndReason::ByAdministrator, imports).map_err(error_text)
+    end_sessions_of_user(user, None, EndReason::ByAdministrator, imports)
+        .map_err(session_error_text)
 }
 
-/// Ends everyone's sessions, as far as there is time. One that cannot be ended
-/// keeps no other one: why is the error once all others are.
+/// Ends the sessions of all users until its time is over. A session that cannot be ended
+/// does not stop the call. The call that reaches the last page returns the first error.
 pub fn delete_all(imports: &dyn Imports) -> Result<SweepReport, String> {
     let deadline = imports.now().saturating_add(SWEEP_TIME);
     let mut report = SweepReport {
@@ -84,7 +88,7 @@ pub fn delete_all(imports: &dyn Imports) -> Result<SweepReport, String> {
     let mut cursor = None;
     while imports.now() < deadline {
         let page = imports.iter_sessions(cursor.as_deref(), SWEEP_PAGE);
-        let page = page.map_err(text)?;
+        let page = page.map_err(store_error_text)?;
         let damaged = page.damaged.into_iter().map(|(id, _)| id);
         for id in page.sessions.into_iter().map(|s| s.id).chain(damaged) {
             match delete(&id, imports) {
@@ -107,9 +111,11 @@ pub fn delete_all(imports: &dyn Imports) -> Result<SweepReport, String> {
     }
 }
 
-/// Ends what was not used for this many minutes, and what has expired.
+/// Deletes the sessions that were not used for this many minutes or have expired.
 pub fn delete_old(minutes: u32, imports: &dyn Imports) -> Result<SweepReport, String> {
-    let report = imports.delete_old_sessions(minutes).map_err(text)?;
+    let report = imports
+        .delete_old_sessions(minutes)
+        .map_err(store_error_text)?;
     Ok(SweepReport {
         deleted: report.deleted,
         remaining: report.remaining,
@@ -117,7 +123,7 @@ pub fn delete_old(minutes: u32, imports: &dyn Imports) -> Result<SweepReport, St
     })
 }
 
-/// What is in a record; the ID and why, when it cannot be read.
+/// Returns the contents of a record, or its ID and the reason why it cannot be read.
 fn session_info(stored: StoredSession) -> Result<SessionInfo, (String, String)> {
     let StoredSession {
         id,
@@ -143,13 +149,13 @@ fn session_info(stored: StoredSession) -> Result<SessionInfo, (String, String)> 
     })
 }
 
-fn text(error: StoreError) -> String {
-    error_text(session_error(error))
+fn store_error_text(error: StoreError) -> String {
+    session_error_text(session_error(error))
 }
 
-fn error_text(error: SessionError) -> String {
+fn session_error_text(error: SessionError) -> String {
     match error {
         SessionError::Store(why) | SessionError::Invalid(why) => why,
-        _ => "the store is busy, or another sweep is under way: try again".into(),
+        _ => "the store is busy, or another sweep is in progress: try again later".into(),
     }
 }

@@ -1,19 +1,18 @@
-//! The configuration: the defaults, and what contradicts itself.
+//! The configuration: its defaults, and the check for contradictions.
 
 use crate::bindings::exports::session3::sessions::manager::{
     Config, CookieConfig, Policy, SameSite, SessionError,
 };
-use crate::bindings::session3::sessions::{events::EndReason, store::StoredSession};
 use crate::token::TOKEN_LENGTH;
 
-/// Name and value together (RFC 6265bis §5.6).
+/// The size of a cookie's name and value together, in octets (RFC 6265bis §5.6).
 const MAX_NAME_AND_VALUE: usize = 4096;
-/// One attribute's value (RFC 6265bis §5.6).
+/// The size of the value of one cookie attribute, in octets (RFC 6265bis §5.6).
 const MAX_ATTRIBUTE_VALUE: usize = 1024;
-/// 400 days (RFC 6265bis §5.5).
+/// The lifetime of a cookie in seconds: 400 days (RFC 6265bis §5.5).
 const MAX_MAX_AGE: u32 = 400 * 24 * 60 * 60;
 
-/// The safe defaults.
+/// Returns the safe defaults.
 pub fn default_config() -> Config {
     Config {
         cookie: CookieConfig {
@@ -38,7 +37,12 @@ pub fn default_config() -> Config {
     }
 }
 
-/// Refuses a configuration that contradicts itself; `invalid` says what to do.
+/// Checks a configuration.
+///
+/// # Errors
+///
+/// `invalid` if a field has a value that is not allowed, or if two fields contradict each
+/// other. The text names the field and says what it must be.
 pub fn check(config: &Config) -> Result<(), SessionError> {
     match cookie_problem(&config.cookie).or_else(|| other_problem(config)) {
         Some(why) => Err(SessionError::Invalid(why.into())),
@@ -46,26 +50,9 @@ pub fn check(config: &Config) -> Result<(), SessionError> {
     }
 }
 
-/// A configured time, as the store counts it.
+/// Returns a configured time in milliseconds, which is the unit of the store.
 pub fn milliseconds(seconds: u32) -> u64 {
     u64::from(seconds) * 1000
-}
-
-/// Why a session has ended by now, if it has.
-pub fn timed_out(
-    config: &Config,
-    stored: &StoredSession,
-    created: u64,
-    now: u64,
-) -> Option<EndReason> {
-    let absolute = milliseconds(config.absolute_timeout);
-    if now >= created.saturating_add(absolute) {
-        Some(EndReason::TooOld)
-    } else if now >= stored.state.expires {
-        Some(EndReason::Idle)
-    } else {
-        None
-    }
 }
 
 fn cookie_problem(cookie: &CookieConfig) -> Option<&'static str> {
@@ -78,7 +65,7 @@ fn cookie_problem(cookie: &CookieConfig) -> Option<&'static str> {
         ),
         (
             name.len() + TOKEN_LENGTH <= MAX_NAME_AND_VALUE,
-            "cookie name: too long, name and token together have at most 4096 octets",
+            "cookie name: too long, give a name that has at most 4096 octets with the token",
         ),
         (
             is_path(&cookie.path),
@@ -96,7 +83,7 @@ fn cookie_problem(cookie: &CookieConfig) -> Option<&'static str> {
             cookie.secure || !cookie.partitioned,
             "cookie: partitioned needs secure",
         ),
-        // Browsers compare the prefixes without regard to case (§5.7).
+        // Browsers compare the prefixes case-insensitively (RFC 6265bis §5.7).
         (
             cookie.secure || !name.starts_with("__secure-"),
             "cookie: a name with the prefix __Secure- needs secure",
@@ -128,23 +115,24 @@ fn other_problem(config: &Config) -> Option<&'static str> {
         ),
         (
             config.touch_after < config.idle_timeout,
-            "touch-after: less than the idle-timeout, or sessions in use end",
+            "touch-after: less than the idle-timeout, or sessions end while they are used",
         ),
         (
             config.touch_after < config.first_use_timeout,
-            "touch-after: less than the first-use-timeout, or sessions in use end",
+            "touch-after: less than the first-use-timeout, or sessions end while they are used",
         ),
         (
-            // Just before a renewal it is not sent again.
+            // During the grace before a renewal the cookie is not sent again.
             config
                 .cookie
                 .max_age
                 .is_none_or(|age| age > config.touch_after.saturating_add(config.renew_grace)),
-            "cookie max-age: more than touch-after and renew-grace together, or it lapses in use",
+            "cookie max-age: more than touch-after and renew-grace together, or the cookie \
+             expires while its session is used",
         ),
         (
             config.renew_grace > 0,
-            "renew-grace: more than 0 seconds, or requests under way end the session",
+            "renew-grace: more than 0 seconds, or requests in progress end the session",
         ),
         (
             config.renew_after == 0 || config.renew_after >= config.renew_grace,
@@ -156,7 +144,7 @@ fn other_problem(config: &Config) -> Option<&'static str> {
         ),
         (
             config.on_damage != Policy::End,
-            "on-damage: a damaged record is kept, give ignore, report or fail",
+            "on-damage: damaged records are never deleted, so give ignore, report or fail",
         ),
     ];
     first_broken(&rules)
@@ -166,7 +154,7 @@ fn first_broken(rules: &[(bool, &'static str)]) -> Option<&'static str> {
     rules.iter().find(|(holds, _)| !holds).map(|(_, why)| *why)
 }
 
-/// RFC 9110 §5.6.2.
+/// Returns whether a text is a token in the sense of RFC 9110 §5.6.2.
 fn is_token(text: &str) -> bool {
     !text.is_empty()
         && text

@@ -1,13 +1,14 @@
-//! Cookies: the tokens in a request's, and the header that sets ours.
+//! The cookie that carries the token: how requests bring it, and the response headers that
+//! set or delete it.
 
 use crate::bindings::exports::session3::sessions::manager::{CookieConfig, Header, SameSite};
 
-/// The values of all cookies called `name`, in the order they came. Whatever
-/// is not a cookie is passed over.
+/// Returns the values of all cookies with this name, in the order of the request. It skips
+/// the parts of the headers that are not cookies.
 ///
-/// The library's parser is for Set-Cookie, dates and all, and would make up a
-/// fifth of the component; a request's cookies are pairs and nothing more (RFC
-/// 6265bis §5.8.3).
+/// A parser from a library would also know Set-Cookie headers with their dates, and would
+/// be a fifth of the component. The cookies of a request are only pairs of name and value
+/// (RFC 6265bis §5.8.3).
 pub fn values<'a>(headers: &'a [Vec<u8>], name: &'a str) -> impl Iterator<Item = &'a [u8]> {
     headers
         .iter()
@@ -26,28 +27,29 @@ fn unquoted(value: &[u8]) -> &[u8] {
         .unwrap_or(value)
 }
 
-/// The headers that give the browser its token.
+/// Returns the headers that give the token to the browser.
 pub fn set(config: &CookieConfig, token: &str) -> Vec<Header> {
     headers(set_cookie(config, token, config.max_age))
 }
 
-/// The headers that take it away: with the same attributes, or browsers keep
-/// it. The caches go too.
+/// Returns the headers that delete the cookie and clear the browser's caches. They repeat
+/// the cookie's attributes, since a browser keeps the cookie if its attributes differ.
 pub fn clear(config: &CookieConfig) -> Vec<Header> {
     let mut headers = headers(set_cookie(config, "", Some(0)));
     headers.push(clear_caches());
     headers
 }
 
-/// What makes the browser drop the pages that it kept of a user who has gone,
-/// and nothing else that this site or its neighbours may have there
-/// (<https://www.w3.org/TR/clear-site-data/>).
+/// Returns the header that makes the browser drop the cached pages of a user who has logged
+/// out (<https://www.w3.org/TR/clear-site-data/>). It spares cookies and storage, which may
+/// belong to other applications of the site.
 pub fn clear_caches() -> Header {
     header("Clear-Site-Data", "\"cache\"".into())
 }
 
-/// Neither a shared nor a private cache may keep a response that sets the
-/// cookie, or show it to somebody else (OWASP, "Web Content Caching").
+/// Returns the headers of a response that sets or deletes the cookie. No cache, shared or
+/// private, may keep such a response, or another user could receive the cookie (OWASP, "Web
+/// Content Caching").
 fn headers(set_cookie: String) -> Vec<Header> {
     vec![
         header("Set-Cookie", set_cookie),
@@ -61,8 +63,8 @@ fn header(name: &str, value: String) -> Header {
     Header { name, value }
 }
 
-/// RFC 6265bis §4.1.1. The configuration was checked, and a token needs no
-/// quotes.
+/// Returns the value of the Set-Cookie header (RFC 6265bis §4.1.1). Nothing is escaped: the
+/// configuration was checked, and a token needs no quotes.
 fn set_cookie(config: &CookieConfig, value: &str, max_age: Option<u32>) -> String {
     let max_age = max_age.map(|seconds| seconds.to_string());
     let parts = [
@@ -78,7 +80,8 @@ fn set_cookie(config: &CookieConfig, value: &str, max_age: Option<u32>) -> Strin
     let mut text = String::with_capacity(256);
     for (index, (name, value)) in parts.into_iter().flatten().enumerate() {
         text.push_str(name);
-        // The removal's value is empty, and has an equals sign all the same.
+        // The cookie itself has an equals sign even if its value is empty, as when it is
+        // deleted.
         if index == 0 || !value.is_empty() {
             text.push('=');
             text.push_str(value);

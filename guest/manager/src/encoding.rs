@@ -1,5 +1,7 @@
-//! bincode's standard form of values: written by serde, read by ourselves. Why,
-//! `state` says.
+//! bincode's standard encoding of values, and the errors of decoding it.
+//!
+//! serde writes the values. Functions of our own read them, because serde would read a
+//! hash byte by byte, and would add 6 kB to the component.
 
 use bincode::BorrowDecode;
 use bincode::config::Configuration;
@@ -10,23 +12,23 @@ use bincode::error::EncodeError;
 use serde::Serialize;
 
 const ENCODING: Configuration = bincode::config::standard();
-/// Bytes that few states exceed.
+/// A number of bytes that few states exceed.
 const USUAL_SIZE: usize = 1024;
-/// Elements that few lists exceed.
+/// A number of elements that few lists exceed.
 const USUAL_LENGTH: usize = 8;
 
-/// Why stored bytes are not a state.
+/// The reason why stored bytes cannot be decoded.
 #[derive(Clone, Copy)]
 #[cfg_attr(test, derive(Debug, PartialEq))]
 pub enum DecodeError {
-    /// A later manager wrote them. This manager must not touch the session.
+    /// A newer manager wrote the bytes, so this one must not change the session.
     Newer,
-    /// No manager wrote them in this form. The text says how that shows.
+    /// No manager wrote these bytes. The text says how that shows.
     Damaged(&'static str),
 }
 
 impl DecodeError {
-    /// Returns the text for a person.
+    /// Returns the reason as a text for people.
     pub fn text(self) -> &'static str {
         match self {
             Self::Newer => "a newer manager wrote the session: use that one",
@@ -35,21 +37,21 @@ impl DecodeError {
     }
 }
 
-/// The bytes of a value.
+/// Returns the encoding of a value.
 pub fn encode(value: impl Serialize) -> Result<Vec<u8>, EncodeError> {
     let mut data = Data(Vec::with_capacity(USUAL_SIZE));
     bincode::serde::encode_into_writer(value, &mut data, ENCODING)?;
     Ok(data.0)
 }
 
-/// Bytes to encode into, with room: the library's own have none to start with,
-/// and grow half a dozen times.
+/// A buffer to encode into. It starts with enough capacity for most states, whereas
+/// bincode's own buffer starts empty and would grow half a dozen times.
 struct Data(Vec<u8>);
 
 impl Writer for Data {
     fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
         match bytes {
-            // Serde gives those of a hash one by one.
+            // serde writes the bytes of a hash one by one.
             [byte] => self.0.push(*byte),
             _ => self.0.extend_from_slice(bytes),
         }
@@ -57,40 +59,40 @@ impl Writer for Data {
     }
 }
 
-/// Bytes to decode, which may be damaged: reading takes no more memory than they
-/// are worth, whatever lengths they promise. A struct's fields are read in the
-/// order in which they are declared, which is how serde writes them.
+/// A reader of encoded bytes, which may be damaged: whatever lengths they contain, a
+/// read takes no more memory than the bytes justify. The fields of a struct are to be
+/// read in the order of their declaration, since serde writes them in that order.
 pub struct Input<'a>(DecoderImpl<SliceReader<'a>, Configuration, ()>);
 
 impl<'a> Input<'a> {
-    /// All of `bytes`.
+    /// Creates a reader of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self(DecoderImpl::new(SliceReader::new(bytes), ENCODING, ()))
     }
 
-    /// Whether everything was read.
+    /// Returns whether all bytes were read.
     pub fn is_empty(&mut self) -> bool {
         self.0.reader().peek_read(1).is_none()
     }
 
-    /// A number, a truth value, an array of bytes; nothing that owns memory: for
-    /// a `Vec`, bincode takes as much as a damaged length promises, and the
-    /// component would run out of it.
+    /// Reads a value that owns no memory: a number, a boolean or an array of bytes. For
+    /// a `Vec`, bincode would allocate as much memory as a damaged length demands, which
+    /// can be more than the component has.
     pub fn value<T: BorrowDecode<'a, ()> + Copy>(&mut self) -> Result<T, DecodeError> {
         T::borrow_decode(&mut self.0).map_err(|_| DecodeError::Damaged("the state does not decode"))
     }
 
-    /// A text.
+    /// Reads a text.
     pub fn text(&mut self) -> Result<String, DecodeError> {
         self.value().map(str::to_owned)
     }
 
-    /// Bytes of any number.
+    /// Reads a list of bytes.
     pub fn bytes(&mut self) -> Result<Vec<u8>, DecodeError> {
         self.value().map(<[u8]>::to_owned)
     }
 
-    /// What `read` reads, if it is there.
+    /// Reads an optional value. `read` reads the value if there is one.
     pub fn option<T>(
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
@@ -99,15 +101,16 @@ impl<'a> Input<'a> {
         is_some.then(|| read(self)).transpose()
     }
 
-    /// What `read` reads, any number of times. It has to read something, or a
-    /// damaged length would keep it busy for ever.
+    /// Reads a list. `read` reads one element. It must consume at least one byte, so
+    /// that a damaged length fails at the end of the bytes.
     pub fn list<T>(
         &mut self,
         read: impl Fn(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Vec<T>, DecodeError> {
         let length: u64 = self.value()?;
-        let room = usize::try_from(length).map_or(USUAL_LENGTH, |length| length.min(USUAL_LENGTH));
-        let mut list = Vec::with_capacity(room);
+        let capacity =
+            usize::try_from(length).map_or(USUAL_LENGTH, |length| length.min(USUAL_LENGTH));
+        let mut list = Vec::with_capacity(capacity);
         for _ in 0..length {
             list.push(read(self)?);
         }
@@ -152,7 +155,7 @@ mod tests {
         check(&Vec::<u64>::new(), |input| input.list(Input::value));
     }
 
-    /// Nor does it wrap around to one that fits.
+    /// The lengths include some which would fit if they were cut to 32 bits.
     #[test]
     fn a_length_that_promises_more_than_there_is_is_damage() {
         for length in [4, 300, 1 << 16, 1 << 31, (1 << 32) + 3, u64::MAX] {

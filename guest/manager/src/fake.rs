@@ -1,5 +1,5 @@
-//! The manager's imports for tests: a store in memory, a clock that moves when
-//! the test says so, random numbers that repeat from run to run.
+//! The manager's imports for tests: a store in memory, a clock that the test sets, and random
+//! numbers that are the same in every run.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -11,17 +11,17 @@ use crate::bindings::session3::sessions::{
 };
 use crate::imports::{Imports, SessionLock};
 
-/// What another request does.
-pub type Meanwhile = Box<dyn FnOnce(&Fake)>;
+/// The actions of another request, which run at some point of this one.
+pub type OtherRequest = Box<dyn FnOnce(&Fake)>;
 
-/// What has become of a lock.
+/// The lease of a session's lock.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Lease {
-    /// Its holder has the session.
+    /// The lock is held and the deadline has not passed.
     Held,
-    /// Its deadline has passed.
+    /// The deadline has passed.
     Over,
-    /// Its holder let it go.
+    /// The holder has released the lock.
     Dropped,
 }
 
@@ -39,43 +39,43 @@ impl Drop for FakeLock {
     }
 }
 
-/// See the module.
+/// The imports for a test.
 pub struct Fake {
-    /// The time.
+    /// The time, in milliseconds since 1970.
     pub now: Cell<u64>,
-    /// The sessions.
+    /// The stored sessions by their IDs.
     pub sessions: RefCell<BTreeMap<String, StoredSession>>,
-    /// What was reported.
+    /// The events that were reported.
     pub events: RefCell<Vec<Event>>,
-    /// Times that the clock was read, and random numbers taken.
+    /// The number of times that the clock was read or a random number was taken.
     pub readings: Cell<u32>,
-    /// Loads that were asked for.
+    /// The number of loads.
     pub loads: Cell<u32>,
-    /// Changes of the store that were asked for, granted or not.
+    /// The number of creates, saves, touches and deletes, including those that failed.
     pub writes: Cell<u32>,
-    /// Taken as the answer of the next call of the store.
+    /// The error that the next call of the store returns.
     pub fault: RefCell<Option<StoreError>>,
-    /// Likewise, of the next call of `sessions_of_user`.
+    /// The error that the next call of `sessions_of_user` returns.
     pub fault_of_user: RefCell<Option<StoreError>>,
-    /// Bytes that a state may have.
+    /// The size that a state may have, in bytes.
     pub limit: Cell<Option<usize>>,
-    /// Seconds that a page of `iter_sessions` takes.
+    /// The time that a page of `iter_sessions` takes, in seconds.
     pub slow_iteration: Cell<u64>,
-    /// Done before the next save: what another request does meanwhile.
-    pub meanwhile: RefCell<Vec<Meanwhile>>,
-    /// Done before the next lock: what the one that is waited for does.
-    pub before_lock: RefCell<Option<Meanwhile>>,
-    /// Done before the next load.
-    pub before_load: RefCell<Option<Meanwhile>>,
-    /// Done before the next `sessions_of_user`.
-    pub before_list: RefCell<Option<Meanwhile>>,
-    /// Records that loads and walks find damaged.
+    /// What other requests do before the next saves. The last one runs first.
+    pub before_save: RefCell<Vec<OtherRequest>>,
+    /// What the lock holder does before the next call of `lock_session` takes the lock.
+    pub before_lock: RefCell<Option<OtherRequest>>,
+    /// What another request does before the next load.
+    pub before_load: RefCell<Option<OtherRequest>>,
+    /// What another request does before the next call of `sessions_of_user`.
+    pub before_list: RefCell<Option<OtherRequest>>,
+    /// The IDs of the sessions whose records are damaged.
     pub damaged: RefCell<Vec<String>>,
-    /// Sessions that cannot be deleted now.
+    /// The IDs of the sessions that cannot be deleted now.
     pub busy: RefCell<Vec<String>>,
-    /// The exclusive locks that are held.
+    /// The leases of all locks that were taken, by session ID.
     pub locks: RefCell<BTreeMap<String, Rc<Cell<Lease>>>>,
-    /// Whether the random numbers are all the same.
+    /// Whether all random numbers are equal.
     pub stuck: Cell<bool>,
     random: Cell<u128>,
 }
@@ -93,7 +93,7 @@ impl Default for Fake {
             fault_of_user: RefCell::new(None),
             limit: Cell::new(None),
             slow_iteration: Cell::new(0),
-            meanwhile: RefCell::default(),
+            before_save: RefCell::default(),
             before_lock: RefCell::default(),
             before_load: RefCell::default(),
             before_list: RefCell::default(),
@@ -107,17 +107,18 @@ impl Default for Fake {
 }
 
 impl Fake {
-    /// Lets time pass.
+    /// Advances the clock.
     pub fn wait(&self, seconds: u64) {
         self.now.set(self.now.get() + seconds * 1000);
     }
 
-    /// What was reported since the last call.
+    /// Returns the events that were reported since the last call.
     pub fn take_events(&self) -> Vec<Event> {
         self.events.take()
     }
 
-    fn fail_if_told(&self) -> Result<(), StoreError> {
+    /// Returns the error that the test has set, once.
+    fn take_fault(&self) -> Result<(), StoreError> {
         self.fault.take().map_or(Ok(()), Err)
     }
 
@@ -128,6 +129,7 @@ impl Fake {
         }
     }
 
+    /// Changes a session if its version is still `expected`.
     fn change<T>(
         &self,
         id: &str,
@@ -135,7 +137,7 @@ impl Fake {
         change: impl FnOnce(&mut StoredSession) -> T,
     ) -> Result<T, StoreError> {
         self.writes.set(self.writes.get() + 1);
-        self.fail_if_told()?;
+        self.take_fault()?;
         let mut sessions = self.sessions.borrow_mut();
         let session = sessions.get_mut(id).ok_or(StoreError::Absent)?;
         if session.version != expected {
@@ -157,7 +159,7 @@ impl Imports for Fake {
         if self.stuck.get() {
             return 4;
         }
-        // A linear congruential generator: only its not repeating counts.
+        // A linear congruential generator suffices, since its numbers do not repeat.
         let next = self
             .random
             .get()
@@ -173,7 +175,7 @@ impl Imports for Fake {
 
     fn create_session(&self, id: &str, state: &SessionState) -> Result<u64, StoreError> {
         self.writes.set(self.writes.get() + 1);
-        self.fail_if_told()?;
+        self.take_fault()?;
         self.check_size(state)?;
         let mut sessions = self.sessions.borrow_mut();
         if sessions.contains_key(id) {
@@ -191,9 +193,9 @@ impl Imports for Fake {
 
     fn load_session(&self, id: &str) -> Result<Option<StoredSession>, StoreError> {
         self.loads.set(self.loads.get() + 1);
-        self.fail_if_told()?;
-        let meanwhile = self.before_load.take();
-        if let Some(other_request) = meanwhile {
+        self.take_fault()?;
+        let before_load = self.before_load.take();
+        if let Some(other_request) = before_load {
             other_request(self);
         }
         if self.damaged.borrow().iter().any(|damaged| damaged == id) {
@@ -208,8 +210,8 @@ impl Imports for Fake {
         state: &SessionState,
         expected: u64,
     ) -> Result<u64, StoreError> {
-        let meanwhile = self.meanwhile.borrow_mut().pop();
-        if let Some(other_request) = meanwhile {
+        let before_save = self.before_save.borrow_mut().pop();
+        if let Some(other_request) = before_save {
             other_request(self);
         }
         self.check_size(state)?;
@@ -226,7 +228,7 @@ impl Imports for Fake {
 
     fn delete_session(&self, id: &str) -> Result<bool, StoreError> {
         self.writes.set(self.writes.get() + 1);
-        self.fail_if_told()?;
+        self.take_fault()?;
         if self.busy.borrow().iter().any(|busy| busy == id) {
             return Err(StoreError::Busy);
         }
@@ -234,7 +236,7 @@ impl Imports for Fake {
     }
 
     fn delete_old_sessions(&self, minutes: u32) -> Result<SweepReport, StoreError> {
-        self.fail_if_told()?;
+        self.take_fault()?;
         let now = self.now.get();
         let mut sessions = self.sessions.borrow_mut();
         let before = sessions.len();
@@ -248,9 +250,9 @@ impl Imports for Fake {
         })
     }
 
-    /// The cursor is the ID to start after.
+    /// Returns a page of sessions. The cursor is the ID after which the page starts.
     fn iter_sessions(&self, cursor: Option<&str>, limit: u32) -> Result<SessionPage, StoreError> {
-        self.fail_if_told()?;
+        self.take_fault()?;
         self.wait(self.slow_iteration.get());
         let sessions = self.sessions.borrow();
         let mut rest = sessions
@@ -270,9 +272,9 @@ impl Imports for Fake {
     }
 
     fn sessions_of_user(&self, user: &str) -> Result<Vec<String>, StoreError> {
-        self.fail_if_told()?;
-        let meanwhile = self.before_list.take();
-        if let Some(other_request) = meanwhile {
+        self.take_fault()?;
+        let before_list = self.before_list.take();
+        if let Some(other_request) = before_list {
             other_request(self);
         }
         self.fault_of_user.take().map_or(Ok(()), Err)?;
@@ -283,9 +285,10 @@ impl Imports for Fake {
         Ok(ids.map(|session| session.id.clone()).collect())
     }
 
-    /// Nobody can wait here, so a lock that is held is `busy`.
+    /// Takes a session's lock. A test has one thread and cannot wait, so a lock that is held
+    /// is `busy` at once.
     fn lock_session(&self, id: &str) -> Result<Box<dyn SessionLock>, StoreError> {
-        self.fail_if_told()?;
+        self.take_fault()?;
         if let Some(other_request) = self.before_lock.take() {
             other_request(self);
         }

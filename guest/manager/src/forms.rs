@@ -4,32 +4,33 @@ use serde::Serialize;
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::encoding::{DecodeError, Input};
-use crate::token::{from_base64, sha_256};
+use crate::token::{decode_base64, sha_256};
 
-/// Form tokens of one session: forms that are open in many tabs.
+/// The number of form tokens that one session keeps. A user may have forms open in many
+/// tabs.
 const MAX_TOKENS: usize = 32;
 
-/// What the record keeps of a form token: the first half of the SHA-256 of its
-/// 128 random bits, so that a stolen copy of the store has none that is good.
+/// The first half of the SHA-256 of a form token's 128 random bits. The record contains
+/// only hashes, so that a stolen copy of the store has no valid form tokens.
 #[derive(Clone, Copy, Serialize)]
 #[cfg_attr(test, derive(Debug, PartialEq))]
 pub struct FormTokenHash([u8; 16]);
 
-/// The tokens that are good, oldest first.
+/// The hashes of the valid form tokens, oldest first.
 #[derive(Clone, Default, Serialize)]
 #[cfg_attr(test, derive(Debug, PartialEq))]
 pub struct FormTokens(Vec<FormTokenHash>);
 
 impl FormTokenHash {
-    /// Of a token's bits.
-    pub fn of(token: &[u8; 16]) -> Self {
+    /// Hashes the bits of a form token.
+    pub fn new(token: &[u8; 16]) -> Self {
         let hash = sha_256(token);
         Self(std::array::from_fn(|index| hash[index]))
     }
 
-    /// None for everything that was never issued in this form.
+    /// Hashes a form token as a browser sends it. Returns `None` if the text is malformed.
     pub fn parse(text: &str) -> Option<Self> {
-        from_base64(text).map(|token| Self::of(&token))
+        decode_base64(text).map(|token| Self::new(&token))
     }
 
     fn is(&self, other: &Self) -> Choice {
@@ -38,24 +39,24 @@ impl FormTokenHash {
 }
 
 impl FormTokens {
-    /// Those of a record.
+    /// Decodes the hashes.
     pub fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
         let hashes = input.list(|input| input.value().map(FormTokenHash));
         hashes.map(Self)
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no valid form tokens.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many there are.
+    /// Returns the number of valid form tokens.
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Adds one; the oldest goes when there are too many.
+    /// Adds a form token. If there are too many, the oldest is dropped.
     pub fn add(&mut self, token: FormTokenHash) {
         self.0.push(token);
         if self.0.len() > MAX_TOKENS {
@@ -63,36 +64,37 @@ impl FormTokens {
         }
     }
 
-    /// Adds those of another request.
-    pub fn add_all(&mut self, others: &Self) {
-        for token in &others.0 {
+    /// Adds all form tokens of `added`.
+    pub fn add_all(&mut self, added: &Self) {
+        for token in &added.0 {
             self.add(*token);
         }
     }
 
-    /// Whether the token is good. It takes as long whether it is or not.
+    /// Returns whether a form token is valid. The time that this takes does not depend on
+    /// the result.
     pub fn has(&self, token: &FormTokenHash) -> bool {
         let found = self.0.iter().map(|other| other.is(token));
         found.fold(Choice::from(0), |any, is| any | is).into()
     }
 
-    /// Takes a token out; whether it was there.
+    /// Removes a form token and returns whether it was valid.
     pub fn remove(&mut self, token: &FormTokenHash) -> bool {
-        let had = self.has(token);
-        if had {
+        let was_valid = self.has(token);
+        if was_valid {
             self.0.retain(|other| !bool::from(other.is(token)));
         }
-        had
+        was_valid
     }
 
-    /// Hashes those of a record that has them as they were sent.
+    /// Hashes the form tokens of a record that contains the tokens themselves.
     pub fn hash(&mut self) {
         for token in &mut self.0 {
-            *token = FormTokenHash::of(&token.0);
+            *token = FormTokenHash::new(&token.0);
         }
     }
 
-    /// Takes all of them out.
+    /// Removes all form tokens.
     pub fn clear(&mut self) {
         self.0.clear();
     }

@@ -1,5 +1,5 @@
-//! Everything the manager has of the world: the five imports of its component,
-//! behind one trait so that tests own the clock, the randomness and the store.
+//! The imports of the component behind one trait, so that tests control the clock, the
+//! random numbers and the store.
 
 use crate::bindings::session3::sessions::{
     events::{self, Event},
@@ -7,24 +7,24 @@ use crate::bindings::session3::sessions::{
 };
 use crate::bindings::wasi::{clocks::wall_clock, random::random};
 
-/// The imports of the component. The functions are those of the WIT.
+/// The functions that the component imports. The WIT has their contract.
 pub trait Imports {
-    /// The time, in milliseconds since 1970.
+    /// Returns the time, in milliseconds since 1970.
     fn now(&self) -> u64;
 
-    /// 128 bits from a cryptographic source.
+    /// Returns 128 bits from a cryptographic random source.
     fn random(&self) -> u128;
 
     /// Reports an event.
     fn report(&self, event: &Event);
 
-    /// Keeps a new session; its version.
+    /// Stores a new session and returns its version.
     fn create_session(&self, id: &str, state: &SessionState) -> Result<u64, StoreError>;
 
-    /// The session, if there is one.
+    /// Returns the session, or `None` if no session has this ID.
     fn load_session(&self, id: &str) -> Result<Option<StoredSession>, StoreError>;
 
-    /// Replaces the state if the version is still `expected`; the new version.
+    /// Replaces the state if the version is still `expected`, and returns the new version.
     fn save_session(
         &self,
         id: &str,
@@ -32,28 +32,28 @@ pub trait Imports {
         expected: u64,
     ) -> Result<u64, StoreError>;
 
-    /// Moves `expires` if the version is still `expected`.
+    /// Sets `expires` without a save, if the version is still `expected`.
     fn touch_session(&self, id: &str, expires: u64, expected: u64) -> Result<(), StoreError>;
 
-    /// Ends the session; whether there was one.
+    /// Deletes the session and returns whether there was one.
     fn delete_session(&self, id: &str) -> Result<bool, StoreError>;
 
-    /// Ends the sessions that were not used for this many minutes.
+    /// Deletes the sessions that were not used for this many minutes.
     fn delete_old_sessions(&self, minutes: u32) -> Result<SweepReport, StoreError>;
 
-    /// One page of all sessions.
+    /// Returns one page of all sessions.
     fn iter_sessions(&self, cursor: Option<&str>, limit: u32) -> Result<SessionPage, StoreError>;
 
-    /// The IDs of one user's sessions.
+    /// Returns the IDs of one user's sessions.
     fn sessions_of_user(&self, user: &str) -> Result<Vec<String>, StoreError>;
 
-    /// Waits until no other exclusive request has the session.
+    /// Waits until no other exclusive request holds the session's lock, and takes it.
     fn lock_session(&self, id: &str) -> Result<Box<dyn SessionLock>, StoreError>;
 }
 
-/// What an exclusive request has of its session until it is dropped.
+/// The lock of an exclusive request on its session. Dropping it releases the lock.
 pub trait SessionLock {
-    /// Whether its deadline has not passed.
+    /// Returns whether the lease still runs.
     fn is_held(&self) -> bool;
 }
 
@@ -63,7 +63,7 @@ impl SessionLock for store::SessionLock {
     }
 }
 
-/// The imports of the real component.
+/// The imports of the component as the host provides them.
 pub struct ComponentImports;
 
 impl Imports for ComponentImports {

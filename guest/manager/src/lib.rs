@@ -1,21 +1,29 @@
-//! The session manager component: its exports, and nothing else.
+//! The session manager component. This file contains its exports.
 //!
-//! The files form layers, and each imports only files of the layers below it:
+//! A module imports only modules of the layers below its own, and modules that are named
+//! before it in its layer. From the bottom to the top:
 //!
-//! 1. `encoding` reads and writes values; `imports` is what the component has of the world;
-//!    `errors` and `ending` say what a failure of the store means, and end sessions.
-//! 2. `token`, `cookie` and `config`: the token, the cookie that carries it, and the
-//!    configuration.
-//! 3. `sorted`, `forms`, `messages` and `renewal`: the parts of a session.
-//! 4. `state` is what the store keeps of a session; `changes` is what one request changed,
-//!    and merges it with a newer state.
-//! 5. `session` is one request's view of a session; `commit`, `own`, `session_forms` and
-//!    `session_messages` add what an application does with it.
-//! 6. `manager` opens the session of a request; `admin` serves administration programs.
+//! 1. The outside: `bindings` and `imports`, and the byte formats, `encoding` and `cookie`.
+//! 2. Tools: `errors` turns the errors of the store and of decoding into those of an
+//!    application, `sorted` is a map, `token` makes and parses tokens, `config` checks the
+//!    configuration, `operator` reads the operator's policy.
+//! 3. The parts of a session's state, which know nothing of the session: `attribute`,
+//!    `forms`, `messages`, and `renewal`, which decides when the secret changes.
+//! 4. `state` puts the parts together and encodes them for the record.
+//! 5. Rules on states: `timeouts`, `client`, and `merge`, which applies the changes of one
+//!    request to a newer state. Beside them are operations on stored sessions: `ending`, and
+//!    `user_sessions` for the sessions of one user.
+//! 6. `session` is one request's view of a state, with its changes.
+//! 7. What a request does with a session: `flash` and `submission` for messages and form
+//!    tokens, `own_sessions` for all sessions of its user, `save`, which writes to the store,
+//!    and `commit`.
+//! 8. The entry points: `manager` opens the session of a request, and `admin` serves
+//!    administration programs.
 
 mod admin;
+mod attribute;
 mod bindings;
-mod changes;
+mod client;
 mod commit;
 mod config;
 mod cookie;
@@ -24,21 +32,25 @@ mod ending;
 mod errors;
 #[cfg(test)]
 mod fake;
+mod flash;
 mod forms;
 mod imports;
 mod manager;
+mod merge;
 mod messages;
 mod operator;
-mod own;
+mod own_sessions;
 mod renewal;
+mod save;
 mod session;
-mod session_forms;
-mod session_messages;
 mod sorted;
 mod state;
+mod submission;
 #[cfg(test)]
 mod tests;
+mod timeouts;
 mod token;
+mod user_sessions;
 
 use std::cell::RefCell;
 
@@ -57,7 +69,10 @@ use session::Session;
 
 struct Component;
 
-#[expect(unsafe_code, reason = "generated: the functions that the host calls")]
+#[expect(
+    unsafe_code,
+    reason = "wit-bindgen generates the functions that the host calls"
+)]
 mod exports {
     use super::{Component, bindings};
 
@@ -69,8 +84,8 @@ impl Guest for Component {
     type Session = RefCell<Session>;
 
     fn default_config() -> Config {
-        // What cannot be read is refused where it matters: by `open`.
-        match Operator::of_host() {
+        // This function cannot fail. If the policy cannot be read, `open` refuses it.
+        match Operator::written_by_host() {
             Ok(Some(operator)) => operator.config,
             _ => config::default_config(),
         }
@@ -79,7 +94,7 @@ impl Guest for Component {
 
 impl GuestSessionManager for SessionManager {
     fn open(config: Config) -> Result<ManagerHandle, SessionError> {
-        if let Some(operator) = Operator::of_host()? {
+        if let Some(operator) = Operator::written_by_host()? {
             operator.check(&config)?;
         }
         Ok(ManagerHandle::new(Self::open(config)?))

@@ -1,4 +1,4 @@
-//! From the request's cookies to its session.
+//! Opening the session of a request: from the cookies to the session that their token opens.
 
 use std::rc::Rc;
 
@@ -9,28 +9,35 @@ use crate::bindings::session3::sessions::{
     events::{EndReason, Event, RejectReason},
     store::{StoreError, StoredSession},
 };
-use crate::config::{check, timed_out};
+use crate::client::is_other_client;
+use crate::config::check;
 use crate::cookie;
 use crate::encoding::DecodeError;
-use crate::ending::end;
-use crate::errors::session_error;
+use crate::ending::end_session;
+use crate::errors::{session_error, undecodable};
 use crate::imports::Imports;
-use crate::renewal::Standing;
-use crate::session::{KnownToken, Session, Stored, beginning};
+use crate::renewal::{KnownToken, Standing};
+use crate::session::{Session, Stored};
 use crate::state::State;
+use crate::timeouts::timed_out;
 use crate::token::{SecretHash, Token};
 
-/// Cookies of our name that are tried: two hosts of one domain may each set
-/// one, but nobody may make a request cost hundreds of loads.
+/// The number of cookies with the configured name that are tried in a request. Several
+/// hosts of one domain may each set such a cookie, but no client may cause hundreds of
+/// loads with one request.
 const MAX_COOKIES: usize = 4;
 
-/// Opens sessions by one configuration.
+/// Opens sessions under one configuration.
 pub struct SessionManager {
     config: Rc<Config>,
 }
 
 impl SessionManager {
-    /// A manager; `invalid` when the configuration contradicts itself.
+    /// Creates a manager.
+    ///
+    /// # Errors
+    ///
+    /// `invalid` if the configuration contradicts itself.
     pub fn open(config: Config) -> Result<Self, SessionError> {
         check(&config)?;
         Ok(Self {
@@ -38,7 +45,8 @@ impl SessionManager {
         })
     }
 
-    /// The request's session, or a new one that is not in the store.
+    /// Returns the session that a token of the request opens, or a new session that is not
+    /// stored yet.
     pub fn get_session(
         &self,
         request: &Request,
@@ -61,7 +69,7 @@ impl SessionManager {
     }
 }
 
-/// Trying a cookie's value.
+/// The attempt to open the session of a request.
 struct Attempt<'a> {
     config: &'a Rc<Config>,
     request: &'a Request,
@@ -69,7 +77,7 @@ struct Attempt<'a> {
     imports: &'a dyn Imports,
 }
 
-/// What a token opened.
+/// A stored session and the token that opens it.
 struct Found {
     stored: StoredSession,
     state: State,
@@ -77,7 +85,7 @@ struct Found {
 }
 
 impl Attempt<'_> {
-    /// The session that the token opens, if it opens one.
+    /// Returns the session that the value of a cookie opens, if it opens one.
     fn open(&self, value: &[u8]) -> Result<Option<Session>, SessionError> {
         let Some(token) = str::from_utf8(value).ok().and_then(Token::parse) else {
             return Ok(self.rejected(None, RejectReason::Malformed));
@@ -87,19 +95,21 @@ impl Attempt<'_> {
             return Ok(None);
         };
         if self.mode != Mode::Exclusive {
-            return self.session(found);
+            return self.check_client(found);
         }
-        // Whoever has no secret must not make others wait, so the lock comes
-        // second, and what was loaded before it may be out of date.
+        // The secret is checked before the lock is taken, so that a client without the
+        // secret makes no other request wait. The session may change while this request
+        // waits for the lock, so it is loaded again.
         let lock = self.imports.lock_session(&token.id);
         let lock = lock.map_err(session_error)?;
         let Some(found) = self.find(&token, &hash)? else {
             return Ok(None);
         };
-        let session = self.session(found)?;
-        Ok(session.map(|session| session.locked(lock)))
+        let session = self.check_client(found)?;
+        Ok(session.map(|session| session.with_lock(lock)))
     }
 
+    /// Loads the session that a token names, and returns it if the token opens it.
     fn find(&self, token: &Token, hash: &SecretHash) -> Result<Option<Found>, SessionError> {
         let Token { id, secret } = token;
         let Some((stored, state)) = self.load(id)? else {
@@ -116,9 +126,9 @@ impl Attempt<'_> {
             }
             _ => {}
         }
-        if let Some(reason) = timed_out(self.config, &stored, state.created, now) {
-            // A store that fails here leaves it to the next sweep: it opens no
-            // more either way.
+        if let Some(reason) = timed_out(self.config, &stored, &state, now) {
+            // If the store fails here, the next sweep deletes the session. No token opens it
+            // any more.
             let _ = self.end(id, reason);
             return Ok(self.rejected(Some(id), RejectReason::Ended));
         }
@@ -129,8 +139,7 @@ impl Attempt<'_> {
         let token = KnownToken {
             secret: secret.clone(),
             hash: hash.clone(),
-            is_pending: standing == Standing::Pending,
-            is_in_grace: standing == Standing::InGrace,
+            standing,
         };
         Ok(Some(Found {
             stored,
@@ -139,13 +148,14 @@ impl Attempt<'_> {
         }))
     }
 
-    fn session(&self, found: Found) -> Result<Option<Session>, SessionError> {
+    /// Returns the session, unless its client has changed and the policy forbids that.
+    fn check_client(&self, found: Found) -> Result<Option<Session>, SessionError> {
         let Found {
             stored,
             state,
             token,
         } = found;
-        if self.is_other_client(&state) {
+        if is_other_client(&state, self.request) {
             let id = &stored.id;
             match self.config.on_client_change {
                 Policy::Ignore => {}
@@ -157,7 +167,9 @@ impl Attempt<'_> {
                 Policy::Fail => {
                     self.imports.report(&Event::ClientChanged(id.clone()));
                     return Err(SessionError::Invalid(
-                        "the session began at another remote address or user agent".into(),
+                        "the session was not opened, since it began at another remote address or \
+                         user agent: have the user log in again"
+                            .into(),
                     ));
                 }
             }
@@ -165,23 +177,16 @@ impl Attempt<'_> {
         let place = Stored {
             id: stored.id,
             version: stored.version,
-            used: stored.modified,
+            last_used: stored.modified,
             token,
         };
         let config = self.config.clone();
-        let session = Session::opened(config, self.mode, place, stored.state, state);
+        let session = Session::from_store(config, self.mode, place, stored.state, state);
         Ok(Some(session))
     }
 
-    fn is_other_client(&self, state: &State) -> bool {
-        let differ = |a: &Option<String>, b: &Option<String>| match (a, b) {
-            (Some(a), Some(b)) => beginning(a) != beginning(b),
-            _ => false,
-        };
-        differ(&state.remote_address, &self.request.remote_address)
-            || differ(&state.user_agent, &self.request.user_agent)
-    }
-
+    /// Loads and decodes a session. Returns `None` if there is none, or if its record is
+    /// damaged and the policy allows that.
     fn load(&self, id: &str) -> Result<Option<(StoredSession, State)>, SessionError> {
         let stored = match self.imports.load_session(id) {
             Ok(Some(stored)) => stored,
@@ -192,12 +197,13 @@ impl Attempt<'_> {
         match State::decode(&stored.state) {
             Ok(state) => Ok(Some((stored, state))),
             Err(DecodeError::Damaged(why)) => self.damaged(id, why),
-            // A later release runs beside this one: a new session would log
-            // the user out there too.
-            Err(error @ DecodeError::Newer) => Err(SessionError::Store(error.text().into())),
+            // A newer release runs beside this one. If this one began a new session, the user
+            // would be logged out of the newer release, too.
+            Err(error @ DecodeError::Newer) => Err(undecodable(error)),
         }
     }
 
+    /// Follows the policy for damaged records.
     fn damaged<T>(&self, id: &str, why: &str) -> Result<Option<T>, SessionError> {
         if self.config.on_damage != Policy::Ignore {
             let event = Event::Damaged((id.to_owned(), why.to_owned()));
@@ -209,15 +215,17 @@ impl Attempt<'_> {
         }
     }
 
-    /// Deletes a session, so that it stays ended: under its other tokens, at its
-    /// own client, and even if the configuration becomes more lenient.
+    /// Ends a session, unless the request is read-only. Refusing this one token would not
+    /// suffice: the session would still open with another token, from its own client, or
+    /// under a more lenient configuration.
     fn end(&self, id: &str, reason: EndReason) -> Result<(), SessionError> {
         if self.mode != Mode::ReadOnly {
-            end(id, reason, self.imports)?;
+            end_session(id, reason, self.imports)?;
         }
         Ok(())
     }
 
+    /// Reports that a token opened no session, and returns `None`.
     fn rejected<T>(&self, id: Option<&str>, reason: RejectReason) -> Option<T> {
         let id = id.map(str::to_owned);
         self.imports.report(&Event::Rejected((id, reason)));

@@ -1,4 +1,4 @@
-//! What the operator's policy says, which the host has written into [`PLACE`].
+//! The operator's policy, which the host has written into [`PLACE`].
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -9,8 +9,9 @@ use session3_policy::place::{LIMITED, MARKER, NUMBERS, ROOM, VERSION};
 
 const LENGTH: usize = MARKER.len() + ROOM;
 
-/// Kept, and atomic, so that the compiler does not take for constant what it
-/// sees here.
+/// The place in the component's data into which the host writes the policy. It is marked as
+/// used and its bytes are atomic, so that the compiler neither removes it nor takes its
+/// initial bytes for constants.
 #[used]
 static PLACE: [AtomicU8; LENGTH] = empty_place();
 
@@ -24,37 +25,48 @@ const fn empty_place() -> [AtomicU8; LENGTH] {
     place
 }
 
-/// What an operator says.
+/// The policy of an operator.
 pub struct Operator {
-    /// The greatest number for each of [`LIMITED`].
+    /// The greatest allowed value of each field in [`LIMITED`].
     limits: [u32; LIMITED.len()],
-    /// What `default-config` returns.
+    /// The configuration that `default-config` returns.
     pub config: Config,
 }
 
 impl Operator {
-    /// What the host has written; `None` when that is nothing, `invalid` when it
-    /// is not for this manager.
-    pub fn of_host() -> Result<Option<Self>, SessionError> {
+    /// Reads the policy that the host has written, or returns `None` if it has written none.
+    ///
+    /// # Errors
+    ///
+    /// `invalid` if the policy was written for another version of the manager.
+    pub fn written_by_host() -> Result<Option<Self>, SessionError> {
         let place = PLACE.iter().skip(MARKER.len());
         let mut place = place.map(|byte| byte.load(Ordering::Relaxed));
         match place.next() {
             None | Some(0) => Ok(None),
-            Some(VERSION) => Self::read(&mut place).map(Some).ok_or_else(unknown),
-            Some(_) => Err(unknown()),
+            Some(VERSION) => Self::read(&mut place).map(Some).ok_or_else(other_version),
+            Some(_) => Err(other_version()),
         }
     }
 
     fn read(written: &mut impl Iterator<Item = u8>) -> Option<Self> {
-        let limits = numbers(written)?;
-        let numbers = numbers(written)?;
-        let [name, path, domain] = [text(written)?, text(written)?, text(written)?];
+        let limits = read_numbers(written)?;
+        let numbers = read_numbers(written)?;
+        let [name, path, domain] = [
+            read_text(written)?,
+            read_text(written)?,
+            read_text(written)?,
+        ];
         let domain = Some(domain).filter(|domain| !domain.is_empty());
         let config = config(numbers, name, path, domain)?;
         Some(Self { limits, config })
     }
 
-    /// Refuses a configuration that is weaker than the operator wants.
+    /// Checks that an application's configuration is at least as strict as the policy.
+    ///
+    /// # Errors
+    ///
+    /// `invalid` if a field is weaker than the policy requires. The text names the field.
     pub fn check(&self, config: &Config) -> Result<(), SessionError> {
         let weaknesses = weaknesses(config).into_iter();
         let mut fields = weaknesses.zip(self.limits).zip(LIMITED);
@@ -67,26 +79,27 @@ impl Operator {
     }
 }
 
-fn unknown() -> SessionError {
-    let why = "the operator's policy is not for this manager: write it into this one anew";
+fn other_version() -> SessionError {
+    let why = "the operator's policy in this component is for another version of the session \
+               manager: write it again";
     SessionError::Invalid(why.into())
 }
 
-fn number(written: &mut impl Iterator<Item = u8>) -> Option<u32> {
+fn read_number(written: &mut impl Iterator<Item = u8>) -> Option<u32> {
     let mut next = || written.next();
     Some(u32::from_le_bytes([next()?, next()?, next()?, next()?]))
 }
 
-fn numbers<const N: usize>(written: &mut impl Iterator<Item = u8>) -> Option<[u32; N]> {
+fn read_numbers<const N: usize>(written: &mut impl Iterator<Item = u8>) -> Option<[u32; N]> {
     let mut numbers = [0; N];
     for place in &mut numbers {
-        *place = number(written)?;
+        *place = read_number(written)?;
     }
     Some(numbers)
 }
 
-fn text(written: &mut impl Iterator<Item = u8>) -> Option<String> {
-    let length = number(written)?.try_into().ok()?;
+fn read_text(written: &mut impl Iterator<Item = u8>) -> Option<String> {
+    let length = read_number(written)?.try_into().ok()?;
     let text: Vec<_> = written.take(length).collect();
     let is_whole = text.len() == length;
     String::from_utf8(text).ok().filter(|_| is_whole)
@@ -144,7 +157,7 @@ fn policy(index: u32) -> Option<Policy> {
     policies.get(index as usize).copied()
 }
 
-/// In the order of [`LIMITED`].
+/// Returns the values of the fields in the order of [`LIMITED`]. A greater value is weaker.
 fn weaknesses(config: &Config) -> [u32; LIMITED.len()] {
     let cookie = &config.cookie;
     [
@@ -186,7 +199,11 @@ mod tests {
 
     #[test]
     fn without_a_policy_there_is_none() {
-        assert!(Operator::of_host().expect("nothing was written").is_none());
+        assert!(
+            Operator::written_by_host()
+                .expect("nothing was written")
+                .is_none()
+        );
     }
 
     #[test]
@@ -216,7 +233,8 @@ mod tests {
         );
     }
 
-    /// Under limits that are exactly this configuration.
+    /// Returns the error text for a changed configuration, under a policy whose limits are
+    /// the values of the unchanged one.
     fn refusal(change: impl FnOnce(&mut Config)) -> Option<String> {
         let mut config = default_config();
         config.cookie.partitioned = true;

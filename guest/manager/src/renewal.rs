@@ -1,84 +1,139 @@
-//! The secrets of a session over time: the one that opens it, those that were
-//! sent and have not come back, and those that they replaced.
+//! Renewal: the secrets of a session over time, and when the session gets a new one.
 //!
-//! A new secret is pending until the browser first presents it, so that a lost
-//! response loses nothing. The old one then stays good for a grace, for the
-//! requests that were under way. After that, a copy of it is in somebody
-//! else's hands. A change of user knows no grace, and what it replaced is no
-//! sign of a theft: the requests of the user before may still be under way.
+//! A new secret is pending until the browser first presents it, so that a lost response
+//! logs no user out. From then on it is the current secret. The secret that it replaced
+//! stays valid for a grace, for the requests that were in progress. A replaced secret that
+//! is presented after its grace is a stolen copy, or shows that the newer one is.
+//!
+//! A change of user replaces all secrets at once and without a grace. To present one of
+//! them later is no sign of a theft, since requests of the previous user may still be in
+//! progress.
 
 use serde::Serialize;
 
+use crate::bindings::exports::session3::sessions::manager::Config;
+use crate::config::milliseconds;
 use crate::encoding::{DecodeError, Input};
-use crate::token::SecretHash;
+use crate::token::{Secret, SecretHash};
 
-/// More are pending only when one renewal after the other gets lost.
+/// The number of pending secrets that a session keeps. Several are pending only if the
+/// responses of successive renewals get lost.
 const MAX_PENDING: usize = 4;
-/// Replaced secrets that are still known.
+/// The number of replaced secrets that a session keeps.
 const MAX_REPLACED: usize = 8;
 
-/// The secrets of a session.
-#[derive(Clone, Default, Serialize)]
+/// The hashes of a session's secrets.
+#[derive(Clone, Default)]
 #[cfg_attr(test, derive(Debug, PartialEq))]
 pub struct Secrets {
-    /// The hash of the secret that opens the session; all zeros before the session is
-    /// stored.
-    pub current: SecretHash,
-    /// The secrets beside it. A record has them in another place, since version 2 of the
-    /// encoding.
-    #[serde(skip)]
-    pub renewal: Renewal,
-}
-
-/// The secrets beside the one that opens the session.
-#[derive(Clone, Default, Serialize)]
-#[cfg_attr(test, derive(Debug, PartialEq))]
-pub struct Renewal {
-    /// When the newest secret was made, in milliseconds since 1970.
-    pub renewed: u64,
-    /// Oldest first.
+    /// The secret that opens the session. Before the session is stored, no secret has
+    /// this hash.
+    current: SecretHash,
+    /// The time when the newest secret was made, in milliseconds since 1970.
+    renewed: u64,
+    /// The secrets that were sent and not presented yet, oldest first. They open the
+    /// session, too.
     pending: Vec<SecretHash>,
-    /// Oldest first.
+    /// The secrets that were replaced, the first that was replaced first.
     replaced: Vec<Replaced>,
 }
 
+/// A secret that was replaced.
 #[derive(Clone, Serialize)]
 #[cfg_attr(test, derive(Debug, PartialEq))]
-struct Replaced {
+pub struct Replaced {
     hash: SecretHash,
-    /// The end of its grace; none for what a change of user replaced.
+    /// The end of its grace, in milliseconds since 1970; `None` if it had none.
     good_until: Option<u64>,
 }
 
-/// What a presented secret is to the session.
+/// What a presented secret is to its session.
 #[derive(Clone, Copy, PartialEq)]
 #[cfg_attr(test, derive(Debug))]
 pub enum Standing {
-    /// It opens the session.
+    /// The secret opens the session.
     Current,
-    /// Likewise, and it was not presented before.
+    /// The secret opens the session, and is presented for the first time.
     Pending,
-    /// Likewise, for the requests that were under way.
+    /// The secret was replaced by a renewal, and still opens the session during its grace.
     InGrace,
-    /// It was replaced by renewal, and its grace is over.
+    /// The secret was replaced by a renewal, and its grace is over.
     Reused,
-    /// It was replaced by a change of user.
+    /// The secret was replaced without a grace.
     Replaced,
-    /// It was never the session's, as far as is known.
+    /// The record does not contain the secret.
     Unknown,
 }
 
+/// The newest token of the session that the request knows: the one that it presented, or
+/// one that it sends.
+pub struct KnownToken {
+    /// The secret, to send the token again.
+    pub secret: Secret,
+    /// The hash of the secret.
+    pub hash: SecretHash,
+    /// What the secret is to the session. A token that the request sends is current.
+    pub standing: Standing,
+}
+
+impl KnownToken {
+    /// Creates a token that the request sends.
+    pub fn sent(secret: Secret, hash: SecretHash) -> Self {
+        Self {
+            secret,
+            hash,
+            standing: Standing::Current,
+        }
+    }
+
+    /// Returns whether the request presents the token for the first time.
+    pub fn is_pending(&self) -> bool {
+        self.standing == Standing::Pending
+    }
+}
+
 impl Secrets {
-    /// What a secret is to the session now, compared in constant time.
+    /// Decodes the current secret, which has a place of its own in the record.
+    pub fn read_current(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            current: SecretHash::read(input)?,
+            ..Self::default()
+        })
+    }
+
+    /// Decodes everything but the current secret.
+    pub fn read_history(&mut self, input: &mut Input<'_>) -> Result<(), DecodeError> {
+        self.renewed = input.value()?;
+        self.pending = input.list(SecretHash::read)?;
+        self.replaced = input.list(Replaced::read)?;
+        Ok(())
+    }
+
+    /// Sets the time when the newest secret was made, which older records do not contain.
+    pub fn set_renewed(&mut self, renewed: u64) {
+        self.renewed = renewed;
+    }
+
+    /// Returns the current secret, to be encoded.
+    pub fn current(&self) -> &SecretHash {
+        &self.current
+    }
+
+    /// Returns everything but the current secret, to be encoded in this order.
+    pub fn history(&self) -> (u64, &[SecretHash], &[Replaced]) {
+        (self.renewed, &self.pending, &self.replaced)
+    }
+
+    /// Returns what a secret is to the session at the time `now`. It compares in constant
+    /// time.
     pub fn standing(&self, hash: &SecretHash, now: u64) -> Standing {
-        let renewal = &self.renewal;
         if self.current.is(hash) {
             return Standing::Current;
         }
-        if renewal.pending.iter().any(|pending| pending.is(hash)) {
+        if self.pending.iter().any(|pending| pending.is(hash)) {
             return Standing::Pending;
         }
-        let replaced = renewal.replaced.iter().find(|old| old.hash.is(hash));
+        let replaced = self.replaced.iter().find(|old| old.hash.is(hash));
         match replaced.map(|old| old.good_until) {
             None => Standing::Unknown,
             Some(None) => Standing::Replaced,
@@ -87,77 +142,123 @@ impl Secrets {
         }
     }
 
-    /// The secret that was made last.
+    /// Returns the secret that was made last.
     pub fn newest(&self) -> &SecretHash {
-        self.renewal.pending.last().unwrap_or(&self.current)
+        self.pending.last().unwrap_or(&self.current)
     }
 
-    /// Whether no secret is newer.
+    /// Returns whether a secret is the one that was made last.
     pub fn is_newest(&self, hash: &SecretHash) -> bool {
         self.newest().is(hash)
     }
 
-    /// Gives a session that was not stored its first secret.
+    /// Sets the first secret of a session that was not stored before.
     pub fn start(&mut self, hash: SecretHash, now: u64) {
         self.current = hash;
-        self.renewal.renewed = now;
+        self.renewed = now;
     }
 
-    /// Adds a secret that opens the session from its first use on.
-    pub fn add(&mut self, hash: SecretHash, now: u64) {
-        let renewal = &mut self.renewal;
-        renewal.renewed = now;
-        renewal.pending.push(hash);
-        if renewal.pending.len() > MAX_PENDING {
-            let lost = renewal.pending.remove(0);
-            renewal.replace(lost, None);
+    /// Adds a pending secret, unless the session has a newer one than `known`, which was the
+    /// newest when the request came: in a merge, a renewal yields to one that was committed
+    /// first.
+    pub fn renew(&mut self, known: &SecretHash, hash: SecretHash, now: u64) {
+        if self.is_newest(known) {
+            self.add(hash, now);
         }
     }
 
-    /// Makes a pending secret, which was presented, the current one. What came
-    /// before it stays good until `good_until`.
+    /// Adds a pending secret.
+    pub fn add(&mut self, hash: SecretHash, now: u64) {
+        self.renewed = now;
+        self.pending.push(hash);
+        if self.pending.len() > MAX_PENDING {
+            let lost = self.pending.remove(0);
+            self.retire(lost, None);
+        }
+    }
+
+    /// Makes a pending secret the current one, since the browser has presented it. The
+    /// secrets that are older stay valid until `good_until`.
     pub fn confirm(&mut self, hash: &SecretHash, good_until: u64) {
-        let renewal = &mut self.renewal;
-        let Some(place) = renewal.pending.iter().position(|pending| pending.is(hash)) else {
+        let Some(index) = self.pending.iter().position(|pending| pending.is(hash)) else {
             return;
         };
-        for _ in 0..=place {
-            let next = renewal.pending.remove(0);
+        for _ in 0..=index {
+            let next = self.pending.remove(0);
             let old = std::mem::replace(&mut self.current, next);
-            renewal.replace(old, Some(good_until));
+            self.retire(old, Some(good_until));
         }
     }
 
-    /// A change of user: one secret opens the session, and no other.
-    pub fn replace_all(&mut self, hash: SecretHash, now: u64) {
-        let renewal = &mut self.renewal;
-        for old in &mut renewal.replaced {
+    /// Replaces all secrets by one, without a grace, since the user changes.
+    pub fn replace(&mut self, hash: SecretHash, now: u64) {
+        for old in &mut self.replaced {
             old.good_until = old.good_until.filter(|until| *until <= now);
         }
         let old = std::mem::replace(&mut self.current, hash);
-        renewal.replace(old, None);
-        for lost in std::mem::take(&mut renewal.pending) {
-            renewal.replace(lost, None);
+        self.retire(old, None);
+        for lost in std::mem::take(&mut self.pending) {
+            self.retire(lost, None);
         }
-        renewal.renewed = now;
-    }
-}
-
-impl Renewal {
-    /// Those of a record.
-    pub fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            renewed: input.value()?,
-            pending: input.list(SecretHash::read)?,
-            replaced: input.list(Replaced::read)?,
-        })
+        self.renewed = now;
     }
 
-    fn replace(&mut self, hash: SecretHash, good_until: Option<u64>) {
+    fn retire(&mut self, hash: SecretHash, good_until: Option<u64>) {
         self.replaced.push(Replaced { hash, good_until });
         if self.replaced.len() > MAX_REPLACED {
             self.replaced.remove(0);
         }
+    }
+
+    /// Returns whether an automatic renewal is due at the time `now`, in a request that
+    /// knows `token`. `has_room` says whether the store has room for another secret.
+    pub fn is_renewal_due(
+        &self,
+        token: &KnownToken,
+        config: &Config,
+        has_room: bool,
+        now: u64,
+    ) -> bool {
+        // A browser that presents a token in its grace has a newer one, or is about to
+        // receive it.
+        let is_in_grace = token.standing == Standing::InGrace;
+        let time = self.renewal_time(token, config, has_room);
+        time.is_some_and(|time| now >= time) && !is_in_grace
+    }
+
+    /// Returns whether the response may send `token` again at the time `now`. Only a cookie
+    /// with a lifetime is sent again, so that it does not expire while the session is used.
+    ///
+    /// An older token is never sent again, since the browser would replace the newer one by
+    /// it. Within a grace before a renewal no token is sent again either, since the
+    /// response with the renewed token might arrive first.
+    pub fn may_send_again(
+        &self,
+        token: &KnownToken,
+        config: &Config,
+        has_room: bool,
+        now: u64,
+    ) -> bool {
+        let soon = now.saturating_add(milliseconds(config.renew_grace));
+        let time = self.renewal_time(token, config, has_room);
+        config.cookie.max_age.is_some()
+            && time.is_none_or(|time| soon < time)
+            && self.is_newest(&token.hash)
+    }
+
+    /// Returns when the next automatic renewal is due, or `None` if there will be none.
+    ///
+    /// If the browser does not present the newest token, the response with it may be lost,
+    /// and a cookie with a lifetime would expire. The older token that the browser has may
+    /// not be sent again, so another renewal follows after the grace.
+    fn renewal_time(&self, token: &KnownToken, config: &Config, has_room: bool) -> Option<u64> {
+        let seconds = if config.cookie.max_age.is_some() && !self.is_newest(&token.hash) {
+            config.renew_grace
+        } else {
+            config.renew_after
+        };
+        let time = self.renewed.saturating_add(milliseconds(seconds));
+        (seconds > 0 && has_room).then_some(time)
     }
 }
 

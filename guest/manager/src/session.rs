@@ -1,105 +1,97 @@
-//! One request's view of a session. `commit.rs` makes it last.
+//! One request's view of a session: the state as the request found it, and its changes.
 
 use std::rc::Rc;
 
+use crate::attribute::{Attribute, sum};
 use crate::bindings::exports::session3::sessions::manager::{Config, Mode, Request, SessionError};
 use crate::bindings::session3::sessions::{store::SessionState, types::Value};
-use crate::changes::{Changes, sum};
+use crate::client::kept_part;
+use crate::errors::undecodable;
 use crate::imports::{Imports, SessionLock};
-use crate::state::{Attribute, State};
-use crate::token::{Secret, SecretHash};
+use crate::merge::Changes;
+use crate::renewal::KnownToken;
+use crate::state::State;
+use crate::timeouts::{expires, is_touch_due};
+use crate::token::SecretHash;
 
-/// Bytes of an attribute's name.
+/// The length of an attribute's name, in bytes.
 const MAX_NAME: usize = 256;
-/// Bytes of a user's name.
+/// The length of a user's name, in bytes.
 const MAX_USER: usize = 1024;
 
-/// Bytes of a remote address or a user agent: robots send any number.
-const MAX_CLIENT: usize = 512;
-
-/// What a request sees of its session.
+/// A session as one request sees it.
 pub struct Session {
     pub(crate) config: Rc<Config>,
     pub(crate) mode: Mode,
     is_new: bool,
     accessed: u64,
-    /// Where it is in the store; none before the first commit.
+    /// The place of the session in the store; `None` before its first commit.
     pub(crate) stored: Option<Stored>,
+    /// The session without the changes.
     pub(crate) base: Base,
-    /// What the request changed since.
+    /// The changes since the request found the session or last committed it.
     pub(crate) changes: Changes,
     /// The base with the changes.
     pub(crate) view: State,
     pub(crate) end: End,
-    /// Of an exclusive session, until its commit.
+    /// The lock of an exclusive session, until its commit.
     pub(crate) lock: Option<Box<dyn SessionLock>>,
-    /// Whether the next commit that succeeds sends the cookie.
+    /// Whether the next successful commit sends the cookie.
     pub(crate) sends_cookie: bool,
-    /// Whether it clears the browser's caches too: a user has gone.
+    /// Whether that commit also clears the browser's caches, because the user changed.
     pub(crate) clears_caches: bool,
-    /// Whether the user's sessions are to be counted.
+    /// Whether a user was logged in and the number of the user's sessions is to be
+    /// checked.
     pub(crate) logged_in: bool,
-    /// Whether the store has no room for secrets that nobody asked for.
+    /// Whether the store has no room for secrets that the application did not ask for.
     pub(crate) is_full: bool,
 }
 
-/// A session's place in the store.
+/// The place of a session in the store.
 pub struct Stored {
-    /// Its ID.
+    /// The session's ID.
     pub id: String,
-    /// The version that the base was.
+    /// The version of the base.
     pub version: u64,
-    /// When it was last saved or touched, in milliseconds since 1970.
-    pub used: u64,
-    /// The newest token that this request knows of.
+    /// The time when the session was last saved or touched, in milliseconds since 1970.
+    pub last_used: u64,
+    /// The newest token that the request knows.
     pub token: KnownToken,
 }
 
-/// A token that opens the session, or did when the request came.
-pub struct KnownToken {
-    /// To send it again.
-    pub secret: Secret,
-    /// What the record has of it.
-    pub hash: SecretHash,
-    /// Whether it is this request that presents it for the first time.
-    pub is_pending: bool,
-    /// Whether the browser may be about to get a newer one.
-    pub is_in_grace: bool,
-}
-
-/// The session as the request found it, or as it last committed it.
+/// The session as the request found it, or as the request last committed it.
 pub struct Base {
-    /// With the state's bytes, so that nothing has to be copied as long as
-    /// nothing is forgotten or merged; empty for what is not in the store.
+    /// The encoded state, so that no decoded copy is needed unless changes are forgotten or a
+    /// form token is used up; empty if the session is not stored.
     pub record: SessionState,
-    /// The state's user epoch.
+    /// The user epoch of the state.
     pub user_epoch: u64,
-    /// The state's newest secret.
+    /// The newest secret of the state.
     pub newest_secret: SecretHash,
 }
 
-/// Whether the request ends the session.
+/// Whether and when the request ends the session.
 #[derive(Clone, Copy, PartialEq)]
 pub enum End {
-    /// It does not.
+    /// The request does not end the session.
     No,
-    /// It wants to.
+    /// The next commit ends the session.
     AtCommit,
-    /// It did, and the browser is to hear of it.
+    /// The session was ended, and the next commit deletes the cookie.
     Deleted,
-    /// It did.
+    /// The session was ended, and a commit has deleted the cookie.
     Done,
 }
 
 impl Session {
-    /// A session that is not in the store.
+    /// Creates a session that is not stored yet.
     pub fn new(config: Rc<Config>, mode: Mode, request: &Request, now: u64) -> Self {
         let record = SessionState {
             user: None,
             expires: 0,
             data: Vec::new(),
         };
-        let kept = |text: &Option<String>| text.as_deref().map(|t| beginning(t).to_owned());
+        let kept = |text: &Option<String>| text.as_deref().map(|t| kept_part(t).to_owned());
         let view = State {
             created: now,
             remote_address: kept(&request.remote_address),
@@ -112,15 +104,15 @@ impl Session {
         }
     }
 
-    /// A session that the request's token opened.
-    pub fn opened(
+    /// Creates the view of a stored session, which the request's token opened.
+    pub fn from_store(
         config: Rc<Config>,
         mode: Mode,
         stored: Stored,
         record: SessionState,
         view: State,
     ) -> Self {
-        let accessed = stored.used;
+        let accessed = stored.last_used;
         Self::from_parts(config, mode, Some(stored), record, view, accessed)
     }
 
@@ -150,35 +142,35 @@ impl Session {
         }
     }
 
-    /// The session, which other exclusive requests wait for.
-    pub fn locked(self, lock: Box<dyn SessionLock>) -> Self {
+    /// Adds the lock of an exclusive session.
+    pub fn with_lock(self, lock: Box<dyn SessionLock>) -> Self {
         Self {
             lock: Some(lock),
             ..self
         }
     }
 
-    /// The ID, once it is in the store.
+    /// Returns the session's ID, or `None` before its first commit.
     pub fn id(&self) -> Option<&str> {
         self.stored.as_ref().map(|stored| stored.id.as_str())
     }
 
-    /// Whether the request came without a session.
+    /// Returns whether the request came without a session.
     pub fn is_new(&self) -> bool {
         self.is_new
     }
 
-    /// When it was used before this request.
+    /// Returns the time of the use before this request, in milliseconds since 1970.
     pub fn accessed(&self) -> u64 {
         self.accessed
     }
 
-    /// The session as this request sees it.
+    /// Returns the state as this request sees it.
     pub fn view(&self) -> &State {
         &self.view
     }
 
-    /// Logs in, changes the user or logs out.
+    /// Logs a user in, changes the user, or logs the user out.
     pub fn set_user(
         &mut self,
         user: Option<String>,
@@ -186,7 +178,8 @@ impl Session {
     ) -> Result<(), SessionError> {
         self.check_writable()?;
         if let Some(name) = &user {
-            check_length("a user's name has 1 to 1024 bytes", name, MAX_USER)?;
+            let rule = "user: a name has 1 to 1024 bytes, so shorten it, or give none to log out";
+            check_length(rule, name, MAX_USER)?;
         }
         let view = &mut self.view;
         if user.is_none() && view.user.is_none() {
@@ -197,20 +190,20 @@ impl Session {
             view.clear_contents();
         }
         self.changes.set_user(clears_contents);
-        let is_other = self.changes.clear_contents() || user != self.base.record.user;
+        let is_other = self.changes.clears_contents() || user != self.base.record.user;
         view.user_epoch = self.base.user_epoch + u64::from(is_other);
         view.authenticated = user.is_some().then(|| imports.now());
         view.user = user;
         Ok(())
     }
 
-    /// The names of the attributes, in the order of their bytes.
+    /// Returns the names of the attributes, in the order of their bytes.
     pub fn names(&self) -> Vec<String> {
         let names = self.view.attributes.iter().map(|(name, _)| name.to_owned());
         names.collect()
     }
 
-    /// The value of an attribute.
+    /// Returns the value of an attribute.
     pub fn get(&self, name: &str) -> Option<Value> {
         self.view.attributes.get(name).cloned().map(Value::from)
     }
@@ -220,38 +213,40 @@ impl Session {
         self.check_writable()?;
         check_name(name)?;
         self.view.set_attribute(name, value.into())?;
-        self.changes.set(name);
+        self.changes.set_attribute(name);
         Ok(())
     }
 
-    /// Removes an attribute; the value that it had.
+    /// Removes an attribute and returns the value that it had.
     pub fn remove(&mut self, name: &str) -> Result<Option<Value>, SessionError> {
         self.check_writable()?;
         let value = self.view.attributes.remove(name);
         if value.is_some() {
-            self.changes.set(name);
+            self.changes.set_attribute(name);
         }
         Ok(value.map(Value::from))
     }
 
-    /// Adds to an integer attribute; the sum as far as this request knows.
+    /// Adds to an integer attribute and returns the sum, without the additions of
+    /// concurrent requests.
     pub fn add(&mut self, name: &str, delta: i64) -> Result<i64, SessionError> {
         self.check_writable()?;
         check_name(name)?;
         let sum = sum(self.view.attributes.get(name), delta.into(), name)?;
         self.view.set_attribute(name, Attribute::Integer(sum))?;
-        self.changes.add(name, delta);
+        self.changes.add_to_attribute(name, delta);
         Ok(sum)
     }
 
-    /// Changes the token at the commit.
+    /// Asks for a renewal at the commit. A session that is not stored has no secret to
+    /// renew.
     pub fn renew(&mut self) -> Result<(), SessionError> {
         self.check_writable()?;
         self.changes.renews = self.stored.is_some();
         Ok(())
     }
 
-    /// Drops what was changed and not committed.
+    /// Drops the changes that were not committed.
     pub fn forget_changes(&mut self) {
         self.lock = None;
         if matches!(self.end, End::Deleted | End::Done) {
@@ -261,9 +256,9 @@ impl Session {
         self.changes = Changes::default();
         match self.decode_base() {
             Ok(view) => self.view = view,
-            // It is not in the store.
+            // The session is not stored, so its base is empty.
             Err(_) => {
-                self.view.empty();
+                self.view.clear_user_and_contents();
                 self.view.user_epoch = 0;
             }
         }
@@ -274,16 +269,17 @@ impl Session {
         if self.end == End::No {
             self.check_writable()?;
             self.end = End::AtCommit;
-            self.view.empty();
+            self.view.clear_user_and_contents();
         }
         Ok(())
     }
 
-    /// The base once more.
+    /// Returns the state without the changes.
     pub(crate) fn decode_base(&self) -> Result<State, SessionError> {
-        State::decode(&self.base.record).map_err(|error| SessionError::Store(error.text().into()))
+        State::decode(&self.base.record).map_err(undecodable)
     }
 
+    /// Returns an error if the session is read-only or was ended.
     pub(crate) fn check_writable(&self) -> Result<(), SessionError> {
         if self.mode == Mode::ReadOnly {
             return Err(SessionError::ReadOnly);
@@ -294,29 +290,54 @@ impl Session {
         }
     }
 
-    /// After its deadline, others may have had the session.
+    /// Returns a conflict if the lease of an exclusive session is over, since another
+    /// request may have changed the session.
     pub(crate) fn check_lock(&self) -> Result<(), SessionError> {
         match &self.lock {
             Some(lock) if !lock.is_held() => Err(SessionError::Conflict),
             _ => Ok(()),
         }
     }
-}
 
-impl KnownToken {
-    /// One that this request sends.
-    pub fn sent(secret: Secret, hash: SecretHash) -> Self {
-        Self {
-            secret,
-            hash,
-            is_pending: false,
-            is_in_grace: false,
-        }
+    /// Returns when a session of this state expires if it is used at the time `now`.
+    pub(crate) fn expires(&self, state: &State, now: u64) -> u64 {
+        expires(&self.config, state, self.is_new, now)
+    }
+
+    /// Returns whether a touch is due that moves the expiry to `new_expires`.
+    pub(crate) fn is_touch_due(&self, now: u64, new_expires: u64) -> bool {
+        let last_used = self.stored.as_ref().map_or(now, |stored| stored.last_used);
+        let expires = self.base.record.expires;
+        is_touch_due(&self.config, last_used, expires, new_expires, now)
+    }
+
+    /// Returns whether an automatic renewal is due.
+    pub(crate) fn is_renewal_due(&self, now: u64) -> bool {
+        let secrets = &self.view.secrets;
+        self.stored.as_ref().is_some_and(|stored| {
+            secrets.is_renewal_due(&stored.token, &self.config, !self.is_full, now)
+        })
+    }
+
+    /// Returns whether the response may send the cookie again after the store has saved
+    /// `state`.
+    pub(crate) fn may_send_again(&self, state: &State, now: u64) -> bool {
+        let secrets = &state.secrets;
+        self.stored.as_ref().is_some_and(|stored| {
+            secrets.may_send_again(&stored.token, &self.config, !self.is_full, now)
+        })
+    }
+
+    /// Returns the request's token if the request presents it for the first time, and if the
+    /// store has room to note that.
+    pub(crate) fn pending_token(&self) -> Option<&KnownToken> {
+        let token = self.stored.as_ref().map(|stored| &stored.token);
+        token.filter(|token| !self.is_full && token.is_pending())
     }
 }
 
 impl Base {
-    /// `record` is what the store has of `state`.
+    /// Creates the base from a state and its encoding.
     pub fn new(record: SessionState, state: &State) -> Self {
         Self {
             record,
@@ -326,16 +347,12 @@ impl Base {
     }
 }
 
-/// What is kept, and compared, of a remote address or a user agent.
-pub fn beginning(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(MAX_CLIENT))
-        .unwrap_or(text)
-}
-
 fn check_name(name: &str) -> Result<(), SessionError> {
-    check_length("an attribute's name has 1 to 256 bytes", name, MAX_NAME)
+    let rule = "attribute name: it has 1 to 256 bytes, so choose another one";
+    check_length(rule, name, MAX_NAME)
 }
 
+/// Returns an error with the text `rule` unless `text` has 1 to `max` bytes.
 fn check_length(rule: &str, text: &str, max: usize) -> Result<(), SessionError> {
     if (1..=max).contains(&text.len()) {
         Ok(())

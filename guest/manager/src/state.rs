@@ -1,125 +1,132 @@
-//! What a session is, and the bytes that the store keeps of it.
+//! The state of a session, and its encoding in the record.
 //!
-//! The first byte is the version of the encoding; bincode's standard form of
-//! [`State`] follows, as version 1 had it, and then what version 2 added, which
-//! had form tokens where version 3 has their hashes. The user is not in it: the
-//! store keeps that in a field of its own, and two copies could differ.
-//!
-//! Serde writes the bytes, but reading them is our own: serde would take a hash
-//! byte by byte, and 6 kB of the component.
+//! The first byte is the version of the encoding. The fields follow in bincode's standard
+//! encoding, in the order of [`Encoding`]. Version 1 ends after the attributes. Version 2
+//! contains the form tokens themselves where version 3 contains their hashes. The user is
+//! not encoded, because the store keeps the user in a field of its own, and two copies
+//! could differ.
 
 use serde::Serialize;
 
+use crate::attribute::{Attribute, invalid};
 use crate::bindings::exports::session3::sessions::manager::SessionError;
-use crate::bindings::session3::sessions::{store::SessionState, types::Value};
+use crate::bindings::session3::sessions::store::SessionState;
 use crate::encoding::{DecodeError, Input, encode};
 use crate::forms::FormTokens;
 use crate::messages::Messages;
-use crate::renewal::{Renewal, Secrets};
+use crate::renewal::{Replaced, Secrets};
 use crate::sorted::Sorted;
 use crate::token::SecretHash;
 
-/// The version that this manager writes; it reads all before it.
+/// The version that this manager writes. It reads all earlier versions, too.
 const VERSION: u8 = 3;
-/// Attributes of one session.
+/// The number of attributes that one session can have.
 const MAX_ATTRIBUTES: usize = 1000;
 
-/// All that the manager knows of a session, apart from its ID and version.
-#[derive(Clone, Default, Serialize)]
+/// The state of a session: all that the manager knows of it, apart from its ID, its version
+/// and its expiry.
+#[derive(Clone, Default)]
 #[cfg_attr(test, derive(Debug, PartialEq))]
 pub struct State {
-    /// Milliseconds since 1970.
+    /// The time when the session began, in milliseconds since 1970.
     pub created: u64,
-    /// The secrets that open the session, opened it, or will open it.
+    /// The secrets that open the session or did.
     pub secrets: Secrets,
-    /// Who is logged in.
-    #[serde(skip)]
+    /// The user who is logged in.
     pub user: Option<String>,
-    /// Counts the changes of user: a commit that began under another epoch
-    /// saves nothing.
+    /// The number of changes of user. A commit that began in another epoch saves nothing.
     pub user_epoch: u64,
-    /// When the user was last set.
+    /// The time when the user was last set, in milliseconds since 1970.
     pub authenticated: Option<u64>,
-    /// Of the request that started the session.
+    /// The remote address of the request that started the session.
     pub remote_address: Option<String>,
-    /// Likewise.
+    /// The user agent of the request that started the session.
     pub user_agent: Option<String>,
-    /// What the application keeps.
+    /// The values that the application keeps in the session.
     pub attributes: Sorted<Attribute>,
-    /// The form tokens that are good. From here on since version 2.
-    #[serde(skip)]
+    /// The valid form tokens.
     pub forms: FormTokens,
-    /// Messages for the next page.
-    #[serde(skip)]
+    /// The messages for the next page.
     pub messages: Messages,
 }
 
-/// An attribute's value with an encoding of its own, so that a change of the
-/// WIT cannot change stored bytes.
-#[derive(Clone, Serialize)]
-#[cfg_attr(test, derive(Debug, PartialEq))]
-pub enum Attribute {
-    /// True or false.
-    Boolean(bool),
-    /// What `add` counts in.
-    Integer(i64),
-    /// A float.
-    Number(f64),
-    /// A text.
-    Text(String),
-    /// Bytes.
-    Bytes(Vec<u8>),
-    /// A JSON text.
-    Json(String),
+/// The encoded fields, in their order. Reordering them would make every stored session
+/// unreadable.
+#[derive(Serialize)]
+struct Encoding<'a> {
+    version: u8,
+    created: u64,
+    secret: &'a SecretHash,
+    user_epoch: u64,
+    authenticated: Option<u64>,
+    remote_address: Option<&'a str>,
+    user_agent: Option<&'a str>,
+    attributes: &'a Sorted<Attribute>,
+    // Since version 2.
+    secret_history: (u64, &'a [SecretHash], &'a [Replaced]),
+    forms: &'a FormTokens,
+    messages: &'a Messages,
 }
 
 impl State {
-    /// Whether there is anything worth keeping.
+    /// Returns whether the session contains anything worth storing.
     pub fn has_info(&self) -> bool {
         self.has_more_than_form_tokens() || !self.forms.is_empty()
     }
 
-    /// Whether there is anything but form tokens, which every robot gets.
+    /// Returns whether the session contains anything but form tokens. Any robot that loads a
+    /// form causes form tokens.
     pub fn has_more_than_form_tokens(&self) -> bool {
         self.user.is_some() || !self.attributes.is_empty() || !self.messages.is_empty()
     }
 
-    /// Takes everything out that belongs to a user.
+    /// Removes everything that belongs to the user.
     pub fn clear_contents(&mut self) {
         self.attributes.clear();
         self.forms.clear();
         self.messages.clear();
     }
 
-    /// Takes everything out.
-    pub fn empty(&mut self) {
+    /// Removes the user and everything that belongs to the user.
+    pub fn clear_user_and_contents(&mut self) {
         self.user = None;
         self.authenticated = None;
         self.clear_contents();
     }
 
-    /// Gives an attribute a value; refuses one attribute too many.
+    /// Sets an attribute.
+    ///
+    /// # Errors
+    ///
+    /// `invalid` if there are too many attributes.
     pub fn set_attribute(&mut self, name: &str, value: Attribute) -> Result<(), SessionError> {
         let attributes = &mut self.attributes;
         if attributes.len() >= MAX_ATTRIBUTES && attributes.get(name).is_none() {
-            return Err(SessionError::Invalid(
-                "a session holds at most 1000 attributes: remove some first".into(),
+            return Err(invalid(
+                name,
+                "it was not added, since a session has at most 1000: remove some first",
             ));
         }
         attributes.insert(name, value);
         Ok(())
     }
 
-    /// What the store keeps of it.
+    /// Encodes the state for the store.
     pub fn encode(&self, expires: u64) -> Result<SessionState, SessionError> {
-        let whole = (
-            VERSION,
-            self,
-            &self.secrets.renewal,
-            &self.forms,
-            &self.messages,
-        );
-        let data = encode(whole)
+        let encoding = Encoding {
+            version: VERSION,
+            created: self.created,
+            secret: self.secrets.current(),
+            user_epoch: self.user_epoch,
+            authenticated: self.authenticated,
+            remote_address: self.remote_address.as_deref(),
+            user_agent: self.user_agent.as_deref(),
+            attributes: &self.attributes,
+            secret_history: self.secrets.history(),
+            forms: &self.forms,
+            messages: &self.messages,
+        };
+        let data = encode(encoding)
             .map_err(|_| SessionError::Invalid("the session cannot be encoded".into()))?;
         Ok(SessionState {
             user: self.user.clone(),
@@ -128,7 +135,7 @@ impl State {
         })
     }
 
-    /// What the store kept.
+    /// Decodes the state that the store returned.
     pub fn decode(stored: &SessionState) -> Result<Self, DecodeError> {
         let (version, data) = match stored.data.split_first() {
             None => return Err(DecodeError::Damaged("the state is empty")),
@@ -146,75 +153,30 @@ impl State {
     }
 
     fn read(input: &mut Input<'_>, version: u8) -> Result<Self, DecodeError> {
-        let mut state = Self::read_version_1(input)?;
-        if version == 1 {
-            state.secrets.renewal.renewed = state.authenticated.unwrap_or(state.created);
-            return Ok(state);
-        }
-        state.secrets.renewal = Renewal::read(input)?;
-        state.forms = FormTokens::read(input)?;
-        state.messages = Messages::read(input)?;
-        if version == 2 {
-            state.forms.hash();
-        }
-        Ok(state)
-    }
-
-    fn read_version_1(input: &mut Input<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
+        let mut state = Self {
             created: input.value()?,
-            secrets: Secrets {
-                current: SecretHash::read(input)?,
-                ..Secrets::default()
-            },
+            secrets: Secrets::read_current(input)?,
             user_epoch: input.value()?,
             authenticated: input.option(Input::value)?,
             remote_address: input.option(Input::text)?,
             user_agent: input.option(Input::text)?,
             attributes: Sorted::read(input, Attribute::read)?,
             ..Self::default()
-        })
-    }
-}
-
-impl Attribute {
-    /// By the numbers that `Serialize` gives to the variants.
-    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
-        Ok(match input.value::<u32>()? {
-            0 => Self::Boolean(input.value()?),
-            1 => Self::Integer(input.value()?),
-            2 => Self::Number(input.value()?),
-            3 => Self::Text(input.text()?),
-            4 => Self::Bytes(input.bytes()?),
-            5 => Self::Json(input.text()?),
-            _ => return Err(DecodeError::Damaged("an attribute is of no known kind")),
-        })
-    }
-}
-
-impl From<Value> for Attribute {
-    fn from(value: Value) -> Self {
-        match value {
-            Value::Boolean(v) => Self::Boolean(v),
-            Value::Integer(v) => Self::Integer(v),
-            Value::Number(v) => Self::Number(v),
-            Value::Text(v) => Self::Text(v),
-            Value::Bytes(v) => Self::Bytes(v),
-            Value::Json(v) => Self::Json(v),
+        };
+        if version == 1 {
+            // Version 1 does not contain the time when the secret was made, which was not
+            // before this one.
+            let renewed = state.authenticated.unwrap_or(state.created);
+            state.secrets.set_renewed(renewed);
+            return Ok(state);
         }
-    }
-}
-
-impl From<Attribute> for Value {
-    fn from(attribute: Attribute) -> Self {
-        match attribute {
-            Attribute::Boolean(v) => Self::Boolean(v),
-            Attribute::Integer(v) => Self::Integer(v),
-            Attribute::Number(v) => Self::Number(v),
-            Attribute::Text(v) => Self::Text(v),
-            Attribute::Bytes(v) => Self::Bytes(v),
-            Attribute::Json(v) => Self::Json(v),
+        state.secrets.read_history(input)?;
+        state.forms = FormTokens::read(input)?;
+        state.messages = Messages::read(input)?;
+        if version == 2 {
+            state.forms.hash();
         }
+        Ok(state)
     }
 }
 
@@ -226,7 +188,7 @@ mod tests {
     use crate::imports::Imports;
     use crate::token::Secret;
 
-    /// One of everything that version 1 had.
+    /// Returns a state with each kind of content that version 1 knows.
     fn example_1() -> State {
         let mut attributes = Sorted::default();
         for (name, value) in [
@@ -239,12 +201,11 @@ mod tests {
         ] {
             attributes.insert(name, value);
         }
+        let mut secrets = Secrets::default();
+        secrets.start(Secret::new(&Fake::default()).hash(), 1_700_000_000_001);
         State {
             created: 1_700_000_000_000,
-            secrets: Secrets {
-                current: Secret::new(&Fake::default()).hash(),
-                ..Secrets::default()
-            },
+            secrets,
             user: Some("alice".into()),
             user_epoch: 2,
             authenticated: Some(1_700_000_000_001),
@@ -255,22 +216,20 @@ mod tests {
         }
     }
 
-    /// One of everything.
+    /// Returns a state with each kind of content.
     fn example() -> State {
         let fake = Fake::default();
         let mut state = example_1();
         let hash = || Secret::new(&fake).hash();
-        assert!(
-            hash().is(&state.secrets.current),
-            "the next ones are others"
-        );
-        state.secrets.replace_all(hash(), 1_700_000_000_002);
+        let secrets = &mut state.secrets;
+        assert!(hash().is(secrets.current()), "the next ones are others");
+        secrets.replace(hash(), 1_700_000_000_002);
         let second = hash();
-        state.secrets.add(second.clone(), 1_700_000_000_003);
-        state.secrets.confirm(&second, 1_700_000_060_004);
-        state.secrets.add(hash(), 1_700_000_000_005);
+        secrets.add(second.clone(), 1_700_000_000_003);
+        secrets.confirm(&second, 1_700_000_060_004);
+        secrets.add(hash(), 1_700_000_000_005);
         let form = fake.random().to_le_bytes();
-        state.forms.add(FormTokenHash::of(&form));
+        state.forms.add(FormTokenHash::new(&form));
         state.messages.add("Saved.".into()).expect("room for one");
         state
     }
@@ -283,8 +242,7 @@ mod tests {
         assert_eq!(State::decode(&stored), Ok(state));
     }
 
-    /// Sessions outlive releases: what a version wrote has to be read for
-    /// ever.
+    /// Sessions outlive releases, so each version has to be read for ever.
     #[test]
     fn the_bytes_of_version_1_are_read() {
         let stored = SessionState {
@@ -292,12 +250,10 @@ mod tests {
             expires: 9,
             data: include_bytes!("../golden/state-1.bin").to_vec(),
         };
-        let mut expected = example_1();
-        expected.secrets.renewal.renewed = 1_700_000_000_001;
-        assert_eq!(State::decode(&stored), Ok(expected));
+        assert_eq!(State::decode(&stored), Ok(example_1()));
     }
 
-    /// It had the form tokens as they were sent.
+    /// Version 2 contains the form tokens themselves.
     #[test]
     fn the_bytes_of_version_2_are_read() {
         let stored = SessionState {
@@ -322,7 +278,7 @@ mod tests {
         assert_eq!(State::decode(&stored), Err(DecodeError::Newer));
     }
 
-    /// Every byte, so every length too: nothing promises more than there is.
+    /// The changed bytes include every length, so some lengths exceed the bytes that follow.
     #[test]
     fn whatever_byte_is_another_no_decoding_panics() {
         let whole = example().encode(0).expect("encodes");

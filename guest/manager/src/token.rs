@@ -1,6 +1,6 @@
-//! The token in the cookie: `<id>.<secret>`. The ID names the session, the
-//! secret opens it; the record holds the secret's hash only, so a stolen copy
-//! of the store opens nothing.
+//! The token in the cookie: `<id>.<secret>`. The ID names the session, and the secret
+//! opens it. The record contains only a hash of the secret, so that a stolen copy of the
+//! store opens no session.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::Serialize;
@@ -10,93 +10,96 @@ use subtle::ConstantTimeEq;
 use crate::encoding::{DecodeError, Input};
 use crate::imports::Imports;
 
-/// 32 digits, a dot, and 16 bytes in base64url without padding.
+/// The length of a token: 32 digits, a dot, and 16 bytes in base64url without padding.
 pub const TOKEN_LENGTH: usize = ID_LENGTH + 1 + SECRET_LENGTH;
 const ID_LENGTH: usize = 32;
 const SECRET_LENGTH: usize = 22;
 
-/// What opens a session. It has no `Debug`, so that no message can hold it.
+/// A secret that opens a session. It does not implement `Debug`, so that no message can
+/// contain it.
 #[derive(Clone)]
 pub struct Secret([u8; 16]);
 
-/// SHA-256 of a secret. The secret has 128 random bits, so neither salt nor
-/// stretching would add anything.
+/// The SHA-256 of a secret. A secret has 128 random bits, so neither a salt nor
+/// stretching would make the hash harder to reverse.
 #[derive(Clone, Default, Serialize)]
 #[cfg_attr(test, derive(Debug, PartialEq))]
 pub struct SecretHash([u8; 32]);
 
-/// A token of the right form, which says nothing about whether it was issued.
+/// A well-formed token. It need not have been issued.
 pub struct Token {
-    /// The ID part, as the store takes it.
+    /// The ID of a session, in the form that the store takes.
     pub id: String,
-    /// The secret part.
+    /// The secret.
     pub secret: Secret,
 }
 
-/// A new session ID.
+/// Returns a new session ID.
 pub fn new_id(imports: &dyn Imports) -> String {
     format!("{:032x}", imports.random())
 }
 
-/// Whether a text has the form of a session ID.
+/// Returns whether a text has the form of a session ID.
 pub fn is_id(text: &str) -> bool {
     text.len() == ID_LENGTH && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// 16 bytes in base64url without padding (RFC 4648 §5).
-pub fn base64(bytes: &[u8; 16]) -> String {
+/// Returns 16 bytes in base64url without padding (RFC 4648 §5).
+pub fn encode_base64(bytes: &[u8; 16]) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The bytes of their only spelling.
-pub fn from_base64(text: &str) -> Option<[u8; 16]> {
-    // The length first: the decoder would work through a megabyte.
+/// Returns the 16 bytes of which `text` is the encoding, or `None` if it is not exactly
+/// what [`encode_base64`] returns.
+pub fn decode_base64(text: &str) -> Option<[u8; 16]> {
+    // The decoder would decode a megabyte before its result turns out to be too long.
     if text.len() != SECRET_LENGTH {
         return None;
     }
     BASE64_URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()
 }
 
-/// SHA-256 of 128 random bits.
+/// Returns the SHA-256 of 128 random bits.
 pub fn sha_256(bytes: &[u8; 16]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
 impl Secret {
-    /// A new secret.
+    /// Creates a random secret.
     pub fn new(imports: &dyn Imports) -> Self {
         Self(imports.random().to_le_bytes())
     }
 
-    /// What the record keeps of it.
+    /// Returns the hash that the record contains.
     pub fn hash(&self) -> SecretHash {
         SecretHash(sha_256(&self.0))
     }
 
-    /// The cookie's value for the session `id`.
+    /// Returns the token of the session `id` with this secret, which is the value of the
+    /// cookie.
     pub fn token(&self, id: &str) -> String {
         let mut token = String::with_capacity(TOKEN_LENGTH);
         token.push_str(id);
         token.push('.');
-        token.push_str(&base64(&self.0));
+        token.push_str(&encode_base64(&self.0));
         token
     }
 }
 
 impl SecretHash {
-    /// That of a record.
+    /// Decodes the hash.
     pub fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
         input.value().map(Self)
     }
 
-    /// Whether both are of the same secret, in constant time.
+    /// Returns whether both are hashes of one secret. It compares them in constant time.
     pub fn is(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
 }
 
 impl Token {
-    /// None for everything that no manager ever issued in this form.
+    /// Parses a token. Returns `None` if the text is malformed.
     pub fn parse(text: &str) -> Option<Self> {
         let (id, secret) = text.split_once('.')?;
         if !is_id(id) {
@@ -104,7 +107,7 @@ impl Token {
         }
         Some(Self {
             id: id.to_owned(),
-            secret: Secret(from_base64(secret)?),
+            secret: Secret(decode_base64(secret)?),
         })
     }
 }
@@ -156,7 +159,7 @@ mod tests {
             good.replace('.', ":"),
             good.replacen('a', "A", 1),
             good.replacen('a', "g", 1),
-            // Bits beyond the sixteenth byte: a second spelling of a secret.
+            // Bits beyond the sixteenth byte would be a second spelling of the secret.
             format!("{}B", &good[..good.len() - 1]),
             format!("{}=", &good[..good.len() - 1]),
             format!("../{}", &good[3..]),

@@ -1,4 +1,4 @@
-//! What administration programs see and do.
+//! The functions of administration programs.
 
 use super::{App, text};
 use crate::admin;
@@ -10,7 +10,7 @@ use crate::bindings::session3::sessions::{
 };
 use crate::fake::Fake;
 
-/// Alice twice, Bob, and nobody.
+/// Creates two sessions of Alice, one of Bob, and one without a user.
 fn four() -> (App, [App; 4]) {
     let app = App::new();
     let users = [Some("alice"), Some("alice"), Some("bob"), None];
@@ -108,8 +108,8 @@ fn the_sessions_of_one_user_are_listed() {
     listed.sort();
     expected.sort();
     assert_eq!(listed, expected);
-    let nobody = admin::list_of_user("carol", &*app.fake);
-    assert!(nobody.is_ok_and(|list| list.is_empty()));
+    let none = admin::list_of_user("carol", &*app.fake);
+    assert!(none.is_ok_and(|list| list.is_empty()));
     app.fake.damaged.borrow_mut().push(expected[0].clone());
     let listed = admin::list_of_user("alice", &*app.fake).expect("a list");
     assert_eq!(ids(&listed), [expected[1].clone()]);
@@ -215,7 +215,7 @@ fn a_session_that_went_to_another_user_meanwhile_is_not_listed_or_ended() {
 }
 
 #[test]
-fn damaged_records_of_a_user_are_ended_with_the_others() {
+fn damaged_records_of_a_user_are_ended_too() {
     let (app, browsers) = four();
     app.damage(&browsers[0]);
     assert_eq!(admin::delete_of_user("alice", &*app.fake), Ok(2));

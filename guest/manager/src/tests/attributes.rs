@@ -1,4 +1,4 @@
-//! Attributes: their values, their sums and their bounds.
+//! Attributes: their values, their sums and their limits.
 
 use super::{App, text};
 use crate::bindings::exports::session3::sessions::manager::SessionError;

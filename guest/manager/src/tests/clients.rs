@@ -1,4 +1,4 @@
-//! The remote address and the user agent of a session's start.
+//! The remote address and the user agent of the request that started a session.
 
 use super::App;
 use crate::bindings::exports::session3::sessions::manager::{Mode, Policy, SessionError};
@@ -22,7 +22,7 @@ fn logged_in(policy: Policy) -> (App, String) {
 }
 
 #[test]
-fn the_same_client_is_no_change_whatever_is_not_told() {
+fn a_client_is_unchanged_if_a_request_lacks_its_address_or_user_agent() {
     let (mut app, _) = logged_in(Policy::Fail);
     for client in [
         AT_START,
@@ -37,7 +37,7 @@ fn the_same_client_is_no_change_whatever_is_not_told() {
     app.client = (None, None);
     app.log_in("alice");
     app.client = AT_START;
-    assert!(app.is_logged_in(), "its start told nothing");
+    assert!(app.is_logged_in(), "the first request had no address");
     assert_eq!(app.open().view().remote_address, None);
 }
 
@@ -93,7 +93,7 @@ fn a_changed_client_is_an_error_and_the_session_stays() {
 }
 
 #[test]
-fn whoever_has_no_secret_reports_no_client() {
+fn a_client_without_the_secret_causes_no_client_event() {
     let (mut app, id) = logged_in(Policy::End);
     app.client = OTHERS[0];
     app.cookie = format!("__Host-session={id}.AAAAAAAAAAAAAAAAAAAAAA");
@@ -115,14 +115,14 @@ fn of_a_long_user_agent_the_beginning_is_kept_and_compared() {
     assert_eq!(app.open().view().remote_address, kept);
     assert_eq!(app.open().view().user_agent, kept);
     app.client = (Some(begins("y")), Some(begins("z")));
-    assert!(app.is_logged_in(), "it begins alike");
+    assert!(app.is_logged_in(), "the kept part is equal");
     for client in [(None, Some(other)), (Some(other), None)] {
         app.client = client;
         assert!(app.open_as(Mode::Merge).is_err());
     }
 }
 
-/// A session of before that was cut has not changed its client since.
+/// Earlier releases stored user agents of any length. Their sessions stay valid.
 #[test]
 fn a_long_user_agent_that_was_kept_whole_is_the_same_client() {
     let mut app = App::with(|c| c.on_client_change = Policy::Fail);

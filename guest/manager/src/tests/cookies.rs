@@ -1,4 +1,4 @@
-//! Cookies and the tokens in them.
+//! Cookies and the tokens that they carry.
 
 use super::{App, text};
 use crate::bindings::session3::sessions::events::{Event, RejectReason};
@@ -35,7 +35,7 @@ fn the_shortest_lifetime_is_long_enough_for_a_session_in_use() {
             app.take_cookie(&headers);
             sent = second;
         }
-        assert!(second - sent < max_age, "it has lapsed");
+        assert!(second - sent < max_age, "the cookie has expired");
     }
 }
 
@@ -51,7 +51,7 @@ fn a_form_that_was_sent_counts_as_a_use() {
         if others {
             let mut others = app.copy();
             let commit = move |_: &Fake| others.set("b", "2");
-            app.fake.meanwhile.borrow_mut().push(Box::new(commit));
+            app.fake.before_save.borrow_mut().push(Box::new(commit));
         }
         assert_eq!(session.remove_form_token(&form, &*app.fake), Ok(true));
         if changes {
@@ -73,7 +73,7 @@ fn a_form_brings_no_cookie_beside_a_newer_one() {
     let mut session = app.open();
     let mut others = app.copy();
     let renew = move |_: &Fake| others.request(|s| s.renew().expect("renews"));
-    app.fake.meanwhile.borrow_mut().push(Box::new(renew));
+    app.fake.before_save.borrow_mut().push(Box::new(renew));
     assert_eq!(session.remove_form_token(&form, &*app.fake), Ok(true));
     assert_eq!(session.commit(&*app.fake), Ok(vec![]));
 }

@@ -1,9 +1,10 @@
-//! Events hold no secrets. That each is reported stands with what causes it.
+//! Events, errors and records contain no secrets. Other tests check when each event is
+//! reported.
 
 use super::{App, text};
 use crate::bindings::exports::session3::sessions::manager::{Mode, Policy};
 
-/// Makes a browser's life that causes most events; every token it ever had.
+/// Sends requests that cause most events, and returns all tokens that the browser had.
 fn live(app: &mut App) -> Vec<String> {
     let fake = app.fake.clone();
     let mut tokens = Vec::new();
@@ -31,7 +32,7 @@ fn live(app: &mut App) -> Vec<String> {
     app.open();
     app.cookie = tokens[0].clone();
     app.open();
-    assert!(thief.open().is_new(), "it ends the session");
+    assert!(thief.open().is_new(), "the old token ends the session");
     tokens
 }
 
@@ -73,7 +74,7 @@ fn the_store_holds_no_secret_that_opens_a_session() {
         let sessions = app.fake.sessions.borrow();
         let stored = sessions.values().next().expect("it is stored");
         let (_, secret) = app.cookie.rsplit_once('.').expect("a token");
-        let bytes = crate::token::from_base64(secret).expect("a secret");
+        let bytes = crate::token::decode_base64(secret).expect("a secret");
         let data = &stored.state.data;
         assert!(data.windows(16).all(|window| window != bytes));
         let text = String::from_utf8_lossy(data);
@@ -86,7 +87,7 @@ fn the_store_holds_no_form_token() {
     let mut app = App::new();
     let fake = app.fake.clone();
     let form = app.request(|s| s.create_form_token(&*fake).expect("a token"));
-    let bytes = crate::token::from_base64(&form).expect("16 bytes");
+    let bytes = crate::token::decode_base64(&form).expect("16 bytes");
     let sessions = app.fake.sessions.borrow();
     let data = &sessions.values().next().expect("it is stored").state.data;
     assert!(data.windows(16).all(|window| window != bytes));

@@ -1,4 +1,4 @@
-//! Form tokens: each is good for one submission.
+//! Form tokens: each is valid for one submission.
 
 use super::merge::race;
 use super::{App, text};
@@ -34,7 +34,7 @@ fn a_form_token_is_used_up_in_the_store_before_the_commit() {
     let mut session = app.open();
     session.set("a", text("1")).expect("sets");
     assert_eq!(session.remove_form_token(&token, &*app.fake), Ok(true));
-    assert_eq!(app.get("a"), None, "what else it changed waits");
+    assert_eq!(app.get("a"), None, "the other changes wait for the commit");
     drop(session);
     let again = app.open().remove_form_token(&token, &*app.fake);
     assert_eq!(again, Ok(false), "although that request failed");
@@ -56,8 +56,7 @@ fn of_fifty_submissions_at_once_exactly_one_counts() {
     }
 }
 
-/// Every submission is interrupted by the next one between its load and its
-/// save.
+/// Each submission runs between the load and the save of the previous one.
 #[test]
 fn of_fifty_nested_submissions_exactly_one_counts() {
     fn submit(app: &App, token: &str, depth: u32, good: &std::rc::Rc<std::cell::Cell<u32>>) {
@@ -66,7 +65,7 @@ fn of_fifty_nested_submissions_exactly_one_counts() {
         if depth > 0 {
             let (next, token, good) = (app.copy(), token.to_owned(), good.clone());
             app.fake
-                .meanwhile
+                .before_save
                 .borrow_mut()
                 .push(Box::new(move |_| submit(&next, &token, depth - 1, &good)));
         }
@@ -90,7 +89,7 @@ fn a_submission_keeps_what_others_saved_meanwhile() {
     session.set("mine", text("1")).expect("sets");
     let mut others = app.copy();
     app.fake
-        .meanwhile
+        .before_save
         .borrow_mut()
         .push(Box::new(move |_| others.set("other", "2")));
     assert_eq!(session.remove_form_token(&token, &*app.fake), Ok(true));

@@ -1,4 +1,4 @@
-//! Cookie headers that nobody ever sent: no panic, no error, no session.
+//! Malformed Cookie headers and form tokens cause no panic and no error, and open nothing.
 
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
@@ -8,7 +8,7 @@ use crate::bindings::exports::session3::sessions::manager::{Mode, Request};
 
 const SEED: [u8; 32] = *b"1,000,000 malformed Cookie heads";
 const COUNT: u32 = 1_000_000;
-/// What cookies are made of, and what might confuse a parser.
+/// The parts of cookies, and bytes that might confuse a parser.
 const PIECES: [&[u8]; 16] = [
     b"__Host-session=",
     b"__Host-session",
@@ -39,11 +39,11 @@ impl Random {
         self.0.next_u32().to_le_bytes()[0]
     }
 
-    /// The good header with a few bytes changed, so that it is no good.
+    /// Returns the good header with a few bytes changed, so that it is malformed.
     fn mutated(&mut self, good: &[u8]) -> Vec<u8> {
         let mut bytes = good.to_vec();
         while bytes == good {
-            // Its name is left alone mostly, or few would be looked at.
+            // The name mostly stays, since the manager ignores cookies of other names.
             let start = "__Host-session=".len() * usize::from(self.below(8) > 0);
             for _ in 0..=self.below(3) {
                 let place = start + self.below(bytes.len().saturating_sub(start).max(1));
@@ -59,6 +59,7 @@ impl Random {
         bytes
     }
 
+    /// Returns a header that is a random sequence of pieces and of parts of the good header.
     fn pieced_together(&mut self, good: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
         for _ in 0..self.below(8) {
@@ -76,8 +77,8 @@ impl Random {
     }
 }
 
-/// White space and quotes around the value, or a semicolon after it, do not
-/// make it another one.
+/// Returns whether a header still contains the token: white space and quotes around it, or
+/// a semicolon after it, do not change it.
 fn is_the_good_one(header: &[u8], token: &[u8]) -> bool {
     header.windows(token.len()).any(|window| window == token)
 }
@@ -116,7 +117,7 @@ fn a_million_random_and_mutated_cookies_open_nothing() {
     }
     assert!(
         looked_at > 500_000,
-        "so few were taken for ours: {looked_at}"
+        "too few had the name of the cookie: {looked_at}"
     );
     assert_eq!(app.fake.writes.get(), writes);
     assert!(before == *app.fake.sessions.borrow());

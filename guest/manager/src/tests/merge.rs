@@ -1,4 +1,4 @@
-//! What happens when others commit meanwhile.
+//! Commits of a request when another request has committed first.
 
 use super::{App, text};
 use crate::bindings::exports::session3::sessions::manager::{Mode, SessionError};
@@ -6,7 +6,8 @@ use crate::bindings::session3::sessions::{events::Event, types::Value};
 use crate::fake::Fake;
 use crate::session::Session;
 
-/// What happens when `other` commits between this request's load and its save.
+/// Commits the changes `mine` after another request has loaded the session later and has
+/// committed the changes `other`. Returns the result of the commit.
 pub fn race(
     mode: Mode,
     mine: impl FnOnce(&mut Session, &Fake),
@@ -22,11 +23,16 @@ pub fn race(
     let mut session = app.open_as(mode).expect("a session");
     mine(&mut session, &app.fake);
     let mut others = app.copy();
-    app.fake.meanwhile.borrow_mut().push(Box::new(move |fake| {
-        let mut session = others.open();
-        other(&mut session, fake);
-        others.commit(&mut session).expect("the other's commit");
-    }));
+    app.fake
+        .before_save
+        .borrow_mut()
+        .push(Box::new(move |fake| {
+            let mut session = others.open();
+            other(&mut session, fake);
+            others
+                .commit(&mut session)
+                .expect("the commit of the other request");
+        }));
     let result = app.commit(&mut session);
     (app, result)
 }
@@ -108,7 +114,7 @@ fn a_new_authentication_of_the_same_user_merges_and_its_secret_stays() {
     };
     let (app, result) = race(Mode::Merge, add(1), again);
     assert_eq!(result, Ok(()));
-    // The slow request's browser has the old token, which opens nothing now.
+    // The browser of the slow request has the old token, which opens nothing any more.
     assert!(app.open().is_new());
     let sessions = app.fake.sessions.borrow();
     assert_eq!(sessions.values().next().map(|s| s.version), Some(4));
@@ -122,14 +128,18 @@ fn a_merge_gives_up_after_64_rounds() {
     session.add("n", 1).expect("adds");
     for _ in 0..64 {
         let mut others = app.copy();
-        app.fake.meanwhile.borrow_mut().push(Box::new(move |fake| {
-            let meanwhile = fake.meanwhile.take();
-            others.request(|s| s.add("other", 1).expect("adds"));
-            *fake.meanwhile.borrow_mut() = meanwhile;
-        }));
+        app.fake
+            .before_save
+            .borrow_mut()
+            .push(Box::new(move |fake| {
+                let before_save = fake.before_save.take();
+                others.request(|s| s.add("other", 1).expect("adds"));
+                *fake.before_save.borrow_mut() = before_save;
+            }));
     }
     assert_eq!(app.commit(&mut session), Err(SessionError::Conflict));
     assert_eq!(app.get("other"), Some(Value::Integer(64)));
-    app.commit(&mut session).expect("when the others are done");
+    app.commit(&mut session)
+        .expect("a commit after all other commits");
     assert_eq!(app.get("n"), Some(Value::Integer(1)));
 }

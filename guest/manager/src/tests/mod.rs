@@ -1,5 +1,5 @@
-//! What a session does from one request to the next, with the store, the clock
-//! and the randomness in the test's hands.
+//! Tests of sessions over several requests. The tests control the store, the clock and the
+//! random numbers.
 
 mod admin;
 mod attributes;
@@ -35,7 +35,7 @@ struct App {
     fake: Rc<Fake>,
     manager: Rc<SessionManager>,
     cookie: String,
-    /// Remote address and user agent.
+    /// The remote address and the user agent of the browser.
     client: (Option<&'static str>, Option<&'static str>),
 }
 
@@ -55,7 +55,7 @@ impl App {
         }
     }
 
-    /// The same application, at another browser that has this one's cookie.
+    /// Returns the same application with another browser, which has this browser's cookie.
     fn copy(&self) -> Self {
         Self {
             fake: self.fake.clone(),
@@ -78,7 +78,7 @@ impl App {
         self.open_as(Mode::Merge).expect("a session")
     }
 
-    /// Commits, and keeps the cookie as a browser does.
+    /// Commits the session and keeps the cookie, as a browser does.
     fn commit(&mut self, session: &mut Session) -> Result<(), SessionError> {
         let headers = session.commit(&*self.fake)?;
         self.take_cookie(&headers);
@@ -92,7 +92,7 @@ impl App {
         }
     }
 
-    /// A whole request.
+    /// Serves a request: opens the session, calls `work`, and commits.
     fn request<T>(&mut self, work: impl FnOnce(&mut Session) -> T) -> T {
         let mut session = self.open();
         let result = work(&mut session);
@@ -121,13 +121,13 @@ impl App {
         self.open().id().map(str::to_owned)
     }
 
-    /// Loads and walks find a browser's session damaged.
+    /// Makes the record of a browser's session damaged.
     fn damage(&self, browser: &App) {
         let id = browser.id();
         self.fake.damaged.borrow_mut().extend(id);
     }
 
-    /// A browser's session cannot be deleted.
+    /// Makes the store fail to delete a browser's session.
     fn keep_busy(&self, browser: &App) {
         let id = browser.id();
         self.fake.busy.borrow_mut().extend(id);

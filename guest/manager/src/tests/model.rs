@@ -1,6 +1,6 @@
-//! Any interleaving of several requests against a model: the commits have the
-//! effect that they would have one after the other, as far as a session can
-//! belong to one user only and ends once.
+//! Interleaved requests compared with a model. Their commits have the effect of some order in
+//! which they run one after the other, except that a commit of an earlier user or of an ended
+//! session saves nothing.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +15,10 @@ use crate::session::Session;
 const SEED: [u8; 32] = *b"interleavings of 2 to 4 requests";
 const CASES: u32 = 10_000;
 const MAX_FORMS: usize = 32;
-const NOBODY: &str = "nobody";
+/// The owner of values that a session without a user contains.
+const ANONYMOUS: &str = "anonymous";
 
-/// What a request does next.
+/// One step of a request.
 #[derive(Clone, Debug)]
 enum Step {
     Set(u8),
@@ -26,14 +27,14 @@ enum Step {
     Flash,
     TakeFlashes,
     CreateFormTokens(u8),
-    /// One of all that were ever made.
+    /// Uses up one of all form tokens that were ever created.
     RemoveFormToken(u8),
     SetUser(Option<u8>),
     Renew,
     Expire,
     ForgetChanges,
     Commit,
-    /// Not the request's doing.
+    /// Advances the clock.
     Wait,
 }
 
@@ -56,7 +57,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What a session holds.
+/// The contents of a session.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Contents {
     user: Option<String>,
@@ -66,7 +67,7 @@ struct Contents {
     forms: Vec<String>,
 }
 
-/// One change of a request.
+/// One change that a request makes.
 #[derive(Clone, Debug)]
 enum Effect {
     Set(String, Value),
@@ -75,7 +76,7 @@ enum Effect {
     Message(String),
     Take(Vec<String>),
     Form(String),
-    /// And whether all goes that was there.
+    /// Sets the user, and says whether that clears the contents.
     User(Option<String>, bool),
     Renew,
 }
@@ -99,7 +100,7 @@ impl Contents {
         self.forms.clear();
     }
 
-    /// False when it does not go with what is there.
+    /// Applies a change. Returns false if that is not possible in this state.
     fn apply(&mut self, effect: &Effect) -> bool {
         match effect.clone() {
             Effect::Set(name, value) => {
@@ -127,7 +128,8 @@ impl Contents {
         true
     }
 
-    fn is_what_is_seen_in(&self, session: &Session) {
+    /// Checks that the session shows these contents.
+    fn check_view_of(&self, session: &Session) {
         let view = session.view();
         let names = session.names().into_iter();
         let seen = Self {
@@ -140,14 +142,14 @@ impl Contents {
             forms: self.forms.clone(),
         };
         assert_eq!(*self, seen);
-        // They cannot be read, only tried.
+        // A session does not list its form tokens, so each is tried.
         assert_eq!(self.forms.len(), view.forms.len());
         let is_good = |token: &String| session.has_form_token(token);
         assert!(self.forms.iter().all(is_good));
     }
 }
 
-/// A request of the model beside the real one.
+/// A request, with the contents that the model expects.
 struct Request {
     session: Session,
     found: Contents,
@@ -157,12 +159,12 @@ struct Request {
     is_over: bool,
 }
 
-/// The store of the model, and what all requests share.
+/// The store of the model, and the state that all requests share.
 struct World {
     app: App,
-    /// None once the session has ended.
+    /// The stored contents; `None` once the session has ended.
     stored: Option<Contents>,
-    /// All that were ever made.
+    /// All form tokens that were ever created.
     forms: Vec<String>,
     count: u32,
 }
@@ -171,7 +173,7 @@ impl Request {
     fn open(world: &World) -> Option<Self> {
         let found = world.stored.clone()?;
         let session = world.app.open();
-        assert!(!session.is_new(), "nobody is logged out");
+        assert!(!session.is_new(), "the token still opens the session");
         Some(Self {
             session,
             view: found.clone(),
@@ -194,7 +196,7 @@ impl Request {
         });
     }
 
-    /// Of its own tokens, too, it keeps the newest.
+    /// Drops the oldest form token that the request created, if there are too many.
     fn drop_surplus_forms(&mut self) {
         let is_form = |effect: &Effect| matches!(effect, Effect::Form(_));
         if self.effects.iter().filter(|effect| is_form(effect)).count() > MAX_FORMS {
@@ -203,7 +205,7 @@ impl Request {
         }
     }
 
-    /// Whether others committed since.
+    /// Returns whether another request committed since this one loaded the session.
     fn is_behind(&self, world: &World) -> bool {
         let sessions = world.app.fake.sessions.borrow();
         let stored = self.session.stored.as_ref();
@@ -214,7 +216,7 @@ impl Request {
         let is_ended = self.expires || self.is_over;
         world.count += 1;
         let count = world.count;
-        let owner = self.view.user.clone().unwrap_or(NOBODY.into());
+        let owner = self.view.user.clone().unwrap_or(ANONYMOUS.into());
         let fake = world.app.fake.clone();
         let session = &mut self.session;
         let ended = Err(SessionError::Ended);
@@ -271,7 +273,7 @@ impl Request {
                 }
                 assert_eq!(result, Ok(self.view.messages.clone()));
                 let mut taken = std::mem::take(&mut self.view.messages);
-                // Its own, nobody else knows.
+                // Messages that this request added are not stored.
                 taken.retain(|text| self.found.messages.contains(text));
                 self.effects
                     .retain(|effect| !matches!(effect, Effect::Message(_)));
@@ -387,8 +389,8 @@ impl Request {
         assert_eq!(result, Ok(()));
         next.epoch += u32::from(clears || next.user != self.found.user);
         if !merges {
-            // The request may have dropped older tokens for some that it used
-            // up itself.
+            // The request may have dropped older form tokens in favour of some that it used
+            // up later.
             next.forms.clone_from(&self.view.forms);
         }
         self.effects.clear();
@@ -401,14 +403,14 @@ impl Request {
         if self.is_over {
             return;
         }
-        self.view.is_what_is_seen_in(&self.session);
-        is_only_their_own(&self.view);
+        self.view.check_view_of(&self.session);
+        check_owner(&self.view);
     }
 }
 
-/// Nobody sees what another user left.
-fn is_only_their_own(contents: &Contents) {
-    let user = contents.user.as_deref().unwrap_or(NOBODY);
+/// Checks that the contents belong to the session's user or to no user.
+fn check_owner(contents: &Contents) {
+    let user = contents.user.as_deref().unwrap_or(ANONYMOUS);
     let values = contents
         .attributes
         .values()
@@ -417,7 +419,7 @@ fn is_only_their_own(contents: &Contents) {
             _ => None,
         });
     for value in values.chain(contents.messages.iter().map(String::as_str)) {
-        assert!(value.starts_with(user) || value.starts_with(NOBODY));
+        assert!(value.starts_with(user) || value.starts_with(ANONYMOUS));
     }
 }
 
@@ -446,12 +448,12 @@ fn run(requests: usize, steps: &[(u8, Step)]) {
         }
         if let Some(stored) = &world.stored {
             let real = world.app.open();
-            assert!(!real.is_new(), "nobody is logged out");
-            stored.is_what_is_seen_in(&real);
+            assert!(!real.is_new(), "the token still opens the session");
+            stored.check_view_of(&real);
         } else {
             assert_eq!(world.app.stored(), 0, "ended sessions stay ended");
         }
-        // The next request of this browser, after a commit.
+        // After a commit, the browser may send its next request.
         if matches!(step, Step::Commit) && number % 3 == 0 {
             open[place] = Request::open(&world);
         }

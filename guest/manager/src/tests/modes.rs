@@ -1,4 +1,4 @@
-//! Sessions that are opened strict, exclusive or for reading only.
+//! Sessions in the modes `strict`, `exclusive` and `read-only`.
 
 use super::merge::{add, race};
 use super::{App, text};
@@ -44,7 +44,9 @@ fn an_exclusive_session_is_busy_until_its_commit_or_drop() {
     first.set("a", text("2")).expect("sets");
     app.commit(&mut first).expect("a commit");
 
-    let mut second = app.open_as(Mode::Exclusive).expect("the commit let it go");
+    let mut second = app
+        .open_as(Mode::Exclusive)
+        .expect("the commit released the lock");
     assert_eq!(second.get("a"), Some(text("2")));
     assert_eq!(app.open_as(Mode::Exclusive).err(), busy);
     second.forget_changes();
@@ -62,7 +64,7 @@ fn an_exclusive_session_is_loaded_under_its_lock() {
     let mut app = App::new();
     app.set("n", "0");
     let mut others = app.copy();
-    // What the request before it in the queue commits.
+    // The lock holder commits before this request takes the lock.
     app.fake
         .before_lock
         .replace(Some(Box::new(move |_| others.set("n", "1"))));
@@ -102,7 +104,7 @@ fn after_its_deadline_an_exclusive_session_that_changed_nothing_is_a_conflict_to
     let mut app = App::new();
     app.log_in("alice");
     app.request(|_| ());
-    // Nothing to do, a touch, and a renewal.
+    // After these times the commit has nothing to do, a touch, and a renewal.
     for wait in [0, 61, 15 * 60] {
         app.fake.wait(wait);
         let mut session = app.open_as(Mode::Exclusive).expect("a session");
@@ -124,7 +126,7 @@ fn an_exclusive_session_merges_nothing() {
 }
 
 #[test]
-fn whoever_has_no_secret_locks_nothing() {
+fn a_client_without_the_secret_takes_no_lock() {
     let mut app = App::new();
     app.set("a", "1");
     let id = app.id().expect("it is stored");

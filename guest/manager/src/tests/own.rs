@@ -1,4 +1,4 @@
-//! The sessions of one user.
+//! The sessions of one user, which the user lists and ends, and their limit.
 
 use super::{App, text};
 use crate::bindings::exports::session3::sessions::manager::{Mode, SessionError};
@@ -8,7 +8,7 @@ use crate::bindings::session3::sessions::{
 };
 use crate::fake::Fake;
 
-/// The same user at so many browsers, each logged in a second after the other.
+/// Logs one user in at several browsers, one per second.
 fn browsers<const N: usize>(app: &App, user: &str) -> [App; N] {
     std::array::from_fn(|_| {
         let mut browser = App {
@@ -32,7 +32,7 @@ fn ended_by_application(app: &App) -> Vec<String> {
 }
 
 #[test]
-fn users_see_their_own_sessions_and_nobody_elses() {
+fn users_see_only_their_own_sessions() {
     let app = App::new();
     let alice: [App; 3] = browsers(&app, "alice");
     let _bob: [App; 2] = browsers(&app, "bob");
@@ -55,7 +55,7 @@ fn users_see_their_own_sessions_and_nobody_elses() {
 fn sessions_that_timed_out_or_cannot_be_read_are_not_shown() {
     let app = App::new();
     let [mut one, two, three, four]: [App; 4] = browsers(&app, "alice");
-    one.request(|_| ()); // So that it outlives the first-use timeout.
+    one.request(|_| ()); // After its first use it outlives the first-use timeout.
     let damaged = two.id().expect("it is stored");
     for (id, session) in app.fake.sessions.borrow_mut().iter_mut() {
         if *id == damaged {
@@ -88,7 +88,7 @@ fn no_list_is_shown_that_lacks_what_could_not_be_loaded() {
 }
 
 #[test]
-fn nobody_has_no_sessions() {
+fn a_session_without_a_user_has_no_own_sessions() {
     let mut app = App::new();
     app.set("a", "1");
     let mut session = app.open();
@@ -177,7 +177,7 @@ fn a_session_that_went_to_another_user_meanwhile_is_not_ended() {
 }
 
 #[test]
-fn whoever_reads_only_ends_nothing() {
+fn a_read_only_session_ends_no_session() {
     let app = App::new();
     let alice: [App; 2] = browsers(&app, "alice");
     let mut session = alice[0].open_as(Mode::ReadOnly).expect("a session");
@@ -195,7 +195,7 @@ fn a_users_least_recently_used_sessions_end_when_there_are_more() {
     let mut alice: [App; 3] = browsers(&app, "alice");
     let bob: [App; 3] = browsers(&app, "bob");
     app.fake.wait(120);
-    alice[0].request(|_| ()); // Used, so it is not the oldest any more.
+    alice[0].request(|_| ()); // This use makes it the most recently used one.
     let id = alice[1].id().expect("it is stored");
     app.fake.take_events();
     let [newest]: [App; 1] = browsers(&app, "alice");
@@ -214,7 +214,7 @@ fn sessions_that_timed_out_go_before_any_other() {
     let app = App::with(|c| c.max_sessions_per_user = Some(2));
     let [mut used, unused]: [App; 2] = browsers(&app, "alice");
     used.request(|_| ());
-    // Less recently used than the one whose cookie never came back.
+    // This session is used less recently than the one whose cookie never came back.
     let id = used.id().expect("it is stored");
     if let Some(session) = app.fake.sessions.borrow_mut().get_mut(&id) {
         session.modified -= 60_000;
@@ -234,7 +234,7 @@ fn a_bound_of_one_leaves_the_session_that_logs_in() {
     assert_eq!(logged_in, [false, false, true]);
 }
 
-/// Each log-in is interrupted by the next one between its save and its count.
+/// Each log-in runs after the previous one has saved and before it counts the sessions.
 #[test]
 fn log_ins_at_once_leave_as_many_as_allowed() {
     fn log_in(app: &App, depth: u32) {
@@ -269,7 +269,7 @@ fn a_bound_that_cannot_be_kept_is_an_error_and_the_next_commit_sends_the_cookie(
     let fail = |fake: &Fake| {
         fake.fault_of_user.replace(Some(StoreError::Unsupported));
     };
-    app.fake.meanwhile.borrow_mut().push(Box::new(fail));
+    app.fake.before_save.borrow_mut().push(Box::new(fail));
     let refused = second.commit(&mut session);
     assert!(matches!(refused, Err(SessionError::Store(_))));
     second.commit(&mut session).expect("a commit");
@@ -283,14 +283,18 @@ fn a_log_in_counts_although_older_sessions_cannot_be_ended_now() {
     let [first]: [App; 1] = browsers(&app, "alice");
     app.keep_busy(&first);
     let [second, third]: [App; 2] = browsers(&app, "alice");
-    assert_eq!(app.stored(), 3, "it goes on to no younger one");
+    assert_eq!(app.stored(), 3, "no younger session is ended instead");
     app.damage(&second);
     let [fourth]: [App; 1] = browsers(&app, "alice");
     assert!(third.is_logged_in() && fourth.is_logged_in());
     app.fake.busy.take();
     let [fifth]: [App; 1] = browsers(&app, "alice");
     let logged_in = [&first, &third, &fourth, &fifth].map(App::is_logged_in);
-    assert_eq!(logged_in, [false, false, true, true], "a later log-in does");
+    assert_eq!(
+        logged_in,
+        [false, false, true, true],
+        "a later log-in ends the oldest ones"
+    );
 }
 
 #[test]

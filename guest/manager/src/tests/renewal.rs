@@ -1,5 +1,4 @@
-//! New tokens while a session is used: nobody is logged out by them, and stolen
-//! ones end the session.
+//! Renewals of a session's token: they log no user out, and a stolen token ends the session.
 
 use super::merge::race;
 use super::{App, text};
@@ -14,7 +13,7 @@ use crate::session::Session;
 const RENEW_AFTER: u64 = 15 * 60;
 const GRACE: u64 = 60;
 
-/// Logged in, and in use for so long that the next commit renews.
+/// Returns a browser that is logged in and whose next commit renews the token.
 fn due() -> App {
     due_with(App::new())
 }
@@ -27,7 +26,7 @@ fn due_with(mut app: App) -> App {
     app
 }
 
-/// Waits without letting the session time out, with requests of `app`.
+/// Waits, and sends requests of `app` meanwhile so that the session does not time out.
 fn stay(app: &mut App, seconds: u64) {
     for _ in 0..seconds / 600 {
         app.fake.wait(600);
@@ -82,10 +81,10 @@ fn the_old_token_stays_good_until_the_new_one_is_presented_and_for_its_grace() {
     let mut old = app.copy();
     app.request(|_| ());
     stay(&mut old, 2 * GRACE);
-    assert!(old.is_logged_in(), "nobody has presented the new one");
+    assert!(old.is_logged_in(), "the new token was not presented yet");
     app.request(|_| ());
     app.fake.wait(GRACE - 1);
-    assert!(old.is_logged_in(), "a request that was under way");
+    assert!(old.is_logged_in(), "a request in progress");
     old.request(|s| s.set("a", text("1")).expect("sets"));
     assert_eq!(app.get("a"), Some(text("1")));
     assert!(app.is_logged_in());
@@ -150,8 +149,8 @@ fn the_thief_who_renews_first_is_found_out_by_the_owner() {
 fn tokens_replaced_by_a_change_of_user_never_end_the_session() {
     let mut app = due();
     let in_grace = app.copy();
-    app.request(|_| ()); // A renewal ...
-    app.request(|_| ()); // ... presented, so that the old one has its grace.
+    app.request(|_| ()); // This request renews the token.
+    app.request(|_| ()); // This one presents it, so the grace of the old token begins.
     let current = app.copy();
     app.fake.wait(RENEW_AFTER);
     app.request(|_| ());
@@ -171,7 +170,7 @@ fn tokens_replaced_by_a_change_of_user_never_end_the_session() {
         assert!(reasons.eq(expected));
         assert!(app.is_logged_in());
     }
-    // This one's grace was over when the user logged in again: it is a copy.
+    // The grace of this token was over before the user logged in again, so it is a copy.
     assert!(in_grace.open().is_new());
     assert!(!app.is_logged_in());
 }
@@ -231,14 +230,14 @@ fn responses_that_get_lost_log_nobody_out() {
     assert!(app.is_logged_in());
 }
 
-/// A browser that is used all the time, until it has a newer cookie: the one
-/// that it has must not lapse before, and none but a newer one comes.
+/// Sends requests of a browser until it gets a newer cookie. The cookie that it has must not
+/// expire before.
 fn use_until_renewed(app: &mut App, max_age: u64) {
     let (cookie, start) = (app.cookie.clone(), app.fake.now.get());
     while app.cookie == cookie {
         app.fake.wait(7);
         let age = (app.fake.now.get() - start) / 1000;
-        assert!(age < max_age, "the cookie has lapsed");
+        assert!(age < max_age, "the cookie has expired");
         app.request(|s| assert!(!s.is_new()));
     }
 }
@@ -258,7 +257,7 @@ fn a_cookie_with_a_lifetime_does_not_lapse_when_a_renewal_gets_lost() {
         let mut lost = app.copy();
         lost.request(|s| s.renew().expect("renews"));
         use_until_renewed(&mut app, max_age);
-        // And this one's response may get lost as well.
+        // The response of this renewal may get lost, too.
         let mut lost = app.copy();
         lost.request(|s| s.renew().expect("renews"));
         use_until_renewed(&mut app, max_age);
@@ -296,7 +295,7 @@ fn of_two_renewals_at_once_one_counts_and_the_other_sends_no_cookie() {
 }
 
 #[test]
-fn a_renewal_that_nobody_asked_for_never_fails_a_request() {
+fn an_automatic_renewal_never_fails_a_request() {
     let app = due();
     let (mut one, mut other) = (app.open(), app.open());
     assert_ne!(one.commit(&*app.fake), Ok(vec![]));
@@ -310,7 +309,7 @@ fn a_renewal_that_nobody_asked_for_never_fails_a_request() {
 }
 
 #[test]
-fn two_hundred_requests_at_once_log_nobody_out() {
+fn two_hundred_requests_at_once_log_no_browser_out() {
     let app = due();
     let mut sessions: Vec<_> = (0..200).map(|_| (app.open(), app.copy())).collect();
     for (index, (session, _)) in sessions.iter_mut().enumerate() {
@@ -323,7 +322,7 @@ fn two_hundred_requests_at_once_log_nobody_out() {
         browser.commit(&mut session).expect("a commit");
         browsers.push(browser);
     }
-    // Whichever response came last, its cookie is the browser's.
+    // The browser keeps the cookie of the last response, which may be any of them.
     let last = browsers.iter().map(|b| b.cookie.clone());
     for cookie in last.collect::<std::collections::BTreeSet<_>>() {
         let mut browser = App {
@@ -353,7 +352,7 @@ fn an_application_can_ask_for_a_new_token() {
     assert_ne!(app.cookie, old.cookie);
     assert_eq!(app.fake.take_events(), [Event::Renewed(id)]);
     assert!(old.is_logged_in());
-    // Once more, before the first new one was presented: both are good.
+    // Another renewal follows before the first new token is presented. Both are valid.
     old.request(|s| s.renew().expect("renews"));
     assert!(app.is_logged_in() && old.is_logged_in());
     old.request(|_| ());
@@ -373,7 +372,7 @@ fn a_new_session_has_nothing_to_renew() {
 }
 
 #[test]
-fn whoever_was_logged_in_again_meanwhile_gives_the_old_token_no_new_one() {
+fn a_renewal_yields_to_a_log_in_that_was_committed_first() {
     let again = |s: &mut Session, fake: &Fake| {
         s.set_user(Some("alice".into()), fake).expect("logs in");
     };
@@ -407,7 +406,7 @@ fn a_cookie_with_a_lifetime_is_never_sent_again_beside_a_newer_one() {
     assert_eq!(old.open().commit(&*app.fake), Ok(vec![]), "in its grace");
 }
 
-/// The renewal's response might arrive first, and the older token after it.
+/// The response of the renewal might arrive first, and the older token after it.
 #[test]
 fn a_cookie_with_a_lifetime_is_not_sent_again_shortly_before_a_renewal() {
     let mut app = App::with(|c| c.cookie.max_age = Some(3600));
@@ -431,7 +430,7 @@ fn a_strict_renewal_that_was_asked_for_conflicts() {
     assert_eq!(result, Err(SessionError::Conflict));
 }
 
-/// Leaves the session no room for another secret.
+/// Sets the limit of the store so that a session has no room for another secret.
 fn fill(app: &App) {
     let sessions = app.fake.sessions.borrow();
     let sizes = sessions.values().map(|session| session.state.data.len());
@@ -449,7 +448,7 @@ fn a_session_without_room_for_a_new_token_keeps_its_own() {
         let mut session = app.open();
         assert!(!session.is_new(), "its use is noted");
         let headers = session.commit(&*app.fake).expect("a commit");
-        assert!(!headers.is_empty(), "the cookie may not lapse");
+        assert!(!headers.is_empty(), "the cookie must not expire");
         app.take_cookie(&headers);
         assert_eq!(app.cookie, cookie);
         app.fake.wait(20 * 60);

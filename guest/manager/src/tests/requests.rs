@@ -1,4 +1,4 @@
-//! What lasts from one request to the next, and what does not.
+//! What a session keeps from one request to the next.
 
 use super::{App, text};
 use crate::bindings::exports::session3::sessions::manager::{Mode, SessionError};
@@ -17,7 +17,7 @@ fn a_visitor_with_nothing_to_keep_leaves_nothing_behind() {
         s.remove("a").expect("removes");
     });
     let fake = app.fake.clone();
-    app.request(|s| s.set_user(None, &*fake).expect("nobody again"));
+    app.request(|s| s.set_user(None, &*fake).expect("sets no user again"));
     app.request(|s| s.expire().expect("nothing to end"));
     assert_eq!((app.stored(), app.fake.writes.get()), (0, 0));
     assert_eq!((app.cookie.as_str(), app.fake.take_events()), ("", vec![]));
@@ -59,7 +59,7 @@ fn a_request_that_changes_nothing_writes_nothing() {
     let mut app = App::new();
     app.set("a", "1");
     app.fake.wait(1);
-    app.request(|_| ()); // The first use, which moves the expiry far.
+    app.request(|_| ()); // The first use makes the idle timeout count.
     let writes = app.fake.writes.get();
     for _ in 0..50 {
         app.fake.wait(1);
@@ -71,8 +71,7 @@ fn a_request_that_changes_nothing_writes_nothing() {
     assert_eq!(app.fake.writes.get(), writes + 1, "touched once a minute");
 }
 
-/// Each of them leaves the component, which takes longer than most of what it
-/// does itself.
+/// Each call of an import leaves the component, which takes longer than most of its own work.
 #[test]
 fn a_request_asks_for_no_more_than_it_needs() {
     let mut app = App::new();

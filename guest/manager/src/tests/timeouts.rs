@@ -1,4 +1,4 @@
-//! When sessions end by themselves.
+//! Sessions that end because they time out.
 
 use super::App;
 use crate::bindings::session3::sessions::events::{EndReason, Event, RejectReason};

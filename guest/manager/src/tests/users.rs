@@ -17,7 +17,7 @@ fn logging_in_keeps_the_id_and_the_attributes_and_changes_the_secret() {
     let id = app.id().expect("it is stored");
     assert_eq!(app.fake.take_events(), [Event::UserChanged(id.clone())]);
 
-    // The old secret is refused, and the session stays as it is.
+    // The old secret is refused, and the session does not change.
     assert!(before.open().is_new());
     let replaced = Event::Rejected((Some(id), RejectReason::ReplacedToken));
     assert_eq!(app.fake.take_events(), [replaced]);

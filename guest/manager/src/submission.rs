@@ -1,31 +1,31 @@
-//! The form tokens of a session: created, checked, and used up in the store.
+//! Creating the form tokens of a session, and using them up when forms are submitted.
 
 use crate::bindings::exports::session3::sessions::manager::{Mode, SessionError};
 use crate::bindings::session3::sessions::store::StoreError;
-use crate::commit::MAX_ROUNDS;
 use crate::errors::session_error;
 use crate::forms::FormTokenHash;
 use crate::imports::Imports;
+use crate::merge::{MAX_ATTEMPTS, load_newer};
 use crate::session::Session;
-use crate::token::base64;
+use crate::token::encode_base64;
 
 impl Session {
-    /// A new form token.
+    /// Creates a form token, which is valid once this request has committed.
     pub fn create_form_token(&mut self, imports: &dyn Imports) -> Result<String, SessionError> {
         self.check_writable()?;
         let token = imports.random().to_le_bytes();
-        let hash = FormTokenHash::of(&token);
+        let hash = FormTokenHash::new(&token);
         self.view.forms.add(hash);
         self.changes.forms.add(hash);
-        Ok(base64(&token))
+        Ok(encode_base64(&token))
     }
 
-    /// Whether a form token is good.
+    /// Returns whether a form token is valid.
     pub fn has_form_token(&self, text: &str) -> bool {
         FormTokenHash::parse(text).is_some_and(|token| self.view.forms.has(&token))
     }
 
-    /// Uses a form token up in the store; whether it was good.
+    /// Uses a form token up in the store, and returns whether it was valid.
     pub fn remove_form_token(
         &mut self,
         text: &str,
@@ -36,15 +36,15 @@ impl Session {
         else {
             return Ok(false);
         };
-        // One that this request made, nobody else knows.
-        let was_good =
+        // A form token that this request created is not stored yet.
+        let was_valid =
             self.changes.forms.remove(&token) || self.remove_stored_form_token(&token, imports)?;
         self.view.forms.remove(&token);
-        Ok(was_good)
+        Ok(was_valid)
     }
 
-    /// Saves the session as the request found it, without the token: what the
-    /// request changed is not committed yet.
+    /// Saves the session without the form token and without the changes of this request,
+    /// which wait for the commit. Returns whether the form token was valid.
     fn remove_stored_form_token(
         &mut self,
         token: &FormTokenHash,
@@ -56,7 +56,7 @@ impl Session {
         };
         let mut version = stored.version;
         let mut state = self.decode_base()?;
-        for round in 0..MAX_ROUNDS {
+        for attempt in 0..MAX_ATTEMPTS {
             if !state.forms.remove(token) {
                 self.remove_from_base(token)?;
                 return Ok(false);
@@ -65,21 +65,20 @@ impl Session {
             let record = state.encode(self.expires(&state, now))?;
             match imports.save_session(&stored.id, &record, version) {
                 Err(StoreError::Conflict(_)) if self.mode == Mode::Merge => {
-                    (state, version) = self.reload(&stored.id, imports)?;
+                    (state, version) = load_newer(&stored.id, self.base.user_epoch, imports)?;
                 }
                 Err(error) => return Err(session_error(error)),
                 Ok(saved) => {
                     let sends =
-                        self.is_due(now, record.expires) && self.may_send_again(&state, now);
+                        self.is_touch_due(now, record.expires) && self.may_send_again(&state, now);
                     self.sends_cookie |= sends;
-                    // After others' commits, the version stays as it was, so
-                    // that the next commit finds a conflict and merges with
-                    // theirs.
-                    if round > 0 {
+                    // If other requests committed meanwhile, the version stays as it is,
+                    // so that the commit finds a conflict and merges with their changes.
+                    if attempt > 0 {
                         self.remove_from_base(token)?;
                     } else if let Some(stored) = &mut self.stored {
                         stored.version = saved;
-                        stored.used = now;
+                        stored.last_used = now;
                         self.base.record = record;
                     }
                     return Ok(true);
@@ -89,7 +88,8 @@ impl Session {
         Err(SessionError::Conflict)
     }
 
-    /// Forgotten changes do not bring it back.
+    /// Removes a form token from the base, so that it stays used up if the changes are
+    /// forgotten.
     fn remove_from_base(&mut self, token: &FormTokenHash) -> Result<(), SessionError> {
         let mut state = self.decode_base()?;
         state.forms.remove(token);
