@@ -79,6 +79,7 @@ test-browser: program-for-tests browser
 	$(CARGO) test $(FEATURES) --package session3-test-browser
 
 program-for-tests: compiler
+	@tools/install-packages libfaketime
 	$(CARGO) build $(FEATURES) --package session3-cli
 
 # The stock wasmtime as a host, which takes long to install.

@@ -6,7 +6,7 @@ use session3_test_program::{Browser, Demo, Page};
 use session3_test_support::files;
 
 const NAME: &str = "<b>\"alice\" {sessions}";
-/// As it has to stand in a page.
+/// The name as it must be escaped in a page.
 const ESCAPED: &str = "&#60;b&#62;&#34;alice&#34; &#123;sessions&#125;";
 
 fn start() -> (tempfile::TempDir, Demo) {
@@ -15,7 +15,7 @@ fn start() -> (tempfile::TempDir, Demo) {
     (directory, demo)
 }
 
-/// Logs in; the page of the account after it.
+/// Logs in, and returns the account page.
 fn log_in(browser: &mut Browser, demo: &Demo, user: &str) -> Page {
     let page = browser.get(demo, "account");
     let sent = browser.send(demo, &page, "login", &[("user", user)]);
@@ -44,7 +44,7 @@ fn a_log_in_changes_the_cookie_and_welcomes_once() {
     let page = before.clone().get(&demo, "account");
     assert!(
         page.text.contains("not logged in"),
-        "the old cookie opens nothing"
+        "the cookie from before the log-in should open no session"
     );
     let page = browser.get(&demo, "account");
     browser.send(&demo, &page, "leave", &[]);
@@ -108,7 +108,7 @@ fn the_administrator_alone_sees_and_ends_everyones_sessions() {
         "{}",
         page.text
     );
-    // The second row's form, or the first: whichever is bob's.
+    // The rows are ordered by session ID, so bob's may be the first or the second.
     let bobs = bob.look(&demo).0;
     let row = page
         .text
@@ -122,7 +122,7 @@ fn the_administrator_alone_sees_and_ends_everyones_sessions() {
     assert_eq!(
         bob.send(&demo, &bobs_form, "end", &[]).status,
         403,
-        "not by bob"
+        "only the administrator may end the session of another user"
     );
     let sent = admin.send(&demo, &bobs_form, "end", &[]);
     assert_eq!(
@@ -132,7 +132,8 @@ fn the_administrator_alone_sees_and_ends_everyones_sessions() {
     assert!(bob.get(&demo, "account").text.contains("not logged in"));
 }
 
-/// Those too that cannot be read; and there is no page behind a made-up address.
+/// The pages of the administrator list every session once, also a damaged one, and an invalid
+/// cursor gets 404.
 #[test]
 fn the_administrator_comes_to_every_session() {
     let (directory, demo) = start();

@@ -1,4 +1,4 @@
-//! Where the program takes tokens from.
+//! The places in a request from which the program takes a token.
 
 use session3_test_program::{Browser, Demo};
 

@@ -1,5 +1,5 @@
-//! The demo in other languages: what holds for the one in Rust holds for each,
-//! and they share their users' sessions.
+//! The demo in other languages: the scenarios of the demo in Rust hold for each, and all of
+//! them can use the same sessions.
 
 use crate::http::scenarios;
 use session3_test_program::{Application, Browser};

@@ -1,4 +1,4 @@
-//! The manager in hosts that know nothing of ours: the examples.
+//! The programs under `examples/`: hosts of the manager other than `session3`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// A program that `make guests` installs for JavaScript, or one of the system's.
+/// Returns a command that finds Node.js, from the system or as `make guests` installed it.
 fn with_node(program: &str) -> Command {
     let own = root().join("target/guests/javascript/venv/bin");
     let path = std::env::var("PATH").unwrap();
@@ -99,7 +99,7 @@ fn quixote_runs_session3s_demo() {
     assert!(!log.contains(secret), "{log}");
 }
 
-/// Each look adds to the counter.
+/// Checks a server whose start page adds 1 to the counter.
 fn counts_visits(server: &Demo) {
     let mut browser = Browser::new();
     let (id, counter) = browser.look(server);
@@ -121,7 +121,7 @@ fn counts_visits(server: &Demo) {
     assert_eq!(counter, 1);
 }
 
-/// What `make examples` builds, beside the tests.
+/// Starts the example for axum, which `make examples` builds beside the tests.
 fn axum(directory: &Path) -> Demo {
     let program = target_directory().join("axum");
     assert!(
@@ -132,7 +132,7 @@ fn axum(directory: &Path) -> Demo {
     Demo::run(Command::new(program).arg(directory))
 }
 
-/// Sends one of the start page's forms, which leads back there.
+/// Submits a form of the start page, which must redirect back to that page.
 fn press(browser: &mut Browser, server: &Demo, action: &str, fields: &[(&str, &str)]) -> Page {
     let start = browser.get(server, "");
     let page = browser.send(server, &start, action, fields);
@@ -177,7 +177,11 @@ fn axum_keeps_sessions_with_the_layer() {
     press(&mut browser, &server, "login", &[("user", "Ann")]);
     assert_eq!(browser.look(&server), (id, 1));
     assert!(browser.get(&server, "").text.contains("You are Ann."));
-    assert_eq!(old.look(&server).0, "None", "the token before the log-in");
+    assert_eq!(
+        old.look(&server).0,
+        "None",
+        "the token from before the log-in"
+    );
 
     let mut stolen = browser.clone();
     press(&mut browser, &server, "logout", &[]);

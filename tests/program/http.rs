@@ -1,11 +1,11 @@
-//! The demo over HTTP, served by the real program: the scenarios of Session3's
-//! own demo, and what happens to them across restarts and processes. They hold
-//! for the demo in every language.
+//! Scenarios of the demo over HTTP, served by the real program: those of the demo of Session3,
+//! the Python library, and others across restarts and processes. They hold for the demo in every
+//! language.
 
 use session3_test_program::{Application, Browser, Demo, Page};
 use session3_test_support::files;
 
-/// A test of each scenario with one application, in a module of its own.
+/// Makes a module that tests each scenario with one application.
 macro_rules! scenarios {
     ($module:ident, $application:expr) => {
         mod $module {
@@ -39,7 +39,7 @@ pub(crate) use scenarios;
 
 scenarios!(rust, session3_test_program::Application::Rust);
 
-/// A demo in a directory of its own, and a browser.
+/// Starts the demo on an empty directory. Also returns a browser without a cookie.
 fn start(application: Application) -> (tempfile::TempDir, Demo, Browser) {
     let directory = tempfile::tempdir().unwrap();
     let demo = application.start(directory.path(), &[]);
@@ -67,7 +67,11 @@ pub fn keep(application: Application) {
     assert!(browser.cookie.starts_with(&format!("session3={id}.")));
     let path = directory.path().join(&id[..2]).join(&id);
     assert_eq!(files(directory.path()), [path]);
-    assert_eq!(browser.get(&demo, "keep").set_cookie, None, "it has it");
+    assert_eq!(
+        browser.get(&demo, "keep").set_cookie,
+        None,
+        "the browser has a cookie"
+    );
 }
 
 pub fn increment(application: Application) {
@@ -104,7 +108,10 @@ pub fn log_out(application: Application) {
     assert!(files(directory.path()).is_empty());
     browser.cookie = stolen;
     assert_eq!(browser.look(&demo).0, "None");
-    assert!(is_redirect(&browser.get(&demo, "logout")), "twice");
+    assert!(
+        is_redirect(&browser.get(&demo, "logout")),
+        "a second log-out"
+    );
 }
 
 pub fn log_out_with_failure(application: Application) {
@@ -177,13 +184,17 @@ pub fn a_cookie_that_is_stale_forged_or_malformed_acts_as_none(application: Appl
         browser.cookie.clone_from(&cookie);
         let page = browser.get(&demo, "logout");
         assert!(is_redirect(&page));
-        assert_eq!(page.set_cookie, None, "the browser's cookie is left alone");
+        assert_eq!(page.set_cookie, None, "the cookie is not removed");
     }
     browser.cookie = format!("a=b; {good}; c=\"d\"");
-    assert_eq!(browser.look(&demo).0, id, "the session is as it was");
+    assert_eq!(
+        browser.look(&demo).0,
+        id,
+        "the cookie still opens the session"
+    );
 }
 
-/// As browsers send them over HTTP/2 (RFC 9113 §8.2.3).
+/// Browsers may split their cookies like this over HTTP/2 (RFC 9113 §8.2.3).
 pub fn a_cookie_may_come_in_one_of_several_headers(application: Application) {
     let (_directory, demo, mut browser) = start(application);
     browser.get(&demo, "keep");

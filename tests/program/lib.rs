@@ -1,7 +1,9 @@
-//! The real program, as a process, and a client that remembers one cookie.
+//! Helpers that run the real program as a process, and a client that keeps one cookie.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
+
+pub mod clock;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -21,7 +23,7 @@ pub fn session3() -> Command {
     command
 }
 
-/// Where the program is: `SESSION3` in the environment, or where cargo puts it beside the
+/// The path of the program: `SESSION3` in the environment, or where cargo puts it beside the
 /// tests.
 static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
     if let Some(program) = env::var_os("SESSION3") {
@@ -38,7 +40,8 @@ pub fn target_directory() -> PathBuf {
     test.ancestors().nth(2).unwrap().to_owned()
 }
 
-/// Refuses a program that is older than its sources, which cargo lists beside it.
+/// Panics if the program is older than one of its sources, which cargo lists in a file beside
+/// it.
 fn assert_is_current(program: &Path) {
     let build = "run `cargo build --package session3-cli`, or `make program-for-tests`";
     let sources = fs::read_to_string(program.with_extension("d"));
@@ -60,16 +63,17 @@ fn assert_is_current(program: &Path) {
 /// The demo application, in one of its languages.
 #[derive(Clone, Copy, Debug)]
 pub enum Application {
-    /// What `session3 demo` serves.
+    /// The demo in Rust, which `session3 demo` serves.
     Rust,
-    /// What `make guests` builds, by the name of its file.
+    /// A component that `make guests` builds, by its file name without `.wasm`.
     Guest(&'static str),
-    /// The same as `Rust`, under another host.
+    /// Another server of the same pages, which the function starts on a directory.
     Other(fn(&Path) -> Demo),
 }
 
 impl Application {
-    /// Serves it on a free port, with more arguments.
+    /// Serves the application on a free port, with its sessions in `directory`. `arguments` are
+    /// further options of the program; `Other` ignores them.
     pub fn start(self, directory: &Path, arguments: &[&str]) -> Demo {
         let name = match self {
             Self::Rust => return Demo::start_with(directory, arguments),
@@ -89,31 +93,32 @@ impl Application {
 
 const GUESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/guests");
 
-/// A `session3 demo`, or `serve`, that runs until it is dropped.
+/// A server process, such as `session3 demo`, which is killed when it is dropped.
 pub struct Demo {
     child: Child,
-    /// Where another program's standard error goes.
+    /// The standard error of a server that [`Demo::run_other`] started.
     log: Option<TempPath>,
-    /// What it said before it answered.
+    /// The lines that the server printed before the one with its address.
     pub greeting: Vec<String>,
-    /// Where it answers, with a slash at the end.
+    /// The server's address, with a slash at the end.
     pub url: String,
 }
 
 impl Demo {
-    /// Starts it on a free port.
+    /// Starts `session3 demo` on a free port, with its sessions in `directory`.
     pub fn start(directory: &Path) -> Self {
         Self::start_with(directory, &[])
     }
 
-    /// Likewise, with more arguments.
+    /// Starts `session3 demo` on a free port, with further options.
     pub fn start_with(directory: &Path, arguments: &[&str]) -> Self {
         let mut command = session3();
         command.arg("demo").arg(directory);
         Self::run(command.args(arguments))
     }
 
-    /// Another command that serves, on a free port.
+    /// Starts a server on a free port. The command must take `--port`, and print its address
+    /// after `Open `.
     pub fn run(command: &mut Command) -> Self {
         let mut demo = Self {
             child: command
@@ -133,11 +138,10 @@ impl Demo {
             }
             demo.greeting.push(line);
         }
-        panic!("it does not say where it answers: {:?}", demo.greeting);
+        panic!("the server printed no address: {:?}", demo.greeting);
     }
 
-    /// Another program, which says where it answers on standard error, after
-    /// these words.
+    /// Starts a server that writes its address to standard error, after the text `before`.
     pub fn run_other(command: &mut Command, before: &str) -> Self {
         let (log, path) = NamedTempFile::new().unwrap().into_parts();
         let mut demo = Self {
@@ -160,12 +164,13 @@ impl Demo {
         demo
     }
 
-    /// What another program has said by now.
+    /// Returns what a server that [`Demo::run_other`] started has written to standard error so
+    /// far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.log.as_ref().unwrap()).unwrap()
     }
 
-    /// Sends a signal, by name.
+    /// Sends a signal to the server, by its name, such as `TERM`.
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill")
             .args([format!("-{name}"), self.child.id().to_string()])
@@ -174,12 +179,12 @@ impl Demo {
         assert!(status.success());
     }
 
-    /// Waits for its end.
+    /// Waits for the server to end.
     pub fn wait(mut self) -> ExitStatus {
         self.child.wait().unwrap()
     }
 
-    /// Sends SIGTERM and waits for its end.
+    /// Sends SIGTERM to the server and waits for it to end.
     pub fn stop(self) -> ExitStatus {
         self.signal("TERM");
         self.wait()
@@ -193,11 +198,11 @@ impl Drop for Demo {
     }
 }
 
-/// Remembers one cookie.
+/// An HTTP client that keeps one cookie.
 #[derive(Clone)]
 pub struct Browser {
     agent: Agent,
-    /// What it sends; empty for none.
+    /// The cookie that the client sends, as `name=value`; empty for none.
     pub cookie: String,
 }
 
@@ -229,7 +234,7 @@ impl Browser {
         }
     }
 
-    /// Gets a page, following no redirect.
+    /// Gets a page. Does not follow redirects.
     pub fn get(&mut self, demo: &Demo, page: &str) -> Page {
         let mut request = self.agent.get(format!("{}{page}", demo.url));
         if !self.cookie.is_empty() {
@@ -240,7 +245,7 @@ impl Browser {
         page
     }
 
-    /// Sends a form of a page, with its hidden fields and these.
+    /// Submits the form of `page` with this action: its hidden fields and `fields`.
     pub fn send(
         &mut self,
         demo: &Demo,
@@ -260,13 +265,13 @@ impl Browser {
         page
     }
 
-    /// The text of a page, or why it does not end.
+    /// Returns the text of a page, or an error if the response is not complete.
     pub fn try_get(&self, demo: &Demo, page: &str) -> Result<String, ureq::Error> {
         let mut response = self.agent.get(format!("{}{page}", demo.url)).call()?;
         response.body_mut().read_to_string()
     }
 
-    /// What is answered to these bytes.
+    /// Posts bytes to a page and returns the body of the response.
     pub fn post(&self, demo: &Demo, page: &str, bytes: &[u8]) -> Vec<u8> {
         let request = self.agent.post(format!("{}{page}", demo.url));
         let mut response = request.send(bytes).unwrap();
@@ -281,7 +286,7 @@ impl Browser {
         }
     }
 
-    /// The session's ID and the counter, as the start page shows them.
+    /// Returns the session's ID and the counter, as the start page shows them.
     pub fn look(&mut self, demo: &Demo) -> (String, i64) {
         let page = self.get(demo, "");
         assert_eq!(page.status, 200, "{}", page.text);
@@ -293,7 +298,7 @@ impl Browser {
 }
 
 impl Page {
-    /// The hidden fields of the first form with this action.
+    /// Returns the hidden fields of the first form with this action.
     fn hidden_fields(&self, action: &str) -> Vec<(String, String)> {
         let start = format!("action=\"{action}\">");
         let form = between(&self.text, &start, "</form>");
@@ -325,7 +330,7 @@ impl Page {
     }
 }
 
-/// Returns the text between two others.
+/// Returns the text between the first `before` and the next `after`.
 pub fn between(text: &str, before: &str, after: &str) -> String {
     let (_, rest) = text.split_once(before).expect(before);
     rest.split(after).next().unwrap().to_owned()

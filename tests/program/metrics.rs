@@ -1,12 +1,13 @@
-//! What is logged, stored and exported, and that no secret is in it.
+//! The log, the stored files and the exported metrics: they count what happens, and contain no
+//! secret.
 
 use std::fs::{self, File};
 use std::path::Path;
-use std::thread;
 use std::time::Duration;
 
 use session3_components::DEMO;
 
+use session3_test_program::clock::Clock;
 use session3_test_program::{Browser, Demo, Page, session3};
 use session3_test_support::base64url::decoded;
 use session3_test_support::files;
@@ -34,7 +35,7 @@ impl Spy {
         self.note(page)
     }
 
-    /// The session's.
+    /// Returns the ID of the session.
     fn id(&self) -> String {
         let (_, token) = self.browser.cookie.split_once('=').unwrap();
         token[..32].to_owned()
@@ -48,8 +49,9 @@ impl Spy {
     }
 }
 
-/// The demo with metrics and short times, and where its numbers are.
-fn with_metrics(directory: &Path) -> (Demo, String) {
+/// Starts the demo with metrics and short times for renewal. Also returns its clock, and
+/// the address of the server for metrics.
+fn with_metrics(directory: &Path) -> (Demo, Clock, String) {
     let policy = "renew-after = 1\nrenew-grace = 1\n";
     fs::write(directory.join("policy.toml"), policy).unwrap();
     fs::write(directory.join("demo.wasm"), DEMO).unwrap();
@@ -60,12 +62,15 @@ fn with_metrics(directory: &Path) -> (Demo, String) {
         .args(["--config", "policy.toml", "--store", "sessions"])
         .args(["--metrics", "127.0.0.1:0"])
         .stderr(File::create(directory.join("log")).unwrap());
+    let clock = Clock::new(&mut command);
     let demo = Demo::run(&mut command);
     let mut lines = demo.greeting.iter();
     let said = lines.find_map(|line| line.strip_prefix("Metrics are at "));
-    let url = said.expect("it says where").strip_suffix("/metrics.");
+    let url = said
+        .expect("the server should print the address of its metrics")
+        .strip_suffix("/metrics.");
     let url = url.unwrap().to_owned();
-    (demo, url)
+    (demo, clock, url)
 }
 
 fn fetch(url: &str) -> (u16, String) {
@@ -75,7 +80,7 @@ fn fetch(url: &str) -> (u16, String) {
     (response.status().as_u16(), text)
 }
 
-/// The number in a line of the export.
+/// Returns the number in the line of the export that starts with `line`.
 fn value(export: &str, line: &str) -> f64 {
     let found = export
         .lines()
@@ -83,7 +88,7 @@ fn value(export: &str, line: &str) -> f64 {
     found.unwrap_or_else(|| panic!("no {line} in {export}"))
 }
 
-/// The ways in which a secret could be written.
+/// Returns the forms in which a secret could be written: base64url, hexadecimal and raw bytes.
 fn spellings(secret: &str) -> [Vec<u8>; 3] {
     let bytes = decoded(secret);
     let hexadecimal: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -93,7 +98,7 @@ fn spellings(secret: &str) -> [Vec<u8>; 3] {
 #[test]
 fn a_full_run_is_counted_and_leaves_no_secret_anywhere() {
     let directory = tempfile::tempdir().unwrap();
-    let (demo, metrics) = with_metrics(directory.path());
+    let (demo, mut clock, metrics) = with_metrics(directory.path());
     let new_spy = || Spy {
         browser: Browser::new(),
         secrets: Vec::new(),
@@ -115,16 +120,16 @@ fn a_full_run_is_counted_and_leaves_no_secret_anywhere() {
     for _ in 0..5 {
         forger.get(&demo, "");
     }
-    // Everyone's token is due to be renewed, and bob's has been copied.
+    // After a second, the tokens are due for renewal. The thief has a copy of bob's token.
     let mut thief = bob.browser.clone();
     for spy in [&mut alice, &mut bob] {
-        thread::sleep(Duration::from_millis(1100));
+        clock.advance(Duration::from_secs(2));
         let before = spy.browser.cookie.clone();
         spy.get(&demo, "");
         assert_ne!(spy.browser.cookie, before);
         spy.get(&demo, "account");
     }
-    thread::sleep(Duration::from_millis(1100));
+    clock.advance(Duration::from_secs(2));
     thief.get(&demo, "");
     bob.get(&demo, "");
     admin.get(&demo, "logout");

@@ -1,5 +1,5 @@
-//! `session3 serve --middleware`: the application asks for no session and commits
-//! none; it has one.
+//! `session3 serve --middleware`: the middleware opens and commits the session of each request,
+//! so the application does neither.
 
 use std::fs;
 use std::path::Path;
@@ -13,10 +13,10 @@ use session3_test_fixtures::{CURRENT, HANDLER};
 use crate::http;
 use session3_test_program::{Application, Browser, Demo, session3};
 
-/// The cookie that the demo has over plain HTTP.
+/// A policy with the cookie that the demo uses over plain HTTP.
 pub const POLICY: &str = "[cookie]\nname = \"session3\"\nsecure = false\n";
 
-/// The command that serves this application with its sessions in `directory`.
+/// Returns the command that serves this application with its sessions in `directory`.
 fn command(directory: &Path, application: &[u8]) -> Command {
     let files = directory.with_extension("application");
     fs::create_dir_all(&files).unwrap();
@@ -41,7 +41,7 @@ fn start() -> (tempfile::TempDir, Demo, Browser) {
     (directory, server, Browser::new())
 }
 
-/// What holds for the demo.
+/// Runs scenarios of the demo, which hold behind the middleware as well.
 macro_rules! scenarios {
     ($($scenario:ident)*) => {
         $(#[test]
@@ -73,8 +73,8 @@ fn current_is_never_somebody_elses() {
     fifty_users_see_themselves(&server);
 }
 
-/// Ten times each, at once: the page lets the others run between finding out who
-/// they are and saying so.
+/// Checks that fifty users at once see only their own session, in ten requests each. The page
+/// lets other requests run between the log-in and the response.
 pub fn fifty_users_see_themselves(server: &Demo) {
     thread::scope(|scope| {
         for user in 0..50 {
@@ -106,7 +106,7 @@ fn what_comes_after_the_responses_headers_changes_nothing() {
     assert_eq!(browser.look(&server).1, 1);
 }
 
-/// An application may see to its sessions itself, behind the middleware too.
+/// An application that opens its sessions through the manager works behind the middleware too.
 #[test]
 fn one_that_asks_the_manager_goes_on_doing_so() {
     let directory = tempfile::tempdir().unwrap();
@@ -119,6 +119,8 @@ fn one_that_asks_the_manager_goes_on_doing_so() {
     }
 }
 
+/// Composing fails without the middleware for an application that needs it, and with the
+/// middleware for an application that cannot use it.
 #[test]
 fn it_is_asked_for_and_only_where_it_can_be() {
     let compose = Composition::new(CURRENT, MANAGER).compose();

@@ -1,4 +1,4 @@
-//! `--config`: what an operator says of the sessions of all applications.
+//! `--config`: the operator's policy for the sessions of all applications.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use session3_components::{DEMO, MANAGER};
 use session3_compose::{Composition, Grant};
 
+use session3_test_program::clock::speed_up;
 use session3_test_program::{Browser, Demo, between, session3};
 use session3_test_support::files;
 
@@ -41,7 +42,7 @@ impl Place {
         Demo::run(self.command(arguments).stderr(log))
     }
 
-    /// What the program says that does not start.
+    /// Starts the server, which must fail. Returns its one line on standard error.
     fn refusal(&self) -> String {
         let output = self.command(&["--port", "0"]).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
@@ -55,7 +56,7 @@ impl Place {
     }
 }
 
-/// The demo with a manager of its own.
+/// Returns the demo composed with this manager.
 fn composed(manager: &[u8]) -> Vec<u8> {
     let demo = Composition::new(DEMO, manager).grant(Grant::Admin);
     demo.compose().unwrap()
@@ -165,8 +166,8 @@ fn a_bad_policy_is_one_line_before_anything_is_served() {
     );
 }
 
-/// The policy goes into the built-in manager: one that is composed already has
-/// a manager of its own.
+/// `--config` is refused for an application that already contains a manager, and for a
+/// component other than the manager.
 #[test]
 fn what_it_has_no_effect_on_is_refused() {
     let place = Place::new("");
@@ -184,7 +185,8 @@ fn what_it_has_no_effect_on_is_refused() {
     assert!(said.contains("--config is for the manager"), "{said}");
 }
 
-/// For other hosts: the component has it in itself.
+/// The policy is part of the manager component that the program writes, so it applies under any
+/// host.
 #[test]
 fn the_manager_and_what_is_joined_with_it_carry_it_along() {
     let place = Place::new("[cookie]\nmax-age = 770\n");
@@ -210,17 +212,14 @@ fn the_manager_and_what_is_joined_with_it_carry_it_along() {
 #[test]
 fn what_has_expired_is_deleted_by_the_server() {
     let place = Place::new("idle-timeout = 2\nfirst-use-timeout = 1\ntouch-after = 0\n");
-    let server = place.serve(&["--sweep-every", "1"]);
+    let log = fs::File::create(place.path("log")).unwrap();
+    let mut command = place.command(&["--sweep-every", "1"]);
+    let server = Demo::run(speed_up(&mut command, 20).stderr(log));
     cookie(&server);
-    let sessions = || {
-        let all = files(&place.path("sessions"));
-        let is_lock = |file: &PathBuf| file.ends_with("sweep.lock");
-        all.into_iter().filter(|file| !is_lock(file)).count()
-    };
-    assert_eq!(sessions(), 1);
-    while sessions() > 0 {
-        thread::sleep(Duration::from_millis(50));
+    while !place.log().contains("expired and were deleted: 1") {
+        thread::sleep(Duration::from_millis(10));
     }
-    let log = place.log();
-    assert!(log.contains("expired and were deleted: 1"), "{log}");
+    let mut remaining = files(&place.path("sessions"));
+    remaining.retain(|file| !file.ends_with("sweep.lock"));
+    assert_eq!(remaining, Vec::<PathBuf>::new());
 }

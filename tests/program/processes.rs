@@ -24,7 +24,8 @@ fn four_processes_with_500_increments_each_count_to_2000() {
     assert_eq!(browser.look(&demos[0]).1, 2000);
 }
 
-/// The requests under way end in 409 or find no session; none brings it back.
+/// Requests that are under way in another process get 409 or find no session, and none of them
+/// revives the session.
 #[test]
 fn a_log_out_in_another_process_wins_against_saves_under_way() {
     let directory = tempfile::tempdir().unwrap();
@@ -48,6 +49,6 @@ fn a_log_out_in_another_process_wins_against_saves_under_way() {
         assert_eq!(browser.look(&demos[0]), ("None".into(), 0));
         assert_eq!(browser.look(&demos[1]), ("None".into(), 0));
     }
-    let left = files(directory.path());
-    assert!(left.is_empty(), "{left:?}");
+    let remaining = files(directory.path());
+    assert!(remaining.is_empty(), "{remaining:?}");
 }

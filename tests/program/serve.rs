@@ -1,5 +1,5 @@
-//! `session3 serve`: any application gets sessions, and nothing that it was not
-//! granted; what it does wrong costs its own request.
+//! `session3 serve`: an application gets sessions, and nothing else that it was not granted. A
+//! fault of the application costs only its own request.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -22,10 +22,10 @@ use session3_test_fixtures::{ADMINISTRATION, GUEST, NOSY, RELAY};
 use session3_test_program::{Browser, Demo, Page, session3};
 use session3_test_support::{block_on, files};
 
-/// The demo has a page for the administrator.
+/// The arguments for serving the demo, which has a page for the administrator.
 const AS_DEMO: [&str; 2] = ["--grant", "admin"];
 
-/// The demo with a manager of its own, which imports the store.
+/// Returns the demo composed with the manager. The result imports the store.
 fn composed() -> Vec<u8> {
     let demo = Composition::new(DEMO, MANAGER).grant(Grant::Admin);
     demo.compose().unwrap()
@@ -37,7 +37,7 @@ struct Place {
 }
 
 impl Place {
-    /// With this application in it.
+    /// Creates a directory with this application.
     fn new(application: &[u8]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let place = Self { directory };
@@ -53,7 +53,7 @@ impl Place {
         fs::write(self.path(name), content).unwrap();
     }
 
-    /// The command that serves it, from within the directory.
+    /// Returns the command that serves the application, with the directory as its current one.
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = session3();
         command
@@ -63,7 +63,7 @@ impl Place {
         command
     }
 
-    /// The one that keeps sessions in the directory `sessions`.
+    /// Returns the command that also keeps sessions in the directory `sessions`.
     fn with_store(&self, arguments: &[&str]) -> Command {
         let mut command = self.command(arguments);
         command.args(["--store", "sessions"]);
@@ -82,7 +82,7 @@ impl Place {
         fs::read_to_string(self.path("log")).unwrap()
     }
 
-    /// Waits until the log has this.
+    /// Waits until the log contains this text.
     fn wait_for(&self, text: &str) {
         while !self.log().contains(text) {
             thread::sleep(Duration::from_millis(10));
@@ -90,7 +90,7 @@ impl Place {
     }
 }
 
-/// Runs a command that has to fail; the one line that it says.
+/// Runs a command that must fail. Returns its one line on standard error.
 fn refusal(command: &mut Command) -> String {
     let output = command.args(["--port", "0"]).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
@@ -104,7 +104,7 @@ fn get(server: &Demo, page: &str) -> Page {
     Browser::new().get(server, page)
 }
 
-/// A connection on which this was sent.
+/// Opens a connection and sends a request.
 fn send(server: &Demo, request: &str) -> TcpStream {
     let address = server.url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address.trim_end_matches('/')).unwrap();
@@ -112,7 +112,8 @@ fn send(server: &Demo, request: &str) -> TcpStream {
     stream
 }
 
-/// A request whose body does not come yet, and which runs already.
+/// Sends a request without its body, and waits until the server asks for the body: then an
+/// instance of the application runs.
 fn send_head(server: &Demo) -> TcpStream {
     let mut stream = send(
         server,
@@ -181,7 +182,8 @@ fn the_administration_takes_a_grant() {
     assert_eq!(get(&server, "").text, "1 sessions");
 }
 
-/// A linker takes one compatible version for another.
+/// An import of another compatible version needs the same grant, since wasmtime's linker would
+/// satisfy it.
 #[test]
 fn another_version_of_an_interface_takes_a_grant_too() {
     for (component, option) in [(ADMINISTRATION, "--grant admin"), (RELAY, "--grant store")] {
@@ -318,7 +320,7 @@ fn a_body_is_limited_whether_it_says_its_length_or_not() {
     assert_eq!(get(&server, "").text, "fine");
 }
 
-/// One runs, four wait, the sixth is one too many.
+/// With one instance, one request runs, four wait, and the sixth gets 503.
 #[test]
 fn overload_is_answered_503_and_what_waits_is_served() {
     let place = Place::new(GUEST);
@@ -438,7 +440,7 @@ fn a_store_may_be_a_component() {
     assert_eq!(
         browser.look(&place.serve(&AS_DEMO)).1,
         1,
-        "the same directory"
+        "both stores use the same directory"
     );
 }
 

@@ -1,4 +1,4 @@
-//! The program itself: how it starts, what it says to bad input, how it ends.
+//! How the program starts, refuses bad input, and ends.
 
 use std::fs;
 use std::io::Read;
@@ -11,7 +11,7 @@ use std::process::Command;
 use session3_test_program::{Browser, Demo, session3};
 use session3_test_support::files;
 
-/// Runs a command that has to fail; the one line that it says.
+/// Runs a command that must fail. Returns its one line on standard error.
 fn refusal(command: &mut Command) -> String {
     let output = command.output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
@@ -56,13 +56,13 @@ fn a_file_in_the_directorys_place_is_one_line() {
     assert!(said.contains("not a directory"), "{said}");
 }
 
-/// As another user where this one may write everywhere.
 #[test]
 fn a_directory_that_cannot_be_written_is_one_line() {
     const NOBODY: u32 = 65534;
     let directory = tempfile::tempdir().unwrap();
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o555)).unwrap();
     let mut command = demo(directory.path());
+    // Root can write everywhere, so the program then runs as another user.
     if fs::write(directory.path().join("test"), "").is_ok() {
         command.uid(NOBODY);
     }
@@ -90,7 +90,7 @@ fn ctrl_c_and_sigterm_end_it_with_status_0() {
     }
 }
 
-/// Starts it until it answers, with this cache.
+/// Starts the demo with this directory for its cache, and kills it at its first output.
 fn start_with_cache(cache: &Path) {
     let directory = tempfile::tempdir().unwrap();
     let mut command = demo(directory.path());
@@ -115,7 +115,7 @@ fn compiled_code_is_kept_where_only_the_user_can_write() {
     assert!(kept.join("modules").is_dir());
 }
 
-/// How long that takes is for `make bench`.
+/// A second start changes no compiled code in the cache. `make bench` measures its time.
 #[test]
 fn a_second_start_compiles_nothing() {
     let cache = tempfile::tempdir().unwrap();

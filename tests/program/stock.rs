@@ -1,6 +1,6 @@
-//! The stock `wasmtime serve`, which knows nothing of sessions: it serves the demo,
-//! joined with the manager and the store over its file system, from a directory
-//! that this project's own program uses before and after.
+//! The stock `wasmtime serve`, which has no support for sessions. It serves the demo, composed
+//! with the manager and the store component for WASI's file system, on a directory that
+//! `session3` uses before and after.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ const WASMTIME: &str = concat!(
     "/../../target/tools/bin/wasmtime"
 );
 
-/// As the README has it.
+/// The demo, composed with commands like those in the README.
 static COMPOSED: LazyLock<PathBuf> = LazyLock::new(|| {
     let directory = directory("stock");
     run(&directory, "component demo -o application.wasm");
@@ -45,7 +45,7 @@ fn directory(name: &str) -> PathBuf {
     directory
 }
 
-/// A command of this project's own program.
+/// Runs `session3` in a directory. `line` has its arguments, separated by spaces.
 fn run(directory: &Path, line: &str) {
     let mut command = session3();
     command.current_dir(directory).args(line.split(' '));
@@ -66,13 +66,13 @@ fn serve_component(component: &Path, directory: &Path) -> Demo {
         Path::new(WASMTIME).exists(),
         "{WASMTIME} is missing: run make test-hosts"
     );
-    // It makes no directory of its own.
+    // `wasmtime` does not create the directory.
     fs::create_dir_all(directory).unwrap();
     let mut command = Command::new(WASMTIME);
     command
         .args(["serve", "-Scli", "--addr", "127.0.0.1:0"])
-        // A joined component has two dozen of both, and by default there are a
-        // thousand in all.
+        // A composed component needs about two dozen core instances and as many tables, and
+        // by default the pool has a thousand of each.
         .arg("-Opooling-total-core-instances=5000,pooling-total-tables=5000")
         .arg("--dir")
         .arg(format!("{}::/sessions", directory.display()))
@@ -80,7 +80,7 @@ fn serve_component(component: &Path, directory: &Path) -> Demo {
     Demo::run_other(&mut command, "Serving HTTP on ")
 }
 
-/// What holds under this project's own server.
+/// Runs scenarios that hold under `session3` as well.
 macro_rules! scenarios {
     ($serve:expr => $($scenario:ident)*) => {
         $(#[test]
@@ -104,7 +104,7 @@ scenarios! {
     a_cookie_may_come_in_one_of_several_headers
 }
 
-/// And behind the middleware.
+/// The scenarios for the application behind the middleware.
 mod behind {
     use super::*;
 
@@ -117,8 +117,8 @@ mod behind {
         log_out_with_failure
     }
 
-    /// This host would use an instance again, and have it serve several requests
-    /// at once, if the middleware let it.
+    /// Parallel requests see their own session only, although this host would reuse an instance
+    /// and let it serve several requests at once, if the middleware allowed that.
     #[test]
     #[ignore = "needs the wasmtime program: make test-hosts"]
     fn current_is_never_somebody_elses() {
@@ -129,7 +129,7 @@ mod behind {
 
 const SOUND: &str = "1 sound, 0 damaged, 0 foreign, 0 leftover, 0 surplus, 0 missing\n";
 
-/// What `session3` says of a directory.
+/// Runs a command of `session3` on a directory and returns its output.
 fn session3_says(command: &str, directory: &Path) -> String {
     let output = session3().arg(command).arg(directory).output().unwrap();
     assert!(output.status.success(), "{output:?}");

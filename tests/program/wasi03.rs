@@ -8,7 +8,7 @@ use session3_test_program::{Browser, Demo, session3};
 
 use session3_test_fixtures::HANDLER;
 
-/// Serves it from this directory.
+/// Serves the application on a free port, with its sessions in a folder of the directory.
 fn serve(directory: &Path, arguments: &[&str]) -> Demo {
     fs::write(directory.join("application.wasm"), HANDLER).unwrap();
     let mut command = session3();
@@ -68,7 +68,10 @@ fn what_it_does_wrong_costs_its_own_request() {
         assert_eq!(visits(&mut browser, &server), count.to_string(), "{page}");
     }
     let half = browser.try_get(&server, "half");
-    assert!(half.is_err(), "a client must not take it for whole");
+    assert!(
+        half.is_err(),
+        "a response that was cut off should be an error"
+    );
     assert_eq!(visits(&mut browser, &server), "5");
 }
 
@@ -77,7 +80,7 @@ fn it_may_go_on_after_its_response() {
     let (_directory, server, mut browser) = start(&[]);
     assert_eq!(visits(&mut browser, &server), "1");
     assert_eq!(browser.get(&server, "afterwards").text, "fine");
-    // The end of the response is that of its work.
+    // The response ends after the application's work, so the second visit is already counted.
     assert_eq!(visits(&mut browser, &server), "3");
 }
 
@@ -91,8 +94,8 @@ fn an_instance_that_traps_or_loops_gives_its_exclusive_session_back() {
     assert_eq!(browser.get(&server, "exclusive").text, "3");
 }
 
-/// Waiting would stop the one that it waits for: until the lock timeout, of five
-/// seconds, and here for longer.
+/// A second exclusive session in the same instance fails with `busy` at once, since waiting
+/// for the lease would block the instance that holds it.
 #[test]
 fn a_second_exclusive_session_in_one_instance_is_busy_at_once() {
     let (_directory, server, mut browser) = start(&["--lock-timeout", "60", "--timeout", "30"]);
@@ -100,7 +103,10 @@ fn a_second_exclusive_session_in_one_instance_is_busy_at_once() {
     let start = Instant::now();
     let text = browser.get(&server, "exclusive/twice").text;
     assert_eq!(text, "SessionError::Busy");
-    assert!(start.elapsed() < Duration::from_secs(30), "it waited");
+    assert!(
+        start.elapsed() < Duration::from_secs(30),
+        "the second session waited"
+    );
     assert_eq!(browser.get(&server, "exclusive").text, "2");
 }
 
