@@ -1,13 +1,12 @@
-//! A counter for everybody, in axum's manner:
+//! An axum application in which each session has a counter and a user:
 //!
 //! ```sh
 //! axum STORE [--port PORT]
 //! ```
 //!
-//! Whatever changes something is a POST: a form on another site's page comes
-//! without the cookie, which is `SameSite=Lax`. An application whose users log in
-//! with more than a name gives its forms tokens too:
-//! `Session::create_form_token`.
+//! All requests that change a session are POST requests. The cookie is `SameSite=Lax`, so a
+//! browser does not send it if a page of another site submits a form. An application that
+//! authenticates its users should also protect its forms with `Session::create_form_token`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,12 +23,12 @@ use session3::store::{DirectoryStore, directory::Options};
 use session3::{SessionError, SessionManager};
 use tokio::net::TcpListener;
 
-/// Serves a counter, with sessions
+/// Serve an application with sessions, over plain HTTP
 #[derive(Parser)]
 struct Arguments {
-    /// Where the sessions are kept; made where it is missing
+    /// Keep the sessions in this directory; create it if it is missing
     store: PathBuf,
-    /// The port to listen on; 0 takes a free one
+    /// Listen on this port of 127.0.0.1; 0 chooses a free port
     #[arg(long, default_value_t = 8080)]
     port: u16,
 }
@@ -58,8 +57,8 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Browsers take the safe default, `__Host-session` with `Secure`, over TLS
-/// only. Behind a proxy that has TLS, leave this out.
+/// Configures a cookie for plain HTTP. Browsers accept the default cookie, `__Host-session` with
+/// `Secure`, only over TLS. Remove this function if a proxy provides TLS.
 fn over_plain_http(config: &mut Config) {
     config.cookie.name = "session3".into();
     config.cookie.secure = false;
@@ -73,12 +72,13 @@ async fn show(session: Extension<RequestSession>) -> Result<Html<String>, Failed
     let page = include_str!("page.html")
         .replace("{id}", &id)
         .replace("{counter}", &counter.to_string())
-        // The last one: what somebody typed.
+        // The user's name comes last: it may contain the other placeholders.
         .replace("{user}", &user.replace('&', "&amp;").replace('<', "&lt;"));
     Ok(Html(page))
 }
 
-/// The layer saves it. All additions of requests at the same time count.
+/// Adds 1 to the counter; the layer commits the session. No addition of a concurrent request is
+/// lost.
 async fn increment(session: Extension<RequestSession>) -> Result<Redirect, Failed> {
     session.lock().await.add("counter", 1).await?;
     Ok(Redirect::to("/"))
@@ -89,25 +89,27 @@ struct Login {
     user: String,
 }
 
-/// The browser gets another token; the old one opens nothing any more.
+/// Logs a user in. The commit gives the session a new token, and the previous one is not valid
+/// any more.
 async fn log_in(
     session: Extension<RequestSession>,
     Form(login): Form<Login>,
 ) -> Result<Redirect, Failed> {
-    // The form asks for a name; not every client keeps to it.
+    // Browsers require a name in this form, but other clients may send an empty one.
     if !login.user.is_empty() {
         session.lock().await.set_user(Some(&login.user)).await?;
     }
     Ok(Redirect::to("/"))
 }
 
-/// Ends the session for good, whatever else is under way.
+/// Ends the session. Concurrent requests cannot save it any more.
 async fn log_out(session: Extension<RequestSession>) -> Result<Redirect, Failed> {
     session.lock().await.expire().await?;
     Ok(Redirect::to("/"))
 }
 
-/// After a server's error, the layer saves nothing.
+/// The response to a request whose session failed: the status for the error, and its message.
+/// If the status is a server error, the layer does not commit the session.
 struct Failed(SessionError);
 
 impl From<SessionError> for Failed {

@@ -1,4 +1,4 @@
-// The session manager, as `jco transpile` leaves it in a directory.
+// Loads the session manager, which `jco transpile` wrote to a directory as JavaScript.
 
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
@@ -18,7 +18,7 @@ const clock = {
 const random = { getRandomU64: () => randomBytes(8).readBigUInt64LE() };
 const events = { report: (event) => console.error("session3:", event.tag, event.val) };
 
-/** The contract's functions, as `session3:sessions/manager` has them. */
+/** Returns the functions and classes of the interface `session3:sessions/manager`. */
 export async function load(directory) {
   const { instantiate } = await import(pathToFileURL(`${directory}/manager.js`));
   const compile = async (name) => WebAssembly.compile(await readFile(`${directory}/${name}`));

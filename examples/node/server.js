@@ -1,8 +1,8 @@
-// A page that counts its visits, in a plain server:
+// Serves a page that counts the visits of each session:
 //
 //     node server.js DIRECTORY [--port PORT]
 //
-// where DIRECTORY is what `jco transpile` made of the manager.
+// DIRECTORY contains the session manager, transpiled by `jco transpile`.
 
 import { createServer } from "node:http";
 import { parseArgs } from "node:util";
@@ -16,7 +16,7 @@ const { positionals, values } = parseArgs({
 const [directory] = positionals;
 const { SessionManager, defaultConfig } = await load(directory);
 
-// Over plain HTTP, where browsers refuse the safe default.
+// Browsers accept the default cookie only over TLS, and this server uses plain HTTP.
 const config = defaultConfig();
 config.cookie.name = "session3";
 config.cookie.secure = false;
@@ -36,7 +36,8 @@ function answer(request, response) {
     response.setHeader("Content-Type", "text/plain; charset=utf-8");
     response.end(`Your session ID is ${session.id() ?? "None"}. Counter is at ${counter}.\n`);
   } finally {
-    // At once, not when the garbage is collected.
+    // This releases the session in the component now. Otherwise the garbage collector would
+    // release it later.
     session[Symbol.dispose]();
   }
 }
@@ -45,7 +46,7 @@ const server = createServer((request, response) => {
   try {
     answer(request, response);
   } catch (error) {
-    // The contract's error, such as { tag: "conflict" }.
+    // The payload is the error of the WIT, such as { tag: "conflict" }.
     console.error(error.payload ?? error);
     response.statusCode = 503;
     response.end("Nothing was saved.\n");

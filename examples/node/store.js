@@ -1,6 +1,6 @@
-// A store in this process's memory: sessions end with it. Node runs one request
-// at a time, so that nothing here has to be locked, and only an exclusive
-// session that is still open has its lock.
+// A store in the memory of this process; all sessions end with the process. Node runs one
+// function at a time, so changes need no lock. `SessionLock` is the lease of an exclusive
+// request, which ends when the request commits or disposes its session.
 
 const sessions = new Map();
 const locked = new Set();

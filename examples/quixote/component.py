@@ -1,4 +1,4 @@
-"""The session manager component, in an instance for each request."""
+"""Runs the session manager component, with an instance for each request."""
 
 import secrets
 import time
@@ -10,7 +10,7 @@ MANAGER = "session3:sessions/manager@0.1.0"
 
 
 class SessionError(Exception):
-    """What the contract calls so: `tag` is `conflict`, `ended` and so on."""
+    """An error of the session manager. `tag` is its name in the WIT, such as `conflict`."""
 
     def __init__(self, error):
         super().__init__(error.tag, error.payload)
@@ -18,14 +18,14 @@ class SessionError(Exception):
 
 
 class Manager:
-    """Opens sessions that are kept in a store."""
+    """Opens the sessions of requests, with the component at `path` and a store."""
 
     def __init__(self, path, store):
         self.engine = Engine()
         self.component = Component.from_file(self.engine, path)
         self.linker = Linker(self.engine)
-        # Before the others, which it would replace: this store has no locks, so
-        # that asking for an exclusive session fails.
+        # The store has no locks, so opening an exclusive session traps. The traps come first:
+        # the definitions below replace them, and not the other way round.
         self.linker.allow_shadowing = True
         self.linker.define_unknown_imports_as_traps(self.component)
         store.link(self.linker)
@@ -38,7 +38,11 @@ class Manager:
                 random.add_func("get-random-u64", lambda _: secrets.randbits(64))
 
     def open(self, is_secure, **request):
-        """The session of a request with these fields of the contract's."""
+        """Opens the session of a request in mode merge, and returns it.
+
+        The keyword arguments are the fields of the record `request` of the WIT. Without TLS
+        (`is_secure`), the cookie is not `Secure` and its name has no prefix, since browsers
+        accept the default cookie only over TLS."""
         call = Calls(self.engine, self.linker, self.component)
         config = call("default-config")
         if not is_secure:
@@ -53,7 +57,7 @@ class Manager:
 
 
 class Session:
-    """Has the contract's methods."""
+    """A session, with the methods of the resource `session` of the WIT."""
 
     def __init__(self, call, handle):
         self.call, self.handle = call, handle
@@ -64,7 +68,7 @@ class Session:
 
 
 class Calls:
-    """Calls the functions of an instance by their names."""
+    """Creates an instance of the component, and calls its functions by their names."""
 
     def __init__(self, engine, linker, component):
         self.store = Store(engine)
@@ -75,7 +79,7 @@ class Calls:
         index = self.instance.get_export_index(self.store, name, self.manager)
         function = self.instance.get_func(self.store, index)
         result = function(self.store, *values)
-        # A result comes as what is in it, where that tells success from failure.
+        # wasmtime returns the content of a `result` if its type tells success from failure.
         if isinstance(result, Variant) and result.tag in ERRORS:
             raise SessionError(result)
         return result

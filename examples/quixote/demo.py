@@ -1,4 +1,4 @@
-"""Session3's interactive demo, under Quixote's own simple server:
+"""Session3's interactive demo, with the server of Quixote:
 
     python demo.py MANAGER DATABASE [--port PORT]
 """
@@ -12,7 +12,7 @@ from quixote.publish import Publisher
 from quixote.server.simple_server import HTTPRequestHandler, SockInheritHTTPServer
 from quixote.session import Session
 
-# The two lines that change.
+# An application that uses Session3 changes these two lines.
 from session_manager import SessionManager
 from store import SqliteStore
 
@@ -63,17 +63,18 @@ class Root(Directory):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Session3's interactive demo, under Quixote")
-    parser.add_argument("manager", help="the manager's component")
-    parser.add_argument("database", help="where the sessions are kept")
-    parser.add_argument("--port", type=int, default=8080, help="0 takes a free one")
+    parser = argparse.ArgumentParser(description="Serve Session3's interactive demo with Quixote")
+    parser.add_argument("manager", help="the file of the session manager component")
+    parser.add_argument("database", help="the SQLite database of the sessions; created if missing")
+    port_help = "listen on this port, 8080 by default; 0 chooses a free port"
+    parser.add_argument("--port", type=int, default=8080, help=port_help)
     arguments = parser.parse_args()
     store = SqliteStore(arguments.database)
     session_manager = SessionManager(arguments.manager, store, DemoSession)
     Publisher(Root(), session_manager=session_manager)
     with SockInheritHTTPServer(("127.0.0.1", arguments.port), HTTPRequestHandler) as server:
         address = f"http://127.0.0.1:{server.server_port}/"
-        # Quixote makes of sys.stdout its error log.
+        # Quixote redirects sys.stdout to its error log.
         print(f"Open {address} and press Ctrl-C to quit.", file=sys.__stdout__, flush=True)
         try:
             server.serve_forever()

@@ -1,9 +1,10 @@
-"""Quixote's sessions, kept by the component.
+"""A session manager for Quixote that keeps its sessions with the component.
 
-An attribute of a Quixote session is an attribute of the component's: so requests
-that run at the same time lose nothing of each other's, other languages can read
-it, and nothing is ever unpickled. What is no number, text, bytes, truth or
-nothing is kept as JSON."""
+Each attribute of a Quixote session becomes an attribute in the component. Therefore
+concurrent requests do not overwrite the changes of each other to different attributes,
+applications in other languages can read the attributes, and no pickle is ever loaded.
+Numbers, strings, `bytes` and `bool` are stored in the type of the component, other values
+as JSON. None, empty lists and empty dictionaries are not stored."""
 
 import json
 
@@ -13,15 +14,15 @@ from wasmtime.component import Variant
 
 from component import Manager
 
-# What the component knows itself.
+# The fields of a Quixote session that are no attributes: the component has them already.
 NOT_KEPT = {"id", "_remote_address", "_creation_time", "_access_time"}
 
-# With TLS and without.
+# The names of the cookie, with TLS and without.
 COOKIES = ["__Host-session", "session3"]
 
 
 class SessionManager(QuixoteSessionManager):
-    """For Quixote's publisher: `Publisher(..., session_manager=...)`."""
+    """The session manager to pass to `Publisher(..., session_manager=...)`."""
 
     def __init__(self, component, store, session_class=Session):
         super().__init__(session_class=session_class)
@@ -31,7 +32,7 @@ class SessionManager(QuixoteSessionManager):
         request = get_request()
         kept = self.manager.open(
             request.get_scheme() == "https",
-            # As Quixote's servers join several headers.
+            # Quixote's servers join several Cookie headers with ", ".
             cookies=[c.encode("latin-1") for c in request.get_header("Cookie", "").split(", ")],
             remote_address=request.get_environ("REMOTE_ADDR"),
             user_agent=None,
@@ -59,7 +60,7 @@ class SessionManager(QuixoteSessionManager):
             session.id = self.kept.id()
 
     def finish_failed_request(self):
-        """What is not committed, never was."""
+        """Does nothing: without a commit, the changes of the request are dropped."""
 
     def save(self, session):
         if session.user != self.user:
@@ -80,14 +81,13 @@ class SessionManager(QuixoteSessionManager):
 
 
 def hide_tokens(request):
-    """Quixote's error log shows the request, and tokens belong in no log."""
+    """Removes the token from the request, since Quixote writes failed requests to its log."""
     request.environ.pop("HTTP_COOKIE", None)
     for name in COOKIES:
         request.cookies.pop(name, None)
 
 
 def to_value(value):
-    # Before the integers, of which a truth is one in Python.
     for kind, tag in KINDS:
         if isinstance(value, kind):
             return Variant(tag, value)
@@ -98,4 +98,5 @@ def from_value(value):
     return json.loads(value.payload) if value.tag == "json" else value.payload
 
 
+# bool comes before int, because it is a subclass of int.
 KINDS = [(bool, "boolean"), (int, "integer"), (float, "number"), (str, "text"), (bytes, "bytes")]

@@ -1,4 +1,4 @@
-"""The contract's store over SQLite, which several processes may share."""
+"""A store over SQLite. Several processes may use the same database."""
 
 import sqlite3
 import time
@@ -15,7 +15,7 @@ def now():
 
 
 def record(**fields):
-    """A record of the contract's, whose names have hyphens."""
+    """Creates a record of the WIT, whose field names have hyphens instead of underscores."""
     made = Record()
     for name, value in fields.items():
         setattr(made, name.replace("_", "-"), value)
@@ -23,15 +23,17 @@ def record(**fields):
 
 
 class SqliteStore:
-    """`link` gives it to a component. An error of the contract's is returned; any
-    other exception fails the request."""
+    """A store for a component. Each method `store_…` implements the function of that name in
+    the interface `session3:sessions/store`. It returns the errors of the WIT as values; an
+    exception makes the call of the component fail."""
 
     def __init__(self, path):
-        # Each statement is a transaction of its own.
+        # Without an isolation level, each statement is a transaction.
         self.database = sqlite3.connect(path, isolation_level=None)
         self.database.execute(SCHEMA)
 
     def link(self, linker):
+        """Adds the functions of the store to the imports of a component."""
         with linker.root() as root, root.add_instance("session3:sessions/store@0.1.0") as store:
             for name in dir(self):
                 if name.startswith("store_"):
@@ -42,10 +44,11 @@ class SqliteStore:
         return self.database.execute(sql, values).fetchall()
 
     def changed(self, sql, *values):
+        """Executes a statement and returns the number of rows that it changed."""
         return self.database.execute(sql, values).rowcount
 
     def refusal(self, id):
-        """Why a compare-and-swap changed nothing."""
+        """Returns the error of a compare-and-swap that changed no row."""
         version = self.rows("SELECT version FROM sessions WHERE id = ?", id)
         return Variant("conflict", version[0][0]) if version else Variant("absent")
 

@@ -1,4 +1,4 @@
-// The demo application: what each page does to the session.
+// The demo application in C. This file contains the pages.
 
 #include "demo.h"
 #include "http.h"
@@ -38,7 +38,8 @@ static response_t not_allowed(void) {
     return response;
 }
 
-// A failed request does not commit, and so leaves the session as it was.
+// Returns the response of a page that fails on purpose. The page does not commit, so the
+// session stays as it was.
 static response_t on_purpose(void) {
     return message(500, "Failed on purpose",
                    "This request changed the session and then failed, so nothing was saved.");
@@ -61,18 +62,19 @@ static response_t failed(session_error_t error) {
         case SESSION3_SESSIONS_MANAGER_SESSION_ERROR_BUSY:
             return message(
                 503, title,
-                "Too many requests for your session at once. Nothing was saved; try again.");
+                "There are too many requests for your session at once. Nothing was saved; "
+                "try again.");
         case SESSION3_SESSIONS_MANAGER_SESSION_ERROR_STORE:
             return message(503, title,
-                           "The sessions cannot be reached. Try again in a while.");
+                           "Your session is not available at the moment. Try again later.");
         default:
             return message(400, title,
-                           "The session cannot take this change. Nothing was saved.");
+                           "Your session does not accept this request. Nothing was saved.");
     }
 }
 
-// The pages. Each says whether the manager did what it was asked, and otherwise
-// what it said.
+// The pages. Each function writes its response to `response`, and returns true. If a call of
+// the session manager fails, it returns false and stores the reason in `error`.
 
 static bool show(session_t session, response_t *response, session_error_t *error) {
     headers_t headers;
@@ -115,8 +117,7 @@ static bool add_one(session_t session, session_error_t *error) {
     return session3_sessions_manager_method_session_add(session, &name, 1, &sum, error);
 }
 
-// A session that nobody wants to keep is not stored, so there is nothing to
-// count in.
+// Adds 1 to the counter of a stored session. A new session is not stored just for the counter.
 static bool increment(session_t session, response_t *response, session_error_t *error) {
     demo_string_t id;
     bool is_kept = session3_sessions_manager_method_session_id(session, &id);
@@ -151,8 +152,8 @@ static const struct {
     {"/logoutfail", log_out_and_fail},
 };
 
-// The safe defaults; over plain HTTP, where browsers refuse those, a cookie that
-// works there.
+// Returns the default configuration. Without TLS, the cookie is not `Secure` and its name has
+// no prefix, since browsers accept the default cookie only over TLS.
 static session3_sessions_manager_config_t config(bool is_secure) {
     session3_sessions_manager_config_t config;
     session3_sessions_manager_default_config(&config);

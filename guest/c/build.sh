@@ -1,5 +1,6 @@
 #!/bin/sh
-# Builds the component that the argument names.
+# Builds the demo in C as the component file that the argument names:
+#   build.sh [FILE]
 set -eu
 
 component=$(realpath -m "${1:-target/guests/c.wasm}")
@@ -11,7 +12,7 @@ bindgen=$tools/debug/session3-c-bindgen
 "$bindgen" bindings guest/wit "$tools/bindings"
 
 compile="clang-19 --target=wasm32-wasi -std=c23 -Oz -flto -I $tools/bindings"
-# What is generated casts where it must not warn.
+# The generated code is compiled without -Wall and -Wextra: it has casts that would warn.
 $compile -c "$tools/bindings/demo.c" -o "$tools/demo.o"
 $compile -mexec-model=reactor -Wall -Wextra -Werror -I guest/c --embed-dir=guest/web/src -Wl,--strip-all \
     guest/c/*.c "$tools/demo.o" "$tools/bindings/demo_component_type.o" -o "$tools/demo.wasm"

@@ -4,7 +4,7 @@
 
 #include "text.h"
 
-// What one blocking-write-and-flush takes at most, by its contract.
+// The largest number of bytes that one call of blocking-write-and-flush may write.
 enum { CHUNK = 4096 };
 
 static wasi_http_types_list_field_value_t values(wasi_http_types_own_headers_t headers,
@@ -36,7 +36,7 @@ request_t http_read(wasi_http_types_own_incoming_request_t incoming) {
     wasi_http_types_own_headers_t headers =
         wasi_http_types_method_incoming_request_headers(borrowed);
     wasi_http_types_list_field_value_t cookies = values(headers, "cookie");
-    // The same list of bytes under another name.
+    // The generated types of wasi:http and of the session manager have the same layout.
     request.cookies = (demo_list_list_u8_t){(demo_list_u8_t *)cookies.ptr, cookies.len};
     wasi_http_types_list_field_value_t agents = values(headers, "user-agent");
     if (agents.len > 0) {
@@ -49,7 +49,7 @@ request_t http_read(wasi_http_types_own_incoming_request_t incoming) {
 static void append(wasi_http_types_own_fields_t fields, header_t header) {
     wasi_http_types_field_value_t value = {header.value.ptr, header.value.len};
     wasi_http_types_header_error_t error;
-    // Refused only for a header that no program may set.
+    // This fails only for a header that programs must not set, which no page adds.
     wasi_http_types_method_fields_append(wasi_http_types_borrow_fields(fields), &header.name,
                                          &value, &error);
 }
@@ -68,7 +68,7 @@ static void write(wasi_http_types_own_outgoing_body_t body, demo_string_t text) 
         is_open = wasi_io_streams_method_output_stream_blocking_write_and_flush(
             wasi_io_streams_borrow_output_stream(stream), &chunk, &error);
     }
-    // Before its body is finished, by its contract.
+    // wasi:http requires that the stream is dropped before the body is finished.
     wasi_io_streams_output_stream_drop_own(stream);
 }
 

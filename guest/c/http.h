@@ -1,4 +1,4 @@
-// Requests and responses as the pages want them, over wasi:http.
+// Reads requests and sends responses over wasi:http.
 
 #pragma once
 
@@ -9,30 +9,30 @@ typedef session3_sessions_manager_list_header_t headers_t;
 
 // A request, without its body.
 typedef struct {
-    // WASI_HTTP_TYPES_METHOD_GET and so on.
+    // The HTTP method, a constant such as WASI_HTTP_TYPES_METHOD_GET.
     uint8_t method;
-    // Without the query.
+    // The path, without the query.
     demo_string_t path;
-    // Whether the browser came over TLS.
+    // Whether the browser uses TLS.
     bool is_secure;
-    // The values of its Cookie headers.
+    // The values of the Cookie headers.
     demo_list_list_u8_t cookies;
-    // Who the browser says it is.
+    // The User-Agent header, if it is ASCII.
     demo_option_string_t user_agent;
 } request_t;
 
-// A response, whole.
+// A complete response.
 typedef struct {
     uint16_t status;
-    // What the commit returned.
+    // The headers that the commit returned.
     headers_t headers;
-    // And one more.
+    // One additional header. It is not sent if its name is empty.
     header_t header;
     demo_string_t body;
 } response_t;
 
-// What the pages want to know of a request.
+// Reads a request.
 request_t http_read(wasi_http_types_own_incoming_request_t request);
 
-// Sends a response. When the client is gone, there is nobody to tell.
+// Sends a response. Errors are ignored: after them, the client cannot be reached.
 void http_send(wasi_http_types_own_response_outparam_t out, const response_t *response);

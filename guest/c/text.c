@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Without memory there is no answer: the host turns a trap into one.
+// Allocates memory. If there is none left, the instance traps, and the host sends a response
+// with a server error.
 static uint8_t *allocate(size_t size) {
     uint8_t *memory = malloc(size > 0 ? size : 1);
     if (memory == nullptr) __builtin_trap();
@@ -28,9 +29,9 @@ bool text_is_ascii(demo_string_t text) {
 }
 
 demo_string_t text_of_number(int64_t number) {
-    enum { MOST = 20 };  // -9223372036854775808
+    enum { MOST = 20 };  // the length of -9223372036854775808
     uint8_t *end = allocate(MOST) + MOST, *start = end;
-    // The smallest number has no positive counterpart of its own type.
+    // The smallest int64_t cannot be negated in its own type.
     uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
     do {
         *--start = (uint8_t)('0' + rest % 10);

@@ -1,7 +1,7 @@
-// Text that is built piece by piece.
+// Builds strings.
 //
-// The host gives every request an instance of its own and drops it with all of
-// its memory, so nothing here is ever freed.
+// Nothing is freed: the host creates an instance for each request and drops it together with
+// its memory.
 
 #pragma once
 
@@ -9,17 +9,19 @@
 
 #include "demo.h"
 
-// A constant as the contract's functions take it.
+// Returns a C string as a string of the WIT, without a copy.
 demo_string_t text(const char *constant);
 
+// Returns whether two strings are equal.
 bool text_equals(demo_string_t text, const char *constant);
 
-// Whether it may be a string of the contract's, which are UTF-8; others trap.
+// Returns whether a string is ASCII. A string that is not UTF-8 must not be passed to the
+// session manager, since the instance would trap.
 bool text_is_ascii(demo_string_t text);
 
-// The decimal digits.
+// Returns a number in decimal digits.
 demo_string_t text_of_number(int64_t number);
 
-// The text with `value` in place of the first `{name}`, braces included in
-// `name`.
+// Returns a text with its first occurrence of `name` replaced by `value`. `name` is a
+// placeholder with its braces, such as `{title}`.
 demo_string_t text_fill(demo_string_t text, const char *name, demo_string_t value);

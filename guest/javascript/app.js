@@ -1,4 +1,4 @@
-// The demo application: what each page does to the session.
+// The demo application in JavaScript.
 
 import { SessionManager, defaultConfig } from "session3:sessions/manager@0.1.0";
 import layout from "../web/src/layout.html";
@@ -41,8 +41,7 @@ function open(request, isSecure) {
   const headers = request.headers;
   return SessionManager.open(config(isSecure)).getSession(
     {
-      // Several Cookie headers arrive joined like this, which no cookie has in
-      // its value.
+      // `get` joins several Cookie headers with ", ". No cookie contains these characters.
       cookies: headers.get("cookie")?.split(", ").map(bytes) ?? [],
       userAgent: headers.get("user-agent") ?? undefined,
     },
@@ -50,8 +49,8 @@ function open(request, isSecure) {
   );
 }
 
-// The safe defaults; over plain HTTP, where browsers refuse those, a cookie
-// that works there.
+// Returns the default configuration. Without TLS, the cookie is not `Secure` and its name has
+// no prefix, since browsers accept the default cookie only over TLS.
 function config(isSecure) {
   const config = defaultConfig();
   if (!isSecure) {
@@ -76,8 +75,7 @@ function keep(session) {
   return toStart(session.commit());
 }
 
-// A session that nobody wants to keep is not stored, so there is nothing to
-// count in.
+// Adds 1 to the counter of a stored session. A new session is not stored just for the counter.
 function increment(session) {
   if (session.id() !== undefined) {
     session.add("counter", 1n);
@@ -100,7 +98,8 @@ function logOutAndFail(session) {
   return onPurpose();
 }
 
-// A failed request does not commit, and so leaves the session as it was.
+// Returns the response of a page that fails on purpose. The page does not commit, so the
+// session stays as it was.
 function onPurpose() {
   return message(
     500,
@@ -115,16 +114,20 @@ const failures = {
     409,
     "Another request changed your session at the same time. Nothing was saved; try again.",
   ],
-  busy: [503, "Too many requests for your session at once. Nothing was saved; try again."],
+  busy: [
+    503,
+    "There are too many requests for your session at once. Nothing was saved; try again.",
+  ],
   "read-only": [500, "This page may not change the session. Nothing was saved."],
-  store: [503, "The sessions cannot be reached. Try again in a while."],
+  store: [503, "Your session is not available at the moment. Try again later."],
 };
 
-// What the manager throws has the WIT's variant as its payload.
+// Returns the response for an exception of the session manager. Its payload is the variant
+// `session-error` of the WIT.
 function failed(error) {
   const [status, text] = failures[error.payload?.tag] ?? [
     400,
-    "The session cannot take this change. Nothing was saved.",
+    "Your session does not accept this request. Nothing was saved.",
   ];
   return message(status, "That did not work", text);
 }
@@ -148,7 +151,7 @@ function respond(status, body, headers) {
   return new Response(body, { status, headers: headers.map(({ name, value }) => [name, value]) });
 }
 
-// A header as it came: a string here has one character for each byte.
+// Returns the bytes of a header. Its string has one character for each byte.
 function bytes(header) {
   return Uint8Array.from(header, (character) => character.charCodeAt(0));
 }

@@ -1,2 +1,2 @@
-// The contract is the host's; the pages' templates are strings in the bundle.
+// The host provides the interfaces `session3:`. HTML templates become strings in the bundle.
 export default { external: [/^session3:/], moduleTypes: { ".html": "text" } };

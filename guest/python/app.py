@@ -1,4 +1,4 @@
-"""The demo application: web speaks wasi:http, pages does the rest."""
+"""The demo application in Python. This module exports the handler of requests."""
 
 import pages
 import web

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Builds the component that the argument names.
+# Builds the demo in Python as the component file that the argument names:
+#   build.sh [FILE]
 set -eu
 
 component=$(realpath -m "${1:-target/guests/python.wasm}")
@@ -13,7 +14,7 @@ if ! cmp -s guest/python/requirements.txt "$tools/requirements.txt"; then
     cp guest/python/requirements.txt "$tools"
 fi
 
-# The templates are read where the program is, while it is built.
+# The program reads its templates while it is built, from the directory of its source.
 rm -rf "$tools/source"
 mkdir "$tools/source"
 cp guest/python/*.py guest/web/src/*.html "$tools/source"

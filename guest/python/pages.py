@@ -1,4 +1,4 @@
-"""The pages: what each of them does to the session."""
+"""The pages of the demo."""
 
 from pathlib import Path
 
@@ -16,11 +16,11 @@ from wit_world.imports.manager import (
 )
 from wit_world.imports.session3_sessions_types import Value_Boolean, Value_Integer
 
-# Read when the component is built: when it runs, there are no files.
+# These are read while the component is built: the running component has no file system.
 LAYOUT = Path(__file__).with_name("layout.html").read_text()
 SESSION = Path(__file__).with_name("session.html").read_text()
 
-TOO_MANY = "Too many requests for your session at once. Nothing was saved; try again."
+TOO_MANY = "There are too many requests for your session at once. Nothing was saved; try again."
 FAILURES = {
     SessionError_Ended: (
         409,
@@ -32,13 +32,13 @@ FAILURES = {
     ),
     SessionError_Busy: (503, TOO_MANY),
     SessionError_ReadOnly: (500, "This page may not change the session. Nothing was saved."),
-    SessionError_Store: (503, "The sessions cannot be reached. Try again in a while."),
+    SessionError_Store: (503, "Your session is not available at the moment. Try again later."),
 }
-REFUSED = (400, "The session cannot take this change. Nothing was saved.")
+REFUSED = (400, "Your session does not accept this request. Nothing was saved.")
 
 
 def answer(request):
-    """The page that a request asks for."""
+    """Returns the response to a request."""
     if request.method is None:
         response = message(405, "Not allowed", "This page answers GET and HEAD.")
         response.headers.append(("Allow", "GET, HEAD"))
@@ -70,8 +70,8 @@ def what_counts(request):
 
 
 def config(is_secure):
-    """The safe defaults; over plain HTTP, where browsers refuse those, a cookie
-    that works there."""
+    """Returns the default configuration. Without TLS, the cookie is not `Secure` and its name
+    has no prefix, since browsers accept the default cookie only over TLS."""
     config = manager.default_config()
     if not is_secure:
         config.cookie.name = "session3"
@@ -94,8 +94,8 @@ def keep(session):
 
 
 def increment(session):
-    """A session that nobody wants to keep is not stored, so there is nothing to
-    count in."""
+    """Adds 1 to the counter of a stored session. A new session is not stored just for the
+    counter."""
     if session.id() is not None:
         session.add("counter", 1)
     return to_start(session.commit())
@@ -127,7 +127,8 @@ PAGES = {
 
 
 def on_purpose():
-    """A failed request does not commit, and so leaves the session as it was."""
+    """Returns the response of a page that fails on purpose. The page does not commit, so the
+    session stays as it was."""
     return message(
         500,
         "Failed on purpose",

@@ -1,4 +1,4 @@
-"""Requests and responses as the pages want them, over wasi:http."""
+"""Reads requests and sends responses over wasi:http."""
 
 from dataclasses import dataclass, field
 
@@ -13,7 +13,7 @@ from wit_world.imports.wasi_http_types import (
     Scheme_Https,
 )
 
-# What one blocking_write_and_flush takes at most, by its contract.
+# The largest number of bytes that one call of blocking_write_and_flush may write.
 CHUNK = 4096
 
 METHODS = {Method_Get: "GET", Method_Head: "HEAD"}
@@ -24,20 +24,20 @@ class Request:
     """A request, without its body."""
 
     method: str | None
-    """GET or HEAD; None for any other."""
+    """The HTTP method, GET or HEAD; None for any other."""
     path: str
-    """Without the query."""
+    """The path, without the query."""
     is_secure: bool
-    """Whether the browser came over TLS."""
+    """Whether the browser uses TLS."""
     cookies: list[bytes]
-    """The values of its Cookie headers."""
+    """The values of the Cookie headers."""
     user_agent: str | None
-    """Who the browser says it is."""
+    """The User-Agent header."""
 
 
 @dataclass
 class Response:
-    """A response, whole."""
+    """A complete response."""
 
     status: int
     headers: list[tuple[str, str]] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Response:
 
 
 def read(request):
-    """What the pages want to know of a request."""
+    """Reads a request."""
     with request.headers() as headers:
         cookies = headers.get("cookie")
         user_agents = headers.get("user-agent")
@@ -59,7 +59,7 @@ def read(request):
 
 
 def send(out, response):
-    """Sends a response. When the client is gone, there is nobody to tell."""
+    """Sends a response. Errors are ignored: after them, the client cannot be reached."""
     headers = [(name, value.encode()) for name, value in response.headers]
     outgoing = OutgoingResponse(Fields.from_list(headers))
     outgoing.set_status_code(response.status)

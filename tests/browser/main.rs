@@ -1,5 +1,4 @@
-//! A real browser clicks through the demo: Debian's chromium and
-//! chromium-driver.
+//! A test of the demo in a real browser, from Debian's packages chromium and chromium-driver.
 
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
@@ -24,7 +23,7 @@ impl Driver {
             .arg("--port=0")
             .stdout(Stdio::piped())
             .spawn()
-            .expect("chromedriver, from Debian's package chromium-driver");
+            .expect("chromedriver should be installed, from Debian's package chromium-driver");
         let output = BufReader::new(child.stdout.take().unwrap());
         let port = output
             .lines()
@@ -33,7 +32,7 @@ impl Driver {
                 let (_, port) = line.split_once("successfully on port ")?;
                 port.trim_end_matches('.').parse().ok()
             })
-            .expect("chromedriver says which port it has");
+            .expect("chromedriver should print its port");
         Self { child, port }
     }
 
@@ -109,9 +108,9 @@ fn a_person_clicks_through_the_demo() {
                 .contains("on purpose")
         );
         assert!(click(&browser, "Back").await.contains("Counter is at 2."));
-        let scripts = "return document.cookie";
-        let cookie = browser.execute(scripts, vec![]).await.unwrap();
-        assert_eq!(cookie, "", "scripts cannot read it");
+        let script = "return document.cookie";
+        let cookie = browser.execute(script, vec![]).await.unwrap();
+        assert_eq!(cookie, "", "scripts cannot read the cookie");
         if let Some(path) = std::env::var_os("SCREENSHOT") {
             std::fs::write(path, browser.screenshot().await.unwrap()).unwrap();
         }

@@ -1,7 +1,7 @@
-//! The security checklist, item by item, through the real component: the clock,
-//! the random numbers and the store are the test's.
+//! The security checklist, item by item, through the real component, with a clock, random
+//! numbers and a store that the test controls.
 //!
-//! The items are of OWASP's Session Management Cheat Sheet (O), ASVS 5.0
+//! The items come from OWASP's Session Management Cheat Sheet (O), ASVS 5.0
 //! chapter 7 (A; 4.0 chapter 3 where marked), NIST SP 800-63B section 7 (N) and
 //! RFC 6265bis (R).
 
@@ -27,16 +27,16 @@ use session3_test_support::{block_on, files};
 const MINUTE: u64 = 60_000;
 const START: u64 = 1_700_000_000_000;
 
-/// A manager in a world of the test's own.
+/// A manager with the clock, the random numbers and the store that it uses.
 struct World {
-    /// Of the random numbers.
+    /// The seed of the random numbers.
     seed: u64,
     clock: Arc<AtomicU64>,
     store: Arc<dyn SessionStore>,
     manager: Manager,
 }
 
-/// The default configuration, with changes.
+/// Creates a manager on a store in memory, with the default configuration and these changes.
 async fn world(change: impl FnOnce(&mut Config)) -> World {
     let clock = Arc::new(AtomicU64::new(START));
     let reader = clock.clone();
@@ -67,17 +67,17 @@ impl World {
         self.clock.fetch_add(milliseconds, Ordering::SeqCst);
     }
 
-    /// The session of a request with this cookie.
+    /// Opens the session of a request with this cookie.
     async fn open(&mut self, cookie: &[u8]) -> ResourceAny {
         self.manager.open(vec![cookie.to_vec()]).await.unwrap()
     }
 
-    /// A request that sets an attribute; the cookie from then on.
+    /// Makes a request that changes an attribute. Returns the cookie for later requests.
     async fn visit(&mut self, cookie: &[u8]) -> Vec<u8> {
         self.manager.request(cookie, "visits", 1).await
     }
 
-    /// A request that logs a user in; the cookie from then on.
+    /// Makes a request that logs a user in. Returns the cookie for later requests.
     async fn log_in(&mut self, cookie: &[u8], user: &str) -> Vec<u8> {
         let session = self.open(cookie).await;
         let manager = &mut self.manager;
@@ -86,7 +86,7 @@ impl World {
         cookie_of(&headers).unwrap()
     }
 
-    /// A request that ends the session; the headers.
+    /// Makes a request that ends the session. Returns the headers for its response.
     async fn log_out(&mut self, cookie: &[u8]) -> Vec<Header> {
         let session = self.open(cookie).await;
         let manager = &mut self.manager;
@@ -94,7 +94,7 @@ impl World {
         manager.commit(session).await.unwrap()
     }
 
-    /// Whether a cookie opens a session, by a request that changes nothing.
+    /// Makes a request that changes nothing. Returns whether the cookie opened a session.
     async fn opens(&mut self, cookie: &[u8]) -> bool {
         let session = self.open(cookie).await;
         let is_new = self.manager.is_new(session).await;
@@ -102,7 +102,7 @@ impl World {
         !is_new
     }
 
-    /// Likewise; the Set-Cookie of its response, if it has one.
+    /// Makes a request that changes nothing. Returns the new cookie, if the response sets one.
     async fn look(&mut self, cookie: &[u8]) -> Option<Vec<u8>> {
         let session = self.open(cookie).await;
         let headers = self.manager.commit(session).await.unwrap();
@@ -124,7 +124,7 @@ impl World {
     }
 }
 
-/// The parts of `name=id.secret`.
+/// Returns the ID and the secret of the cookie `name=id.secret`.
 fn parts(cookie: &[u8]) -> (String, String) {
     let text = str::from_utf8(cookie).unwrap();
     let (_, token) = text.split_once('=').unwrap();
@@ -150,7 +150,7 @@ fn header<'a>(headers: &'a [Header], name: &str) -> Option<&'a str> {
 fn checklist_01_tokens_have_128_bits_of_a_cryptographic_source() {
     block_on(async {
         let mut world = world(|_| ()).await;
-        // They are what the source gave, and no number of it twice.
+        // The ID and the secret are numbers from the random source, with none in common.
         let (id, secret) = parts(&world.visit(b"").await);
         let mut source = StdRng::seed_from_u64(world.seed);
         let numbers: [u64; 8] = std::array::from_fn(|_| source.next_u64());
@@ -163,7 +163,7 @@ fn checklist_01_tokens_have_128_bits_of_a_cryptographic_source() {
         let secret = u128::from_le_bytes(decoded(&secret).try_into().unwrap());
         assert!(place_of(id).abs_diff(place_of(secret)) >= 2);
         let mut seen = HashSet::new();
-        // How often each of the secret's bits is set.
+        // The number of secrets in which each bit is set.
         let mut ones = [0_u32; 128];
         for _ in 0..500 {
             let (id, secret) = parts(&world.visit(b"").await);
@@ -175,7 +175,7 @@ fn checklist_01_tokens_have_128_bits_of_a_cryptographic_source() {
             }
             assert!(seen.insert(id) && seen.insert(secret));
         }
-        // Ten standard deviations: none is stuck, as a UUID's six are.
+        // Within ten standard deviations, so no bit is fixed, as six bits of a UUID are.
         assert!(
             ones.iter().all(|count| (140..360).contains(count)),
             "{ones:?}"
@@ -200,7 +200,7 @@ fn checklist_02_the_token_holds_no_personal_data() {
         );
         assert!(
             first != second && other != another,
-            "nothing of the user decides it"
+            "the user does not determine the token"
         );
     });
 }
@@ -227,7 +227,10 @@ fn checklist_03_the_syntax_is_checked_before_any_use() {
             assert!(!world.opens(cookie.as_bytes()).await, "{cookie}");
             let malformed =
                 |event: &Event| matches!(event, Event::Rejected((None, RejectReason::Malformed)));
-            assert!(world.has_event(malformed), "{cookie}: the store was asked");
+            assert!(
+                world.has_event(malformed),
+                "{cookie}: not rejected as malformed"
+            );
         }
         assert!(world.opens(good.as_bytes()).await);
     });
@@ -275,7 +278,7 @@ fn checklist_06_a_change_of_user_makes_a_new_token_and_ends_the_old_one_at_once(
         assert_eq!(
             world.user(&bob).await.as_deref(),
             Some("bob"),
-            "and it lives on"
+            "the session continues with its new user"
         );
     });
 }
@@ -297,7 +300,7 @@ fn checklist_07_after_log_out_the_session_is_gone_from_the_store_for_saves_under
         let slow = world.open(&cookie).await;
         world.manager.add(slow, "n", 1).await;
         world.pass(31 * MINUTE);
-        assert!(!world.opens(&cookie).await, "expired, and deleted");
+        assert!(!world.opens(&cookie).await, "the session has expired");
         let committed = world.manager.commit(slow).await;
         assert!(matches!(committed, Err(SessionError::Ended)));
         assert_eq!(world.store.load_session(&id_of(&cookie)).await, Ok(None));
@@ -309,10 +312,10 @@ fn checklist_08_the_idle_timeout_is_enforced_by_the_server() {
     block_on(async {
         let mut world = world(|config| config.renew_after = 0).await;
         let cookie = world.log_in(b"", "alice").await;
-        assert!(world.opens(&cookie).await, "its first use");
+        assert!(world.opens(&cookie).await, "the first use of the session");
         for _ in 0..5 {
             world.pass(28 * MINUTE);
-            assert!(world.opens(&cookie).await, "in use, it does not end");
+            assert!(world.opens(&cookie).await, "a session in use does not end");
         }
         world.pass(30 * MINUTE + 1);
         world.events();
@@ -326,7 +329,7 @@ fn checklist_09_the_absolute_timeout_too_however_active_it_is() {
     block_on(async {
         let mut world = world(|config| config.renew_after = 0).await;
         let cookie = world.log_in(b"", "alice").await;
-        assert!(world.opens(&cookie).await, "its first use");
+        assert!(world.opens(&cookie).await, "the first use of the session");
         for _ in 0..12 * 6 - 1 {
             world.pass(10 * MINUTE);
             world.visit(&cookie).await;
@@ -347,16 +350,19 @@ fn checklist_10_renewal_while_in_use_overlaps_for_a_bounded_time() {
         assert_eq!(world.look(&old).await, None);
         world.pass(16 * MINUTE);
         let new = world.look(&old).await.expect("a new token");
-        // The response may have got lost: the old one is good until the new one
-        // came back, and for a grace.
+        // The response may get lost, so the old token is valid until the browser first presents
+        // the new one, and for the grace after that.
         world.pass(5 * MINUTE);
         assert!(world.opens(&old).await);
         assert_eq!(world.user(&new).await.as_deref(), Some("alice"));
         assert!(world.opens(&new).await);
         world.pass(MINUTE - 1);
-        assert!(world.opens(&old).await, "for a minute");
+        assert!(
+            world.opens(&old).await,
+            "valid during the grace of a minute"
+        );
         world.pass(2);
-        assert!(!world.opens(&old).await, "and no longer");
+        assert!(!world.opens(&old).await, "not valid after the grace");
     });
 }
 
@@ -436,7 +442,7 @@ fn checklist_14_users_can_see_and_end_their_own_sessions_and_no_others() {
         assert_eq!(seen, wanted);
         let bob = id_of(&bobs).to_string();
         let ended = on!(manager, session, call_expire_own, &bob);
-        assert!(matches!(ended, Ok(false)), "not bob's");
+        assert!(matches!(ended, Ok(false)), "not a session of bob");
         let other = id_of(&there).to_string();
         let ended = on!(manager, session, call_expire_own, &other);
         assert!(matches!(ended, Ok(true)));
@@ -455,7 +461,7 @@ fn checklist_15_a_users_sessions_are_bounded_and_the_least_recently_used_ends() 
         world.pass(2 * MINUTE);
         assert!(
             world.opens(&first).await,
-            "used, so the second is the oldest"
+            "this use makes the second session the least recently used"
         );
         world.pass(2 * MINUTE);
         world.events();
@@ -494,7 +500,7 @@ fn checklist_16_the_time_of_the_last_authentication_can_be_read() {
     });
 }
 
-/// The Set-Cookie of a first visit under a configuration.
+/// Returns the Set-Cookie header of a first visit under a configuration.
 async fn first_cookie(change: impl FnOnce(&mut Config)) -> String {
     let mut world = world(change).await;
     let session = world.open(b"").await;
@@ -515,13 +521,13 @@ fn checklist_17_cookies_are_secure_and_httponly_by_default() {
     });
 }
 
-/// Opens a manager with a configuration; what it says against it.
+/// Opens a manager with a configuration that it must refuse. Returns the text of the error.
 async fn refusal(change: impl FnOnce(&mut Config)) -> String {
     let mut world = world(|_| ()).await;
     match world.manager.open_config(change).await {
         Err(SessionError::Invalid(why)) => why,
         Err(error) => panic!("{error:?}"),
-        Ok(_) => panic!("it was accepted"),
+        Ok(_) => panic!("the configuration was accepted"),
     }
 }
 
@@ -636,7 +642,7 @@ fn checklist_22_a_response_with_the_cookie_is_not_to_be_stored() {
             assert_eq!(header(headers, "Vary"), Some("Cookie"));
         }
         assert_eq!(header(&ending, "Clear-Site-Data"), Some("\"cache\""));
-        // A log-out that keeps the session.
+        // A log-out may also keep the session.
         let cookie = world.log_in(b"", "alice").await;
         let session = world.open(&cookie).await;
         let manager = &mut world.manager;
@@ -659,7 +665,7 @@ fn checklist_23_the_cookie_ends_with_the_browser_unless_configured() {
     });
 }
 
-/// A form token of a session, committed.
+/// Creates a form token in a session, and commits it.
 async fn form_token(world: &mut World, cookie: &[u8]) -> String {
     let session = world.open(cookie).await;
     let manager = &mut world.manager;
@@ -685,10 +691,13 @@ fn checklist_24_form_tokens_are_random_one_time_and_bound_to_the_session() {
             form_token(&mut world, &alices).await,
         );
         assert!(first != second && first.len() >= 22, "128 bits");
-        assert!(!uses_up(&mut world, &bobs, &first).await, "not bob's");
+        assert!(
+            !uses_up(&mut world, &bobs, &first).await,
+            "not valid in bob's session"
+        );
         assert!(!uses_up(&mut world, &alices, "").await);
         assert!(!uses_up(&mut world, &alices, &first[1..]).await);
-        // Two submissions at once.
+        // Of two submissions at once, one is accepted.
         let sessions = [world.open(&alices).await, world.open(&alices).await];
         let manager = &mut world.manager;
         let mut used = 0;
@@ -699,7 +708,7 @@ fn checklist_24_form_tokens_are_random_one_time_and_bound_to_the_session() {
         assert!(!uses_up(&mut world, &alices, &first).await);
         assert!(
             uses_up(&mut world, &alices, &second).await,
-            "the other one is left"
+            "the second token is still valid"
         );
     });
 }
@@ -725,19 +734,19 @@ fn checklist_25_what_happens_is_reported_with_the_id_and_never_with_the_token() 
         all.extend(world.events());
         let has = |wanted: &dyn Fn(&Event) -> bool| all.iter().any(wanted);
         assert!(has(
-            &|event| matches!(event, Event::Created(of) if *of == id)
+            &|event| matches!(event, Event::Created(session) if *session == id)
         ));
         assert!(has(
-            &|event| matches!(event, Event::UserChanged(of) if *of == id)
+            &|event| matches!(event, Event::UserChanged(session) if *session == id)
         ));
         assert!(has(
-            &|event| matches!(event, Event::Renewed(of) if *of == id)
+            &|event| matches!(event, Event::Renewed(session) if *session == id)
         ));
         assert!(has(
-            &|event| matches!(event, Event::Ended((of, _)) if *of == id)
+            &|event| matches!(event, Event::Ended((session, _)) if *session == id)
         ));
         assert!(has(
-            &|event| matches!(event, Event::Rejected((Some(of), _)) if *of == id)
+            &|event| matches!(event, Event::Rejected((Some(session), _)) if *session == id)
         ));
         let text = format!("{all:?}");
         for secret in secrets {
@@ -806,7 +815,7 @@ fn checklist_27_rejected_tokens_are_counted() {
         let rejected = world.events();
         let of_session = rejected
             .iter()
-            .filter(|event| matches!(event, Event::Rejected((Some(of), _)) if *of == id));
+            .filter(|event| matches!(event, Event::Rejected((Some(named), _)) if *named == id));
         assert_eq!(of_session.count(), 50);
     });
 }
@@ -828,10 +837,10 @@ fn checklist_28_a_stolen_copy_of_the_store_opens_no_session() {
             for secret in [&parts(&cookie).1, &parts(&renewed).1, &form] {
                 let has =
                     |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
-                assert!(!has(secret.as_bytes()), "as text");
-                assert!(!has(&decoded(secret)), "as bytes");
+                assert!(!has(secret.as_bytes()), "stored as text");
+                assert!(!has(&decoded(secret)), "stored as bytes");
             }
-            // What the store holds, tried as a secret, opens nothing.
+            // Bytes of the store, presented as a secret, do not open the session.
             for window in bytes.windows(16).take(1000) {
                 let token = format!("__Host-session={}.{}", id_of(&cookie), encoded(window));
                 assert!(!world.opens(token.as_bytes()).await);

@@ -1,5 +1,5 @@
-//! The built manager component: what it imports, how large it is, and that it
-//! does over the real interface what its own tests say.
+//! The built manager component: its imports, its size, and its behaviour over the real
+//! interface.
 
 use std::collections::HashSet;
 use std::fs;
@@ -24,7 +24,7 @@ use wasmtime_wasi::WasiCtx;
 use session3_test_harness::manager::{Manager, TestClock, cookie_of, on};
 use session3_test_support::{block_on, files};
 
-/// The names that a component imports at its top.
+/// Returns the names of the imports at the top level of a component, sorted.
 pub fn imports(component: &[u8]) -> Vec<String> {
     let mut depth = 0;
     let mut names = Vec::new();
@@ -91,7 +91,7 @@ fn the_manager_is_small() {
     assert!(MANAGER.len() <= 150_000, "{} bytes", MANAGER.len());
 }
 
-/// Each growth would be two system calls for the host, which stop its threads.
+/// A growth of the memory costs the host two system calls, which stop its threads.
 #[test]
 fn a_request_needs_no_more_memory_than_the_manager_starts_with() {
     block_on(async {
@@ -100,7 +100,7 @@ fn a_request_needs_no_more_memory_than_the_manager_starts_with() {
         let cookie = manager.request(b"", "n", 1).await;
         manager.request(&cookie, "n", 1).await;
         assert_eq!(manager.growths(), 0);
-        // Beyond that, it does grow.
+        // A larger session does make the memory grow.
         let session = manager.open(vec![cookie]).await.unwrap();
         let much = Value::Bytes(vec![0; 500_000]);
         on!(&mut manager, session, call_set, "much", &much).unwrap();
@@ -115,7 +115,7 @@ fn thirty_two_requests_at_once_on_one_session_all_get_through() {
         let store: Arc<dyn SessionStore> = Arc::new(MemoryStore::default());
         let mut manager = Manager::new(store.clone()).await;
         let cookie = manager.request(b"", "n", 0).await;
-        // All have loaded the same version before the first of them commits.
+        // All requests have loaded the same version before the first of them commits.
         let mut requests = Vec::new();
         for _ in 0..32 {
             let mut manager = Manager::new(store.clone()).await;
@@ -138,7 +138,7 @@ fn thirty_two_requests_at_once_on_one_session_all_get_through() {
     });
 }
 
-/// A directory's store and so many instances of the manager on it, by one clock.
+/// Creates `count` instances of the manager on one directory store, all with the same clock.
 async fn instances(
     directory: &Path,
     count: usize,
@@ -192,7 +192,7 @@ fn two_hundred_requests_in_parallel_at_a_renewal_log_nobody_out() {
         let (clock, mut managers) = instances(directory.path(), 50, |_| ()).await;
         let old = managers[0].request(b"", "n", 1).await;
         managers[0].request(&old, "n", 1).await;
-        // The renewal is due, for all of them.
+        // The renewal is now due in all requests.
         clock.0.fetch_add(15 * 60 * 1000, Ordering::SeqCst);
         let browsers: Vec<_> = managers
             .into_iter()
@@ -217,7 +217,7 @@ fn two_hundred_requests_in_parallel_at_a_renewal_log_nobody_out() {
             managers.push(manager);
             new.extend(cookies);
         }
-        assert_eq!(new.len(), 1, "one of them renewed it");
+        assert_eq!(new.len(), 1, "all responses have the same new token");
         let manager = &mut managers[0];
         for cookie in new.into_iter().chain([old]) {
             let session = manager.open(vec![cookie]).await.unwrap();
@@ -333,7 +333,7 @@ fn a_forged_token_changes_nothing() {
     });
 }
 
-/// A store that must not be reached, but for a sweep that does not get to its end.
+/// A store that panics in every call but a sweep, which it reports as incomplete.
 struct Unreachable;
 
 #[async_trait::async_trait]
@@ -444,7 +444,7 @@ fn an_id_that_is_none_reaches_no_store() {
     });
 }
 
-/// A guest's request waits for it.
+/// A sweep by a guest has a time limit, because a request waits for it.
 #[test]
 fn a_guests_sweep_is_limited_and_says_that_it_is_not_complete() {
     block_on(async {

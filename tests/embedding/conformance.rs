@@ -1,4 +1,5 @@
-//! The conformance suite through the WIT, and on the store that is a component.
+//! The conformance suite, run on native stores through the WIT, and on the store component for
+//! WASI's file system.
 
 use std::fs;
 use std::path::Path;
@@ -25,7 +26,7 @@ async fn directory_through_wit() -> Given {
     })
 }
 
-/// The component that keeps sessions in a directory of its host's.
+/// The store component for WASI's file system.
 async fn filesystem() -> Given {
     in_directory(|path, clock| {
         let store = provider::filesystem(Directory::new(path, clock.shared()));
@@ -37,7 +38,8 @@ conformance_suite!(memory_through_wit);
 conformance_suite!(directory_through_wit);
 conformance_suite!(filesystem);
 
-/// The component over WASI's file system is not here: its clock stands still.
+/// A call that waits for a lock longer than the lock timeout fails with `busy`. `filesystem.rs`
+/// tests that for the store component, whose clock stands still here.
 #[test]
 fn who_waits_for_a_lock_in_vain_gets_busy() {
     let impatient = async || {

@@ -1,4 +1,4 @@
-//! Cookie headers that nobody should send, by the thousand.
+//! Thousands of malformed Cookie headers.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use session3_test_support::block_on;
 
 const SEED: [u8; 32] = *b"10,000 malformed Cookie headers.";
 
-/// Bytes, pieces of what a good header is made of, and a good token with one
-/// byte changed.
+/// Generates headers: random bytes, combinations of parts of valid headers, and a valid cookie
+/// with one byte of its secret changed.
 fn header(good: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
     let pieces = prop::sample::select(vec![
         "__Host-session",
@@ -66,6 +66,9 @@ fn ten_thousand_malformed_cookie_headers_act_as_none() {
         }
         assert_eq!(store.load_session(&id).await, before);
         let session = manager.open(vec![good]).await.unwrap();
-        assert!(!manager.is_new(session).await, "the good one still is");
+        assert!(
+            !manager.is_new(session).await,
+            "the valid cookie opens its session"
+        );
     });
 }

@@ -1,4 +1,4 @@
-//! The manager in a Rust program: its own types, and tower's services.
+//! The manager in a Rust program, called directly and as a layer of tower.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -53,7 +53,7 @@ fn values_of_every_type_come_back() {
         let mut session = manager.get_session(&request(&cookie)).await.unwrap();
         for (name, value) in ["b", "i", "n", "t", "0", "j", "u"].iter().zip(values) {
             let found: Option<serde_json::Value> = session.get(name).await.unwrap();
-            // JSON's null is a value, and an option's absence.
+            // A missing value counts as null here: null is the default of `Value`.
             assert_eq!(found.unwrap_or_default(), value, "{name}");
         }
         assert!(matches!(
@@ -79,8 +79,8 @@ fn a_contradictory_configuration_is_refused_at_once() {
     });
 }
 
-/// A call that is cancelled takes its instance along: nothing half done is used
-/// again, and others go on.
+/// A cancelled call discards its instance of the manager, and later requests for the same
+/// session succeed.
 #[test]
 fn a_call_that_is_cancelled_ends_its_session_only() {
     block_on(async {
@@ -88,20 +88,20 @@ fn a_call_that_is_cancelled_ends_its_session_only() {
         let mut first = manager.get_session(&request("")).await.unwrap();
         first.set("a", &1).await.unwrap();
         let cookie = cookie(&first.commit().await.unwrap());
-        let open = session3::manager::request_of(request(&cookie).headers());
-        let held = manager.open(&open, Mode::Exclusive).await.unwrap();
-        // This one waits for the lock, and is given up.
-        let waiting = manager.open(&open, Mode::Exclusive);
+        let presented = session3::manager::request_of(request(&cookie).headers());
+        let held = manager.open(&presented, Mode::Exclusive).await.unwrap();
+        // The second request waits for the lease until it is cancelled.
+        let waiting = manager.open(&presented, Mode::Exclusive);
         let limit = Duration::from_millis(50);
         assert!(tokio::time::timeout(limit, waiting).await.is_err());
         drop(held);
-        let mut next = manager.open(&open, Mode::Exclusive).await.unwrap();
+        let mut next = manager.open(&presented, Mode::Exclusive).await.unwrap();
         assert_eq!(next.get::<i64>("a").await.unwrap(), Some(1));
     });
 }
 
-/// Each of them, once: also one that was given up, in an instance that is used
-/// again.
+/// Each commit is measured once, also one that fails with a conflict, and the time between two
+/// requests of one instance does not count.
 #[test]
 fn commits_are_measured_one_by_one() {
     block_on(async {
@@ -115,10 +115,10 @@ fn commits_are_measured_one_by_one() {
         first.add("n", 1).await.unwrap();
         let cookie = cookie(&first.commit().await.unwrap());
         drop(first);
-        let open = session3::manager::request_of(request(&cookie).headers());
-        let mut strict = manager.open(&open, Mode::Strict).await.unwrap();
+        let presented = session3::manager::request_of(request(&cookie).headers());
+        let mut strict = manager.open(&presented, Mode::Strict).await.unwrap();
         strict.add("n", 1).await.unwrap();
-        let mut other = manager.open(&open, Mode::Merge).await.unwrap();
+        let mut other = manager.open(&presented, Mode::Merge).await.unwrap();
         other.add("n", 1).await.unwrap();
         other.commit().await.unwrap();
         assert!(matches!(strict.commit().await, Err(SessionError::Conflict)));
@@ -126,7 +126,7 @@ fn commits_are_measured_one_by_one() {
         let pause = Duration::from_millis(300);
         tokio::time::sleep(pause).await;
         for _ in 0..3 {
-            let mut next = manager.open(&open, Mode::Merge).await.unwrap();
+            let mut next = manager.open(&presented, Mode::Merge).await.unwrap();
             next.add("n", 1).await.unwrap();
             next.commit().await.unwrap();
         }
@@ -161,7 +161,7 @@ fn many_requests_at_once_all_count() {
     });
 }
 
-/// Adds to a counter; fails where the path says so.
+/// A service that adds to a counter, and answers `/fail` with status 500.
 #[derive(Clone)]
 struct Counter;
 
@@ -200,6 +200,10 @@ fn a_layer_commits_what_did_not_fail() {
             .unwrap();
         assert_eq!(service.call(fail).await.unwrap().status(), 500);
         let response = service.call(request(&cookie)).await.unwrap();
-        assert_eq!(response.body(), "2", "the failed one does not count");
+        assert_eq!(
+            response.body(),
+            "2",
+            "the request that failed does not count"
+        );
     });
 }

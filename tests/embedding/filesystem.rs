@@ -1,6 +1,6 @@
-//! The store over WASI's file system: its files are the native store's, before
-//! and after; instances side by side lose nothing; what one of them leaves behind
-//! stops nobody for ever.
+//! The store component for WASI's file system: it and the native store can use the same
+//! directory in turn, parallel instances lose no change, and the locks of an abandoned instance
+//! expire.
 
 use std::fs;
 use std::future::poll_fn;
@@ -60,7 +60,7 @@ impl Given {
         DirectoryStore::open(self.path(), options).unwrap()
     }
 
-    /// What a check of the native store finds.
+    /// Checks the directory with the native store and returns the findings.
     async fn findings(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         let found = |finding| findings.push(finding);
@@ -72,12 +72,12 @@ impl Given {
         record_in(self.path(), id)
     }
 
-    /// What is in a lock's file.
+    /// Returns the content of a lock's file, if the file exists.
     fn lock(&self, name: &str) -> Option<String> {
         fs::read_to_string(self.path().join("locks").join(name)).ok()
     }
 
-    /// A lock that somebody left behind, for so many milliseconds.
+    /// Leaves the lock of an abandoned instance, which expires in `time` milliseconds.
     fn leave_lock(&self, name: &str, time: u64) {
         let until = self.host.clock.load(Ordering::SeqCst) + time;
         fs::create_dir_all(self.path().join("locks")).unwrap();
@@ -90,7 +90,8 @@ impl Given {
         locks.exists() && !files(&locks).is_empty()
     }
 
-    /// Waits in vain: the component's patience is over when its clock says so.
+    /// Awaits a call while the monotonic clock runs fast, so that the call soon reaches its
+    /// timeout if it waits for a lock.
     async fn without_patience<T>(&self, call: impl Future<Output = T>) -> T {
         let mut call = pin!(call);
         loop {
@@ -104,7 +105,7 @@ impl Given {
     }
 }
 
-fn of(user: &str, data: &str) -> SessionState {
+fn state_of(user: &str, data: &str) -> SessionState {
     SessionState {
         user: Some(user.into()),
         expires: u64::MAX,
@@ -118,14 +119,15 @@ async fn sessions_of(store: &dyn SessionStore, user: &str) -> Vec<SessionId> {
     ids
 }
 
-/// A life of some sessions, half of it in each store.
+/// Changes some sessions in the store `from`, then in the store `to`, and checks after each half
+/// that the other store sees the changes.
 async fn pass_on(given: &Given, from: &dyn SessionStore, to: &dyn SessionStore) {
     for number in 1..=4 {
-        from.create_session(&id(number), &of("alice", "created"))
+        from.create_session(&id(number), &state_of("alice", "created"))
             .await
             .unwrap();
     }
-    let large = of("bob", &"x".repeat(5000));
+    let large = state_of("bob", &"x".repeat(5000));
     from.save_session(&id(1), &large, 1).await.unwrap();
     from.touch_session(&id(2), NOW + MINUTE, 1).await.unwrap();
     from.delete_session(&id(3)).await.unwrap();
@@ -140,11 +142,11 @@ async fn pass_on(given: &Given, from: &dyn SessionStore, to: &dyn SessionStore) 
     assert_eq!(to.iter_sessions(None, 100).await.unwrap(), page);
     assert_eq!(sessions_of(to, "alice").await, [id(2), id(4)]);
     assert_eq!(sessions_of(to, "bob").await, [id(1)]);
-    to.save_session(&id(1), &of("alice", "small"), 2)
+    to.save_session(&id(1), &state_of("alice", "small"), 2)
         .await
         .unwrap();
     to.touch_session(&id(4), NOW + 2 * MINUTE, 1).await.unwrap();
-    to.create_session(&id(3), &of("bob", "again"))
+    to.create_session(&id(3), &state_of("bob", "again"))
         .await
         .unwrap();
     given.host.clock.fetch_add(MINUTE, Ordering::SeqCst);
@@ -153,7 +155,10 @@ async fn pass_on(given: &Given, from: &dyn SessionStore, to: &dyn SessionStore) 
     assert_eq!(given.findings().await, []);
 
     let saved = from.load_session(&id(1)).await.unwrap().unwrap();
-    assert_eq!((saved.version, saved.state), (3, of("alice", "small")));
+    assert_eq!(
+        (saved.version, saved.state),
+        (3, state_of("alice", "small"))
+    );
     assert_eq!(from.load_session(&id(2)).await.unwrap(), None);
     assert_eq!(sessions_of(from, "alice").await, [id(1), id(4)]);
     assert_eq!(sessions_of(from, "bob").await, [id(3)]);
@@ -198,7 +203,7 @@ fn instances_in_parallel_lose_no_addition() {
     });
 }
 
-/// Adds one, however often somebody else is faster.
+/// Adds 1 to the number in session 1, and tries again after each conflict.
 async fn add(store: &dyn SessionStore) {
     loop {
         let session = store.load_session(&id(1)).await.unwrap().unwrap();
@@ -212,12 +217,12 @@ async fn add(store: &dyn SessionStore) {
     }
 }
 
-/// States of all sizes, each of one letter.
 #[test]
 fn instances_in_parallel_see_whole_states_and_never_older_ones() {
     let given = Given::new();
     block_on(async {
         let store = &given.store;
+        // A mix of two versions would show: each has its own letter and size.
         let content = |version: u64| {
             let letter = b'a' + (version % 26) as u8;
             let size = version * 797 % 9000;
@@ -284,34 +289,37 @@ fn a_deleted_session_never_comes_back() {
     });
 }
 
-/// Drops a call after it has been polled so often; whether it was done before.
+/// Polls a call at most `polls` times and drops it. Returns whether the call completed.
 async fn give_up_after<T>(polls: u32, call: impl Future<Output = T>) -> bool {
-    let (mut call, mut left) = (pin!(call), polls);
+    let (mut call, mut remaining) = (pin!(call), polls);
     poll_fn(|context| {
-        if left == 0 {
+        if remaining == 0 {
             return Poll::Ready(false);
         }
-        left -= 1;
+        remaining -= 1;
         call.as_mut().poll(context).map(|_| true)
     })
     .await
 }
 
-/// Wherever its host gives an instance up: what it locked is free a minute later,
-/// and the state is the one before or the one after.
+/// Wherever in a save the host abandons an instance, its locks are free a minute later, and the
+/// session has the state from before or after the save.
 #[test]
 fn an_instance_that_is_given_up_locks_no_session_for_ever() {
     let given = Given::new();
     block_on(async {
         let store = &given.store;
-        let (before, after) = (of("alice", "before"), of("bob", "after"));
+        let (before, after) = (state_of("alice", "before"), state_of("bob", "after"));
         let (mut number, mut was_locked) = (0, 0);
-        // The less there is to wait for, the fewer places there are to stop at: so
-        // again, until some of them were under the lock.
+        // A fast save is polled only a few times and offers few places to stop at, so saves are
+        // repeated until four of them were stopped while they held the lock.
         while was_locked < 4 {
             for polls in 1.. {
                 number += 1;
-                assert!(number < 10_000, "only {was_locked} were under the lock");
+                assert!(
+                    number < 10_000,
+                    "only {was_locked} saves held the lock when they were stopped"
+                );
                 let session = id(number);
                 store.create_session(&session, &before).await.unwrap();
                 let save = store.save_session(&session, &after, 1);
@@ -330,9 +338,9 @@ fn an_instance_that_is_given_up_locks_no_session_for_ever() {
                 tokio::spawn(async move {
                     let found = store.load_session(&session).await.unwrap().unwrap();
                     assert!([(1, before), (2, after)].contains(&(found.version, found.state)));
-                    let next = of("alice", "next");
+                    let next = state_of("alice", "next");
                     let saved = store.save_session(&session, &next, found.version);
-                    // What the host had begun, it may have finished meanwhile.
+                    // The host may have completed a write of the abandoned save meanwhile.
                     if let Err(StoreError::Conflict(version)) = saved.await {
                         store.save_session(&session, &next, version).await.unwrap();
                     }
@@ -373,8 +381,9 @@ fn who_waits_for_a_lock_gives_up() {
     });
 }
 
-/// One that is over, one of somebody who was removing it, one that says nothing,
-/// and one of a clock that went back.
+/// Only one instance at a time takes over an abandoned lock: one that has expired, one whose
+/// removal was abandoned as well, an empty one, and one whose deadline is too far away because
+/// the clock was set back.
 #[test]
 fn of_many_who_find_a_lock_that_was_left_one_has_it_at_a_time() {
     let given = Given::new();
@@ -445,7 +454,10 @@ fn an_exclusive_session_ends_after_30_seconds() {
         let lock = guest.call_lock_session(&mut first, &name).await;
         let lock = lock.unwrap().unwrap();
         let again = guest.call_lock_session(&mut first, &name).await.unwrap();
-        assert!(again.is_err(), "waiting would stop the holder");
+        assert!(
+            again.is_err(),
+            "waiting would block the instance that holds the lease"
+        );
         let locks = guest.session_lock();
         assert!(locks.call_is_held(&mut first, lock).await.unwrap());
 
@@ -468,7 +480,7 @@ fn a_damaged_record_is_an_error_and_stays() {
     block_on(async {
         let store = &given.store;
         store
-            .create_session(&id(1), &of("alice", "a"))
+            .create_session(&id(1), &state_of("alice", "a"))
             .await
             .unwrap();
         let file = given.record(&id(1));
@@ -515,7 +527,7 @@ fn a_create_that_never_finished_is_absent_and_gone_after_the_next() {
     });
 }
 
-/// A link, even to a session, a directory, a FIFO.
+/// A symbolic link, even to a session, a directory and a FIFO are refused as records.
 #[test]
 fn what_is_no_regular_file_is_refused() {
     let given = Given::new();
@@ -538,7 +550,11 @@ fn what_is_no_regular_file_is_refused() {
             let created = store.create_session(&id(number), &next).await;
             assert_eq!(created.map(|_| 0), why, "{number}");
         }
-        assert_eq!(files(&directory).len(), 4, "and an empty directory");
+        assert_eq!(
+            files(&directory).len(),
+            4,
+            "no call creates or removes a file"
+        );
         let page = store.iter_sessions(None, 10).await.unwrap();
         assert_eq!((page.sessions.len(), page.damaged.len()), (1, 4));
     });

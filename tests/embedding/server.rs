@@ -28,7 +28,7 @@ async fn serve_until(
     (address, tokio::spawn(server.serve(listener, stop)))
 }
 
-/// The status, and the body or why there is none.
+/// Returns the status, and the body or the error in reading it.
 async fn get(address: SocketAddr, path: &'static str) -> (u16, Result<String, ureq::Error>) {
     spawn_blocking(move || {
         let config = ureq::Agent::config_builder().http_status_as_error(false);
@@ -58,7 +58,7 @@ fn a_trap_a_loop_and_a_hunger_for_memory_end_with_their_request() {
     });
 }
 
-/// More of them than there are threads to run them.
+/// Requests are served although more guests loop than the runtime has threads.
 #[test]
 fn others_are_served_while_guests_loop() {
     block_on(async {
@@ -83,7 +83,11 @@ fn a_request_under_way_is_finished_before_the_end() {
         let request = tokio::spawn(get(address, "/loop"));
         tokio::time::sleep(Duration::from_millis(100)).await;
         stop.send(()).unwrap();
-        assert_eq!(request.await.unwrap().0, 504, "it has its answer");
+        assert_eq!(
+            request.await.unwrap().0,
+            504,
+            "the request gets its response"
+        );
         server.await.unwrap();
         tokio::net::TcpStream::connect(address).await.unwrap_err();
     });
@@ -95,7 +99,10 @@ fn a_response_that_does_not_end_is_cut_off_at_the_time_limit() {
         let address = serve().await;
         let (status, body) = get(address, "/half").await;
         assert_eq!(status, 200);
-        assert!(body.is_err(), "a client must not take it for whole");
+        assert!(
+            body.is_err(),
+            "a response that was cut off should be an error"
+        );
         assert_eq!(get(address, "/").await.0, 200);
     });
 }

@@ -1,5 +1,5 @@
-//! The manager component in a host of our own, with a clock that the test sets
-//! and a store that it chooses.
+//! A host for the manager component, with a clock that the test sets and a store that it
+//! chooses.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -20,8 +20,8 @@ use wasmtime_wasi::p2::bindings::{clocks::wall_clock, random::random};
 use wasmtime_wasi::random::{WasiRandom, WasiRandomView};
 use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxView, WasiView};
 
-/// Compiled and linked with the server's own engine and its pool, which one
-/// process has once.
+/// The manager component, compiled and linked once per process, with the engine and the pool
+/// that the server uses.
 static LINKED: LazyLock<SessionManagerPre<State>> = LazyLock::new(|| {
     let engine = session3::engine(&session3::Pool::of(MANAGER).unwrap(), None).unwrap();
     let component = Component::new(&engine, MANAGER).unwrap();
@@ -41,7 +41,7 @@ pub struct State {
     memory: Memory,
 }
 
-/// How often the component's memory grew.
+/// Counts how often the component's memory grew.
 #[derive(Default)]
 struct Memory {
     growths: u32,
@@ -54,7 +54,7 @@ impl ResourceLimiter for Memory {
         _: usize,
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        // Otherwise, it begins.
+        // With a current size of 0, the memory is being created.
         self.growths += u32::from(current > 0);
         Ok(true)
     }
@@ -109,22 +109,22 @@ pub use on;
 
 /// An instance of the manager component, opened with a configuration.
 pub struct Manager {
-    /// The host's state.
+    /// The store of wasmtime, with the host's state.
     pub store: Store<State>,
-    /// What was reported.
+    /// The events that the manager reported.
     pub events: Arc<Mutex<Vec<Event>>>,
-    /// Its exports.
+    /// The exports of the instance.
     pub component: SessionManager,
     manager: ResourceAny,
 }
 
 impl Manager {
-    /// The default configuration, and the system's clock.
+    /// Opens a manager with the default configuration and the system's clock.
     pub async fn new(sessions: Arc<dyn SessionStore>) -> Self {
         Self::with(sessions, WasiCtx::builder().build(), |_| ()).await
     }
 
-    /// Another configuration and clock.
+    /// Opens a manager with a changed configuration and the clock of `wasi`.
     pub async fn with(
         sessions: Arc<dyn SessionStore>,
         wasi: WasiCtx,
@@ -154,7 +154,7 @@ impl Manager {
         }
     }
 
-    /// How often its memory grew.
+    /// Returns how often the memory of the component grew.
     pub fn growths(&self) -> u32 {
         self.store.data().memory.growths
     }
@@ -203,17 +203,17 @@ impl Manager {
         on!(self, session, call_add, name, delta).unwrap()
     }
 
-    /// The value of an attribute of a session.
+    /// Returns the value of an attribute of a session.
     pub async fn get(&mut self, session: ResourceAny, name: &str) -> Option<Value> {
         on!(self, session, call_get, name)
     }
 
-    /// Whether a request came without a session.
+    /// Returns whether a request came without a session.
     pub async fn is_new(&mut self, session: ResourceAny) -> bool {
         on!(self, session, call_is_new)
     }
 
-    /// An administrator ends one session.
+    /// Ends one session as an administrator.
     pub async fn admin_delete(&mut self, id: &str) -> Result<bool, String> {
         let admin = self.component.session3_sessions_admin();
         let id = id.to_owned();
@@ -221,14 +221,14 @@ impl Manager {
         deleted.await.unwrap()
     }
 
-    /// An administrator ends a user's sessions.
+    /// Ends a user's sessions as an administrator, and returns their number.
     pub async fn admin_delete_user(&mut self, user: &str) -> Result<u32, String> {
         let admin = self.component.session3_sessions_admin();
         let deleted = admin.call_delete_sessions_of_user(&mut self.store, user);
         deleted.await.unwrap()
     }
 
-    /// An administrator ends everyone's sessions; how many.
+    /// Ends all sessions as an administrator, and returns their number.
     pub async fn admin_delete_all(&mut self) -> Result<u64, String> {
         let admin = self.component.session3_sessions_admin();
         let report = admin.call_delete_all_sessions(&mut self.store);
@@ -242,8 +242,8 @@ impl Manager {
         result
     }
 
-    /// A whole request that adds to an attribute; the Cookie header to send
-    /// from then on.
+    /// Makes a whole request that adds to an attribute. Returns the Cookie header for later
+    /// requests.
     pub async fn request(&mut self, cookie: &[u8], name: &str, delta: i64) -> Vec<u8> {
         let session = self.open(vec![cookie.to_vec()]).await.unwrap();
         self.add(session, name, delta).await;
@@ -261,19 +261,19 @@ fn new_store(sessions: SessionsCtx, wasi: WasiCtx) -> Store<State> {
     };
     let mut store = Store::new(LINKED.engine(), state);
     store.limiter(|state| &mut state.memory);
-    // Nothing here runs for long.
+    // No test interrupts the component.
     store.set_epoch_deadline(u64::MAX / 2);
     store
 }
 
-/// Makes an instance of the component that nobody calls, and drops it.
+/// Creates an instance of the component, and drops it without a call.
 pub async fn instantiate(sessions: Arc<dyn SessionStore>) {
     let mut store = new_store(SessionsCtx::new(sessions), WasiCtx::builder().build());
     let pre = LINKED.instance_pre();
     pre.instantiate_async(&mut store).await.unwrap();
 }
 
-/// What a browser sends back.
+/// Returns the cookie that the headers set, as a browser sends it back.
 pub fn cookie_of(headers: &[Header]) -> Option<Vec<u8>> {
     let header = headers.iter().find(|header| header.name == "Set-Cookie")?;
     Some(header.value.split(';').next()?.as_bytes().to_vec())

@@ -1,6 +1,5 @@
-//! Stores that are components, each call in an instance of its own, as requests
-//! have them: one that passes every call on to a store of the host's, and the one
-//! over WASI's file system.
+//! Stores that are components: one that passes every call on to a store of the host, and the
+//! one for WASI's file system. Each call runs in an instance of its own, as each request does.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -51,7 +50,7 @@ fn link(component: &[u8]) -> InstancePre<Host> {
     linker.instantiate_pre(&component).unwrap()
 }
 
-/// What an instance has of the host.
+/// The state of the host for one instance.
 pub struct Host {
     sessions: SessionsCtx,
     wasi: WasiCtx,
@@ -76,7 +75,7 @@ impl WasiView for Host {
     }
 }
 
-/// The component in front of a store of the host's.
+/// Returns the component that passes every call on to `store`.
 pub fn relay(store: Arc<dyn SessionStore>) -> Provided {
     Provided {
         pre: RELAYS.clone(),
@@ -90,7 +89,7 @@ pub fn relay(store: Arc<dyn SessionStore>) -> Provided {
     }
 }
 
-/// The component that keeps sessions in a directory of its host's.
+/// Returns the component that keeps sessions in a directory of the host.
 pub fn filesystem(directory: Directory) -> Provided {
     Provided {
         pre: FILESYSTEM.clone(),
@@ -102,24 +101,24 @@ pub fn filesystem(directory: Directory) -> Provided {
     }
 }
 
-/// A directory as a host gives it, and the host's clocks.
+/// A directory that the host grants to the component, and the host's clocks.
 #[derive(Clone)]
 pub struct Directory {
-    /// The directory of the host.
+    /// The path on the host.
     pub path: PathBuf,
-    /// What it is called; nothing for none at all.
+    /// The path that the component sees; if empty, it gets no directory.
     pub name: &'static str,
     /// What the component may do in it.
     pub permissions: FsPerms,
     /// The time of day, in milliseconds since 1970.
     pub clock: Arc<AtomicU64>,
-    /// In nanoseconds; it stands still unless a test moves it, so that nobody
-    /// waits in vain on a machine that is busy.
+    /// The monotonic clock. It stands still unless a test moves it, so that no wait ends early
+    /// on a busy machine.
     pub monotonic: Monotonic,
 }
 
 impl Directory {
-    /// To be written, under the name that the component looks for.
+    /// Creates a directory that the component may write, under the path that it looks for.
     pub fn new(path: &Path, clock: &Arc<AtomicU64>) -> Self {
         Self {
             path: path.to_owned(),
@@ -142,7 +141,7 @@ impl Directory {
     }
 }
 
-/// A clock that a test sets.
+/// A monotonic clock that a test sets, in nanoseconds.
 #[derive(Clone, Default)]
 pub struct Monotonic(pub Arc<AtomicU64>);
 
@@ -159,12 +158,12 @@ impl HostMonotonicClock for Monotonic {
 /// A store that is a component.
 pub struct Provided {
     pre: InstancePre<Host>,
-    /// For a new instance, whose locks last as long as this.
+    /// Creates the state for a new instance, whose leases last for the given time.
     host: Box<dyn Fn(Duration) -> Host + Send + Sync>,
 }
 
 impl Provided {
-    /// A fresh instance, as each request has one.
+    /// Creates an instance, as for each request.
     pub async fn instance(&self) -> (Store<Host>, Provider) {
         self.instance_with(Duration::from_secs(30)).await
     }
@@ -177,7 +176,7 @@ impl Provided {
     }
 }
 
-/// A lock, and the instance that has it.
+/// A lease, and the instance that holds it.
 struct Locked(Option<(Store<Host>, ResourceAny)>);
 
 impl Drop for Locked {
@@ -252,7 +251,7 @@ impl SessionStore for Provided {
         Ok(call!(self.call_has_session(&id.to_string()))?)
     }
 
-    /// The WIT has no such function.
+    /// Always fails, since the WIT has no such function.
     async fn import_session(
         &self,
         _session: &StoredSession,
@@ -261,7 +260,7 @@ impl SessionStore for Provided {
         Err(StoreError::Unsupported)
     }
 
-    /// The WIT has a limit of its own.
+    /// Ignores the limit, since the function in the WIT has no such parameter.
     async fn delete_old_sessions(
         &self,
         minutes: u32,
@@ -317,7 +316,7 @@ impl SessionStore for Provided {
     }
 }
 
-/// For what is asynchronous in a component only.
+/// Waits for the answer of a component in a function that is not asynchronous.
 fn now<T>(answer: impl Future<Output = T>) -> T {
     tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(answer))
 }

@@ -47,7 +47,7 @@ class Root(Directory):
 
 
 class Server(SockInheritHTTPServer):
-    # With its own 5, clients are turned away, and try again a second later.
+    # With the default of 5, the kernel drops connections, and clients retry a second later.
     request_queue_size = 64
 
 
@@ -59,6 +59,6 @@ store = DirectorySessionStore(arguments.directory, create=True)
 Publisher(Root(), session_manager=SessionManager(store, session_class=CountingSession))
 with Server(("127.0.0.1", arguments.port), HTTPRequestHandler) as server:
     address = f"http://127.0.0.1:{server.server_port}/"
-    # Quixote makes of sys.stdout its error log.
+    # Quixote replaces sys.stdout with its error log.
     print(f"Open {address} and press Ctrl-C to quit.", file=sys.__stdout__, flush=True)
     server.serve_forever()

@@ -5,7 +5,7 @@
 // numbers of the sessions to do it with; each line of the output tells how many
 // nanoseconds that took.
 
-// What PHP only tells, say that it cannot read a session, is an error here.
+// PHP only warns, for example, that it cannot read a session. Here, each warning is an error.
 set_error_handler(function ($level, $message) {
     fwrite(STDERR, "$message\n");
     exit(1);

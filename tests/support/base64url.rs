@@ -1,4 +1,4 @@
-//! Base64url, as cookies have it.
+//! Base64url, the encoding of the secrets in cookies.
 
 const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 

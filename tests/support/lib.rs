@@ -1,4 +1,4 @@
-//! Helpers of several test packages.
+//! Helpers for several test packages.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use session3_store::{SessionId, SessionState};
 
-/// Runs a test's future, with threads for what it spawns.
+/// Runs a test's future on a runtime with four threads for the tasks that it spawns.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)
@@ -23,12 +23,12 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
-/// An ID that is easy to read in a file name.
+/// Returns an ID that is easy to read in a file name.
 pub fn id(number: u128) -> SessionId {
     SessionId::from(number)
 }
 
-/// A state without a user.
+/// Returns a state without a user.
 pub fn state(data: &str) -> SessionState {
     SessionState {
         user: None,
@@ -37,13 +37,13 @@ pub fn state(data: &str) -> SessionState {
     }
 }
 
-/// Where a session is in a store's directory.
+/// Returns the path of a session's record in the directory of a store.
 pub fn record_in(directory: &Path, id: &SessionId) -> PathBuf {
     let name = id.to_string();
     directory.join(&name[..2]).join(name)
 }
 
-/// All files below a directory.
+/// Returns the paths of all files below a directory.
 pub fn files(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).unwrap();
     let paths = entries.map(|entry| entry.unwrap().path());

@@ -1,6 +1,8 @@
-//! The session of the request that this instance serves: `current` for the
-//! application, `context` for the middleware. `slot` holds it; this has the
-//! exports only.
+//! A component that holds the session of one request between the middleware and the
+//! application. The middleware opens and commits the session with the interface `context`;
+//! the application uses it with the interface `current`.
+//!
+//! This file contains the exports; the module `slot` holds the session.
 
 mod bindings;
 mod slot;
@@ -13,7 +15,7 @@ use slot::{change, look};
 
 struct Component;
 
-#[expect(unsafe_code, reason = "generated: the functions that others call")]
+#[expect(unsafe_code, reason = "generated: the functions that components call")]
 mod exports {
     use super::{Component, bindings};
 

@@ -1,5 +1,5 @@
-//! The pages of somebody who is logged in: by name only, since who a user is,
-//! is the application's business. Every form has a token of its own.
+//! The account page, and the forms on it. A user logs in with a name and no password: session3
+//! leaves the authentication of users to the application.
 
 use session3_web::{Request, Response, fill};
 
@@ -10,7 +10,7 @@ use crate::response::{escape, html};
 const ACCOUNT: &str = include_str!("account.html");
 const STRANGER: &str = include_str!("stranger.html");
 
-/// Who one is, what messages there are, where else one is logged in.
+/// Shows the messages, and either the form to log in, or the user's name and sessions.
 pub fn show(session: &Session) -> Result<Response, SessionError> {
     let messages: String = session
         .take_flashes()?
@@ -43,17 +43,17 @@ fn sessions(sessions: &[SessionSummary]) -> String {
     sessions.iter().map(item).collect()
 }
 
-/// By the name that was typed.
+/// Logs in the user whose name was entered.
 pub fn log_in(session: &Session, request: &Request) -> Result<(), SessionError> {
     let user = request.field("user");
     if user.is_empty() {
-        return session.flash("Give a name to log in.");
+        return session.flash("Enter a name to log in.");
     }
     session.set_user(Some(user))?;
-    session.flash("Welcome. Your cookie has a new secret now; the old one opens nothing.")
+    session.flash("Welcome. Your cookie has a new secret now; the old one is not valid any more.")
 }
 
-/// Leaves the message that was typed.
+/// Adds the entered message to the session, for the next page.
 pub fn leave_note(session: &Session, request: &Request) -> Result<(), SessionError> {
     session.flash(request.field("text"))
 }

@@ -1,5 +1,5 @@
-//! A page for the user `admin` only, on top of the manager's `admin`, which an
-//! ordinary application does not get.
+//! The page for the user `admin`, who sees and ends all sessions. It uses the manager's
+//! interface `admin`, which an application gets only if the operator grants it.
 
 use session3_web::{Request, Response, fill};
 
@@ -10,10 +10,10 @@ use crate::forms::with_form_token;
 use crate::response::{escape, html, message, to};
 
 const ADMIN: &str = include_str!("admin.html");
-/// As many as a page shows well.
+/// The largest number of sessions on one page.
 const LIMIT: u32 = 25;
 
-/// Some of all sessions, and a link to the next ones.
+/// Shows one page of the list of all sessions, with a link to the next page.
 pub fn show(session: &Session, request: &Request) -> Result<Response, SessionError> {
     if !is_administrator(session) {
         return Ok(forbidden());
@@ -33,10 +33,10 @@ pub fn show(session: &Session, request: &Request) -> Result<Response, SessionErr
     });
     let body = fill(ADMIN, &[("rows", &(rows + &damaged)), ("next", &next)]);
     let body = with_form_token(session, &body)?;
-    Ok(html(200, "Everyone's sessions", &body, session.commit()?))
+    Ok(html(200, "All sessions", &body, session.commit()?))
 }
 
-/// Ends one session.
+/// Ends the session whose button was pressed.
 pub fn end(session: &Session, request: &Request) -> Result<Response, SessionError> {
     if !is_administrator(session) || !session.remove_form_token(request.field("form"))? {
         return Ok(forbidden());
@@ -52,15 +52,15 @@ fn is_administrator(session: &Session) -> bool {
 fn forbidden() -> Response {
     message(
         403,
-        "Not for you",
-        "This page is for the user admin: log in under that name.",
+        "Forbidden",
+        "Only the user admin may use this page, and may send each of its forms only once.",
     )
 }
 
 fn row(info: &SessionInfo) -> String {
     let attribute = |(name, value): &(String, Value)| format!("{name}: {}", text(value));
     let attributes: Vec<String> = info.attributes.iter().map(attribute).collect();
-    let user = info.user.as_deref().unwrap_or("nobody");
+    let user = info.user.as_deref().unwrap_or("no user");
     cells(&info.id, user, &attributes.join(", "))
 }
 

@@ -1,4 +1,4 @@
-//! What wit-bindgen makes of `wit/`, and nothing else.
+//! The bindings that wit-bindgen generates from `wit/`.
 
 wit_bindgen::generate!({
     path: "../../wit",

@@ -1,11 +1,13 @@
-//! Forms with a token of their own, against cross-site request forgery.
+//! Forms with a form token, which protects them from cross-site request forgery.
 
 use session3_web::{Request, Response, fill};
 
 use crate::bindings::session3::sessions::manager::{Session, SessionError};
 use crate::response::{message, to};
 
-/// Of the forms of a page, one can be sent, and once: then there is a new page.
+/// Puts a new form token into all forms of a page, at the placeholder `form`. The forms share
+/// the token, so only one of them can be submitted, and only once; its response leads to a page
+/// with a new token.
 pub fn with_form_token(session: &Session, body: &str) -> Result<String, SessionError> {
     if !body.contains("{form}") {
         return Ok(body.to_owned());
@@ -15,8 +17,8 @@ pub fn with_form_token(session: &Session, body: &str) -> Result<String, SessionE
     Ok(fill(body, &[("form", &field)]))
 }
 
-/// A form that was sent: `act` does what it asks for. Refused unless it is one
-/// of this session's, and for the first time.
+/// Handles a submitted form: calls `act` and commits the session. If the form token is not
+/// valid, or was used before, `act` is not called, and the response has the status 403.
 pub fn post(
     session: &Session,
     request: &Request,
@@ -25,8 +27,8 @@ pub fn post(
     if !session.remove_form_token(request.field("form"))? {
         return Ok(message(
             403,
-            "This form is no longer good",
-            "It was sent before, or it is not from this session. Go back, reload the page and try again.",
+            "This form is not valid any more",
+            "It was sent before, or it belongs to another session. Go back, reload the page and try again.",
         ));
     }
     act(session, request)?;

@@ -1,6 +1,9 @@
-//! The interactive web test application, the counterpart of Session3's, page
-//! for page, with pages of its own for users and for the administrator:
-//! `pages` decides, `template` writes, `http` speaks wasi:http.
+//! The demo, an interactive application for trying out sessions. It has the pages of the demo
+//! of Session3, the Python library, and additional pages for users and for the administrator.
+//!
+//! `pages` maps each request to its page. `account` and `admin` contain the additional pages,
+//! `forms` protects their forms, and `response` creates responses. The crate `session3-web`
+//! reads requests and sends responses over wasi:http.
 
 mod account;
 mod admin;

@@ -1,4 +1,4 @@
-//! The pages: what each of them does to the session.
+//! Maps each request to its page, and contains the pages that the demos in all languages have.
 
 use session3_store::status;
 use session3_web::bindings::wasi::http::types::Method;
@@ -11,11 +11,11 @@ use crate::bindings::session3::sessions::types::Value;
 use crate::response::{html, message, to};
 use crate::{account, admin, forms};
 
-/// The page that only this demo has, and those in other languages do not.
+/// The link to the account page, which the demos in other languages do not have.
 const MORE: &str =
     r#"<a href="account">Your account</a> <span>log in, leave a message, see your sessions</span>"#;
 
-/// The page that a request asks for.
+/// Returns the response to a request.
 pub fn answer(request: &Request) -> Response {
     let answered = match request.method {
         Method::Get | Method::Head => page(request),
@@ -65,8 +65,8 @@ fn open(request: &Request) -> Result<Session, SessionError> {
     SessionManager::open(&config(request.is_secure))?.get_session(&request_info, Mode::Merge)
 }
 
-/// The safe defaults; over plain HTTP, where browsers refuse those, a cookie
-/// that works there.
+/// Returns the default configuration. Without TLS, the cookie is not `Secure` and its name has
+/// no prefix, since browsers accept the default cookie only over TLS.
 fn config(is_secure: bool) -> Config {
     let mut config = manager::default_config();
     if !is_secure {
@@ -97,8 +97,7 @@ fn keep(session: &Session) -> Result<Response, SessionError> {
     Ok(to_start(session.commit()?))
 }
 
-/// A session that nobody wants to keep is not stored, so there is nothing to
-/// count in.
+/// Adds 1 to the counter of a stored session. A new session is not stored just for the counter.
 fn increment(session: &Session) -> Result<Response, SessionError> {
     if session.id().is_some() {
         session.add("counter", 1)?;
@@ -121,7 +120,8 @@ fn log_out_and_fail(session: &Session) -> Result<Response, SessionError> {
     Ok(on_purpose())
 }
 
-/// A failed request does not commit, and so leaves the session as it was.
+/// Returns the response of a page that fails on purpose. The page does not commit, so the
+/// session stays as it was.
 fn on_purpose() -> Response {
     message(
         500,
@@ -142,11 +142,11 @@ fn failed(error: &SessionError) -> Response {
         ),
         SessionError::Busy => (
             status::BUSY,
-            "Too many requests for your session at once. Nothing was saved; try again.",
+            "There are too many requests for your session at once. Nothing was saved; try again.",
         ),
         SessionError::Invalid(_) => (
             status::INVALID,
-            "The session cannot take this change. Nothing was saved.",
+            "Your session does not accept this request. Nothing was saved.",
         ),
         SessionError::ReadOnly => (
             status::READ_ONLY,
@@ -154,7 +154,7 @@ fn failed(error: &SessionError) -> Response {
         ),
         SessionError::Store(_) => (
             status::STORE,
-            "The sessions cannot be reached. Try again in a while.",
+            "Your session is not available at the moment. Try again later.",
         ),
     };
     message(status, "That did not work", text)

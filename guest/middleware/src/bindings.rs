@@ -1,4 +1,4 @@
-//! What wit-bindgen makes of the contract and of `wit/`, and nothing else.
+//! The bindings that wit-bindgen generates from the `wit/` of the repository and of this crate.
 
 wit_bindgen::generate!({
     path: ["../../wit", "wit"],

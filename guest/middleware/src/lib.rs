@@ -1,6 +1,6 @@
-//! Sessions without asking: stands before a handler of WASI 0.3, opens the
-//! session of each request before the handler is called, and commits it when the
-//! handler has answered, before the response's headers go out.
+//! The session middleware: a handler of WASI 0.3 that opens the session of each request,
+//! calls the handler of the application, and commits the session before the headers of the
+//! response are sent.
 
 mod bindings;
 mod response;
@@ -22,8 +22,9 @@ mod exports {
 
 impl Guest for Component {
     async fn handle(request: Request) -> Result<Response, ErrorCode> {
-        // For good: what a request leaves running must not find the session of
-        // the next one. A host that sees this takes a fresh instance for that.
+        // This instance never accepts another request, so a task that a request leaves
+        // running cannot find the session of the next one. The host creates a new instance
+        // for the next request.
         wit_bindgen::backpressure_inc();
         if let Err(error) = context::begin(&info(&request)) {
             return Ok(response::refusal(&error));
@@ -39,19 +40,20 @@ impl Guest for Component {
     }
 }
 
-/// What the session manager wants to know.
+/// Returns the properties of a request that the session manager uses.
 fn info(request: &Request) -> Info {
     let headers = request.get_headers();
     let user_agent = headers.get("user-agent").into_iter().next();
     Info {
         cookies: headers.get("cookie"),
-        // WASI does not tell.
+        // WASI does not provide the address of the client.
         remote_address: None,
         user_agent: user_agent.and_then(|value| String::from_utf8(value).ok()),
     }
 }
 
-/// A request that failed leaves its session as it was.
+/// Returns whether the status is no server error. After a server error, the session is not
+/// committed.
 fn has_not_failed(response: &Response) -> bool {
     response.get_status_code() < 500
 }

@@ -1,4 +1,4 @@
-//! The response that goes out.
+//! The responses of the middleware.
 
 use session3_store::status;
 
@@ -6,10 +6,14 @@ use crate::bindings::session3::sessions::manager::{Header, SessionError};
 use crate::bindings::wasi::http0_3_0::types::{ErrorCode, Fields, Response};
 use crate::bindings::wit_future;
 
-const UNCHANGED: &str = "The session cannot take this change. Nothing was saved.\n";
+const UNCHANGED: &str = "Your session does not accept this request. Nothing was saved.\n";
 
-/// The application's response with the session's headers. Its body passes by
-/// untouched; without such headers, all of it does.
+/// Adds the headers of the session to the response of the application. The body is passed
+/// on unchanged.
+///
+/// # Errors
+///
+/// `HttpResponseHeaderSectionSize` if the headers cannot be added.
 pub fn with_headers(response: Response, headers: &[Header]) -> Result<Response, ErrorCode> {
     if headers.is_empty() {
         return Ok(response);
@@ -17,23 +21,23 @@ pub fn with_headers(response: Response, headers: &[Header]) -> Result<Response, 
     let status = response.get_status_code();
     let fields = response.get_headers().clone();
     for Header { name, value } in headers {
-        // Without its cookie, a session that was stored would be lost.
+        // Without its cookie, the stored session would be lost, so the response must not be
+        // sent without this header.
         fields
             .append(name, value.as_bytes())
             .map_err(|_| ErrorCode::HttpResponseHeaderSectionSize(None))?;
     }
-    let (tell, told) = wit_future::new(|| Ok(()));
-    let (body, trailers) = Response::consume_body(response, told);
+    let (result_writer, result) = wit_future::new(|| Ok(()));
+    let (body, trailers) = Response::consume_body(response, result);
     let (response, sent) = Response::new(fields, Some(body), trailers);
-    // It was the status of a response before.
+    // This cannot fail, since the status comes from a response.
     let _ = response.set_status_code(status);
-    // The application may want to know how sending its response went.
-    wit_bindgen::spawn_local(async move { tell.write(sent.await).await });
+    // The application learns whether its response was sent from this future.
+    wit_bindgen::spawn_local(async move { result_writer.write(sent.await).await });
     Ok(response)
 }
 
-/// What is answered where there is no session to serve with, or the changes were
-/// not to be saved.
+/// Returns the response to a request whose session could not be opened or committed.
 pub fn refusal(error: &SessionError) -> Response {
     let (status, text) = match error {
         SessionError::Ended | SessionError::Conflict => (
@@ -42,7 +46,7 @@ pub fn refusal(error: &SessionError) -> Response {
         ),
         SessionError::Busy | SessionError::Store(_) => (
             status::STORE,
-            "Your session cannot be reached. Try again in a while.\n",
+            "Your session is not available at the moment. Try again later.\n",
         ),
         SessionError::Invalid(_) => (status::INVALID, UNCHANGED),
         SessionError::ReadOnly => (status::READ_ONLY, UNCHANGED),
@@ -50,7 +54,7 @@ pub fn refusal(error: &SessionError) -> Response {
     whole(status, text)
 }
 
-/// A response of one line.
+/// Returns a response with a text.
 fn whole(status: u16, text: &'static str) -> Response {
     let (_, trailers) = wit_future::new(|| Ok(None));
     let (mut writer, body) = crate::bindings::wit_stream::new();

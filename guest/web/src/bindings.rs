@@ -1,4 +1,4 @@
-//! The bindings that wit-bindgen generates from WASI's HTTP, and nothing else.
+//! The bindings that wit-bindgen generates from the HTTP types of WASI 0.2.
 #![expect(missing_docs, reason = "the WIT has the documentation")]
 
 wit_bindgen::generate!({

@@ -1,50 +1,51 @@
-//! Requests and responses as the pages want them, over wasi:http.
+//! Reads requests and sends responses over wasi:http.
 
 use crate::bindings::wasi::http::types::{
     Fields, IncomingRequest, Method, OutgoingBody, OutgoingResponse, ResponseOutparam, Scheme,
 };
 
-/// What one `blocking-write-and-flush` takes at most, by its contract.
+/// The largest number of bytes that one call of `blocking-write-and-flush` may write.
 const CHUNK: usize = 4096;
 
-/// More than any form here has.
+/// The size at which reading a submitted form stops, in bytes. The forms of the demo are much
+/// smaller.
 const MAX_FORM: usize = 16 << 10;
 
 /// A request.
 pub struct Request {
-    /// GET, HEAD or something else.
+    /// The HTTP method.
     pub method: Method,
     /// The path, without the query.
     pub path: String,
-    /// Whether the browser came over TLS.
+    /// Whether the browser uses TLS.
     pub is_secure: bool,
-    /// The values of its Cookie headers.
+    /// The values of the Cookie headers.
     pub cookies: Vec<Vec<u8>>,
-    /// Who the browser says it is.
+    /// The User-Agent header, if it is valid UTF-8.
     pub user_agent: Option<String>,
-    /// What a form sent, or the address of a page says.
+    /// The fields of the submitted form if the method is POST, otherwise those of the query.
     fields: Vec<(String, String)>,
 }
 
 impl Request {
-    /// One of the fields; empty when there is none.
+    /// Returns the value of a field, or an empty string if there is no such field.
     pub fn field(&self, name: &str) -> &str {
         let field = self.fields.iter().find(|(field, _)| field == name);
         field.map_or("", |(_, value)| value)
     }
 }
 
-/// A response, whole.
+/// A complete response.
 pub struct Response {
     /// The status code.
     pub status: u16,
-    /// In the order to send them.
+    /// The names and values of the headers, in the order in which they are sent.
     pub headers: Vec<(String, String)>,
-    /// An HTML page, or nothing.
+    /// An HTML page, or an empty string.
     pub body: String,
 }
 
-/// What the pages want to know of a request.
+/// Reads a request, and its body if the method is POST.
 pub fn read(request: &IncomingRequest) -> Request {
     let headers = request.headers();
     let target = request.path_with_query().unwrap_or_default();
@@ -68,14 +69,14 @@ pub fn read(request: &IncomingRequest) -> Request {
     }
 }
 
-/// As much of the body as a form may have.
+/// Reads the body up to the size limit of forms.
 fn body(request: &IncomingRequest) -> Vec<u8> {
     let mut bytes = Vec::new();
     let Ok(body) = request.consume() else {
         return bytes;
     };
     if let Ok(stream) = body.stream() {
-        // The end of the stream is an error too.
+        // At its end, the stream returns an error, too.
         while let Ok(chunk) = stream.blocking_read(MAX_FORM as u64) {
             bytes.extend(chunk);
             if bytes.len() >= MAX_FORM {
@@ -86,11 +87,11 @@ fn body(request: &IncomingRequest) -> Vec<u8> {
     bytes
 }
 
-/// Sends a response. When the client is gone, there is nobody to tell.
+/// Sends a response. Errors are ignored: after them, the client cannot be reached.
 pub fn send(out: ResponseOutparam, response: Response) {
     let fields = Fields::new();
     for (name, value) in &response.headers {
-        // Refused only for a header that no program may set.
+        // This fails only for a header that programs must not set, which no page adds.
         let _ = fields.append(name, value.as_bytes());
     }
     let outgoing = OutgoingResponse::new(fields);

@@ -18,7 +18,10 @@ use tower_sessions_redis_store::fred::prelude::{
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let port = std::env::args().nth(1).context("name the port")?.parse()?;
+    let port = std::env::args()
+        .nth(1)
+        .context("the argument with the port is missing")?
+        .parse()?;
     let store = RedisStore::new(connect(port).await?);
     for line in std::io::stdin().lock().lines() {
         let line = line?;

@@ -1,5 +1,5 @@
-//! What turns the WIT into C, and the linked module into a component: nothing
-//! else is needed besides a C compiler.
+//! Generates C bindings from WIT, and encodes a linked module as a component. Together with
+//! a C compiler and its linker, this program builds components.
 
 use std::env;
 use std::fs;
@@ -20,7 +20,8 @@ fn main() -> Result<()> {
     }
 }
 
-/// Writes the header, the functions and the object that describes the world.
+/// Writes the bindings of a WIT world: a header, a C file, and an object file that describes
+/// the world.
 fn bindings(wit: &str, directory: &str) -> Result<()> {
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_dir(wit)?;
@@ -35,6 +36,7 @@ fn bindings(wit: &str, directory: &str) -> Result<()> {
     Ok(())
 }
 
+/// Encodes a core module as a component.
 fn encode(module: &str, component: &str) -> Result<()> {
     let bytes = fs::read(module).with_context(|| module.to_owned())?;
     let mut encoder = ComponentEncoder::default();

@@ -1,3 +1,3 @@
-//! A store: here it is the one in memory.
+//! The crate of a store's author, with the store in memory as an example.
 
 pub use session3_store::MemoryStore as MyStore;
