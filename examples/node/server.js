@@ -26,7 +26,8 @@ function answer(request, response) {
   const cookies = (request.headers.cookie ?? "").split("; ").map((c) => Buffer.from(c, "latin1"));
   const session = sessions.getSession(
     { cookies, remoteAddress: request.socket.remoteAddress },
-    "merge",
+    // The response to HEAD is that of GET, and nothing else happens.
+    request.method === "HEAD" ? "dry-run" : "merge",
   );
   try {
     if (request.url === "/logout") session.expire();

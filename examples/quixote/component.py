@@ -6,7 +6,7 @@ import time
 from wasmtime import Engine, Store
 from wasmtime.component import Component, Linker, Record, ResourceType, Variant
 
-MANAGER = "session3:sessions/manager@0.1.0"
+MANAGER = "session3:sessions/manager@0.2.0"
 
 
 class SessionError(Exception):
@@ -30,15 +30,15 @@ class Manager:
         self.linker.define_unknown_imports_as_traps(self.component)
         store.link(self.linker)
         with self.linker.root() as root:
-            with root.add_instance("session3:sessions/events@0.1.0") as events:
+            with root.add_instance("session3:sessions/events@0.2.0") as events:
                 events.add_func("report", lambda _, event: None)
             with root.add_instance("wasi:clocks/wall-clock@0.2.6") as clock:
                 clock.add_func("now", lambda _: now())
             with root.add_instance("wasi:random/random@0.2.6") as random:
                 random.add_func("get-random-u64", lambda _: secrets.randbits(64))
 
-    def open(self, is_secure, **request):
-        """Opens the session of a request in mode merge, and returns it.
+    def open(self, mode, is_secure, **request):
+        """Opens the session of a request in a mode of the WIT, and returns it.
 
         The keyword arguments are the fields of the record `request` of the WIT. Without TLS
         (`is_secure`), the cookie is not `Secure` and its name has no prefix, since browsers
@@ -52,7 +52,7 @@ class Manager:
         fields = Record()
         for name, value in request.items():
             setattr(fields, name.replace("_", "-"), value)
-        session = call("[method]session-manager.get-session", manager, fields, "merge")
+        session = call("[method]session-manager.get-session", manager, fields, mode)
         return Session(call, session)
 
 
@@ -85,7 +85,7 @@ class Calls:
         return result
 
 
-ERRORS = {"invalid", "ended", "conflict", "busy", "read-only", "store"}
+ERRORS = {"invalid", "client-changed", "ended", "conflict", "busy", "read-only", "store"}
 
 
 def now():

@@ -31,6 +31,8 @@ class SessionManager(QuixoteSessionManager):
     def start_request(self):
         request = get_request()
         kept = self.manager.open(
+            # The response to HEAD is that of GET, and nothing else happens.
+            "dry-run" if request.get_method() == "HEAD" else "merge",
             request.get_scheme() == "https",
             # Quixote's servers join several Cookie headers with ", ".
             cookies=[c.encode("latin-1") for c in request.get_header("Cookie", "").split(", ")],
@@ -50,12 +52,14 @@ class SessionManager(QuixoteSessionManager):
 
     def finish_successful_request(self):
         session = get_session()
-        if session is None or not session.has_info():
+        if session is None:
             self.kept.expire()
-        else:
+        elif session.has_info():
             self.save(session)
+        elif self.kept.id() is not None:
+            self.kept.expire()
         for header in self.kept.commit():
-            get_response().set_header(header.name, header.value)
+            add_header(get_response(), header)
         if session is not None:
             session.id = self.kept.id()
 
@@ -78,6 +82,14 @@ class SessionManager(QuixoteSessionManager):
 
     def expire_session(self):
         get_request().session = None
+
+
+def add_header(response, header):
+    """Adds a header of the session to those of the application."""
+    value, own = header.value, response.get_header(header.name)
+    if own and header.name == "Vary":
+        value = f"{own}, {value}"
+    response.set_header(header.name, value)
 
 
 def hide_tokens(request):

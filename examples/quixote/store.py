@@ -34,7 +34,7 @@ class SqliteStore:
 
     def link(self, linker):
         """Adds the functions of the store to the imports of a component."""
-        with linker.root() as root, root.add_instance("session3:sessions/store@0.1.0") as store:
+        with linker.root() as root, root.add_instance("session3:sessions/store@0.2.0") as store:
             for name in dir(self):
                 if name.startswith("store_"):
                     export = name.removeprefix("store_").replace("_", "-")

@@ -57,6 +57,9 @@ static response_t failed(session_error_t error) {
                 409, title,
                 "Another request changed your session at the same time. Nothing was saved; "
                 "try again.");
+        case SESSION3_SESSIONS_MANAGER_SESSION_ERROR_CLIENT_CHANGED:
+            return message(403, title,
+                           "Your session began in another browser or network. Log in again.");
         case SESSION3_SESSIONS_MANAGER_SESSION_ERROR_READ_ONLY:
             return message(500, title, "This page may not change the session. Nothing was saved.");
         case SESSION3_SESSIONS_MANAGER_SESSION_ERROR_BUSY:
@@ -77,23 +80,19 @@ static response_t failed(session_error_t error) {
 // the session manager fails, it returns false and stores the reason in `error`.
 
 static bool show(session_t session, response_t *response, session_error_t *error) {
-    headers_t headers;
-    if (!session3_sessions_manager_method_session_commit(session, &headers, error)) return false;
-
     demo_string_t id;
     if (!session3_sessions_manager_method_session_id(session, &id)) id = text("None");
 
     demo_string_t name = text("counter");
     session3_sessions_manager_value_t counter;
     bool is_number = session3_sessions_manager_method_session_get(session, &name, &counter) &&
-                     counter.tag == SESSION3_SESSIONS_TYPES_VALUE_INTEGER;
+                     counter.tag == SESSION3_SESSIONS_SESSION_TYPES_VALUE_INTEGER;
 
     demo_string_t body = text_fill(text(start), "{id}", id);
     body = text_fill(body, "{counter}", text_of_number(is_number ? counter.val.integer : 0));
     body = text_fill(body, "{more}", text(""));
     *response = html(200, "Session3", body);
-    response->headers = headers;
-    return true;
+    return session3_sessions_manager_method_session_commit(session, &response->headers, error);
 }
 
 static bool to_start(session_t session, response_t *response, session_error_t *error) {
@@ -104,7 +103,7 @@ static bool to_start(session_t session, response_t *response, session_error_t *e
 static bool keep(session_t session, response_t *response, session_error_t *error) {
     demo_string_t name = text("keep");
     session3_sessions_manager_value_t yes = {
-        .tag = SESSION3_SESSIONS_TYPES_VALUE_BOOLEAN,
+        .tag = SESSION3_SESSIONS_SESSION_TYPES_VALUE_BOOLEAN,
         .val.boolean = true,
     };
     return session3_sessions_manager_method_session_set(session, &name, &yes, error) &&
@@ -171,11 +170,15 @@ static bool open(const request_t *request, session3_sessions_manager_own_session
         .cookies = request->cookies,
         .user_agent = request->user_agent,
     };
+    // The response to HEAD is that of GET, and nothing else happens.
+    session3_sessions_manager_mode_t mode = request->method == WASI_HTTP_TYPES_METHOD_HEAD
+                                                ? SESSION3_SESSIONS_MANAGER_MODE_DRY_RUN
+                                                : SESSION3_SESSIONS_MANAGER_MODE_MERGE;
     session3_sessions_manager_own_session_manager_t manager;
     return session3_sessions_manager_static_session_manager_open(&chosen, &manager, error) &&
            session3_sessions_manager_method_session_manager_get_session(
                session3_sessions_manager_borrow_session_manager(manager), &client,
-               SESSION3_SESSIONS_MANAGER_MODE_MERGE, session, error);
+               mode, session, error);
 }
 
 static response_t page(const request_t *request) {

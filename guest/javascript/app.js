@@ -1,6 +1,6 @@
 // The demo application in JavaScript.
 
-import { SessionManager, defaultConfig } from "session3:sessions/manager@0.1.0";
+import { SessionManager, defaultConfig } from "session3:sessions/manager@0.2.0";
 import layout from "../web/src/layout.html";
 import start from "../web/src/session.html";
 
@@ -45,7 +45,8 @@ function open(request, isSecure) {
       cookies: headers.get("cookie")?.split(", ").map(bytes) ?? [],
       userAgent: headers.get("user-agent") ?? undefined,
     },
-    "merge",
+    // The response to HEAD is that of GET, and nothing else happens.
+    request.method === "HEAD" ? "dry-run" : "merge",
   );
 }
 
@@ -61,13 +62,12 @@ function config(isSecure) {
 }
 
 function show(session) {
-  const headers = session.commit();
   const counter = session.get("counter")?.val ?? 0;
   const body = start
     .replace("{id}", session.id() ?? "None")
     .replace("{counter}", counter)
     .replace("{more}", "");
-  return html(200, "Session3", body, headers);
+  return html(200, "Session3", body, session.commit());
 }
 
 function keep(session) {
@@ -118,6 +118,7 @@ const failures = {
     503,
     "There are too many requests for your session at once. Nothing was saved; try again.",
   ],
+  "client-changed": [403, "Your session began in another browser or network. Log in again."],
   "read-only": [500, "This page may not change the session. Nothing was saved."],
   store: [503, "Your session is not available at the moment. Try again later."],
 };

@@ -8,13 +8,14 @@ from wit_world.imports import manager
 from wit_world.imports.manager import (
     Mode,
     SessionError_Busy,
+    SessionError_ClientChanged,
     SessionError_Conflict,
     SessionError_Ended,
     SessionError_ReadOnly,
     SessionError_Store,
     SessionManager,
 )
-from wit_world.imports.session3_sessions_types import Value_Boolean, Value_Integer
+from wit_world.imports.session_types import Value_Boolean, Value_Integer
 
 # These are read while the component is built: the running component has no file system.
 LAYOUT = Path(__file__).with_name("layout.html").read_text()
@@ -29,6 +30,10 @@ FAILURES = {
     SessionError_Conflict: (
         409,
         "Another request changed your session at the same time. Nothing was saved; try again.",
+    ),
+    SessionError_ClientChanged: (
+        403,
+        "Your session began in another browser or network. Log in again.",
     ),
     SessionError_Busy: (503, TOO_MANY),
     SessionError_ReadOnly: (500, "This page may not change the session. Nothing was saved."),
@@ -53,10 +58,12 @@ def page(request):
     do = PAGES.get(request.path)
     if do is None:
         return message(404, "Not found", "There is no such page.")
+    # The response to HEAD is that of GET, and nothing else happens.
+    mode = Mode.DRY_RUN if request.method == "HEAD" else Mode.MERGE
     try:
         with (
             SessionManager.open(config(request.is_secure)) as sessions,
-            sessions.get_session(what_counts(request), Mode.MERGE) as session,
+            sessions.get_session(what_counts(request), mode) as session,
         ):
             return do(session)
     except Err as error:
@@ -80,12 +87,11 @@ def config(is_secure):
 
 
 def show(session):
-    headers = session.commit()
     counter = session.get("counter")
     count = counter.value if isinstance(counter, Value_Integer) else 0
     body = SESSION.replace("{id}", session.id() or "None")
     body = body.replace("{counter}", str(count)).replace("{more}", "")
-    return html(200, "Session3", body, headers)
+    return html(200, "Session3", body, session.commit())
 
 
 def keep(session):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from componentize_py_types import Err, Ok
-from wit_world.imports.wasi_http_types import (
+from wit_world.imports.types import (
     Fields,
     Method_Get,
     Method_Head,

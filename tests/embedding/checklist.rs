@@ -631,7 +631,7 @@ fn checklist_21_the_cookie_that_removes_repeats_what_was_set() {
 #[test]
 fn checklist_22_a_response_with_the_cookie_is_not_to_be_stored() {
     block_on(async {
-        let mut world = world(|_| ()).await;
+        let mut world = world(|config| config.clear_cache = true).await;
         let session = world.open(b"").await;
         world.manager.add(session, "n", 1).await;
         let headers = world.manager.commit(session).await.unwrap();

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use session3::bindings::exports::session3::sessions::manager::{Config, Policy, SessionError};
-use session3::bindings::session3::sessions::types::Value;
+use session3::bindings::session3::sessions::session_types::Value;
 use session3::components::{CONTEXT, DEMO, MANAGER, MIDDLEWARE};
 use session3::store::directory::Options;
 use session3::store::{
@@ -48,15 +48,15 @@ pub fn imports(component: &[u8]) -> Vec<String> {
 #[test]
 fn the_middleware_and_the_context_import_no_more_than_their_contract_says() {
     let expected = [
-        "session3:sessions/context@0.1.0",
-        "session3:sessions/manager@0.1.0",
+        "session3:sessions/context@0.2.0",
+        "session3:sessions/manager@0.2.0",
         "wasi:http/handler@0.3.0",
         "wasi:http/types@0.3.0",
     ];
     assert_eq!(imports(MIDDLEWARE), expected);
     let expected = [
-        "session3:sessions/manager@0.1.0",
-        "session3:sessions/types@0.1.0",
+        "session3:sessions/manager@0.2.0",
+        "session3:sessions/session-types@0.2.0",
     ];
     assert_eq!(imports(CONTEXT), expected);
 }
@@ -64,9 +64,9 @@ fn the_middleware_and_the_context_import_no_more_than_their_contract_says() {
 #[test]
 fn the_manager_has_no_authority_beyond_its_four_imports() {
     let expected = [
-        "session3:sessions/events@0.1.0",
-        "session3:sessions/store@0.1.0",
-        "session3:sessions/types@0.1.0",
+        "session3:sessions/events@0.2.0",
+        "session3:sessions/session-types@0.2.0",
+        "session3:sessions/store@0.2.0",
         "wasi:clocks/wall-clock@0.2.6",
         "wasi:random/random@0.2.6",
     ];
@@ -79,9 +79,9 @@ fn an_application_does_not_see_the_store() {
     let sessions = names.iter().filter(|name| name.starts_with("session3:"));
     // The demo has a page for the administrator.
     let expected = [
-        "session3:sessions/admin@0.1.0",
-        "session3:sessions/manager@0.1.0",
-        "session3:sessions/types@0.1.0",
+        "session3:sessions/admin@0.2.0",
+        "session3:sessions/manager@0.2.0",
+        "session3:sessions/session-types@0.2.0",
     ];
     assert!(sessions.eq(&expected), "{names:?}");
 }

@@ -62,7 +62,11 @@ fn ten_thousand_malformed_cookie_headers_act_as_none() {
             let shown = format!("{cookies:?}");
             let session = manager.open(cookies).await.unwrap();
             assert!(manager.is_new(session).await, "{shown}");
-            assert_eq!(manager.commit(session).await.unwrap().len(), 0, "{shown}");
+            let headers = manager.commit(session).await.unwrap();
+            assert!(
+                headers.iter().all(|header| header.name != "Set-Cookie"),
+                "{shown}"
+            );
         }
         assert_eq!(store.load_session(&id).await, before);
         let session = manager.open(vec![good]).await.unwrap();

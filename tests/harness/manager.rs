@@ -8,7 +8,7 @@ use std::time::Duration;
 use session3::bindings::exports::session3::sessions::manager::{
     Config, Header, Mode, Request, SessionError,
 };
-use session3::bindings::session3::sessions::types::Value;
+use session3::bindings::session3::sessions::session_types::Value;
 use session3::bindings::{SessionManager, SessionManagerPre};
 use session3::components::MANAGER;
 use session3::store::SessionStore;

@@ -30,7 +30,7 @@ mod bindings {
             package session3:provider;
 
             world provider {
-                export session3:sessions/store@0.1.0;
+                export session3:sessions/store@0.2.0;
             }
         ",
         exports: { default: async },

@@ -187,7 +187,7 @@ fn the_administration_takes_a_grant() {
 #[test]
 fn another_version_of_an_interface_takes_a_grant_too() {
     for (component, option) in [(ADMINISTRATION, "--grant admin"), (RELAY, "--grant store")] {
-        let place = Place::new(&replace(component, b"@0.1.0", b"@0.1.7"));
+        let place = Place::new(&replace(component, b"@0.2.0", b"@0.2.7"));
         let said = refusal(&mut place.with_store(&[]));
         assert!(said.contains(option), "{said}");
     }
@@ -567,5 +567,5 @@ fn the_components_and_the_contract_are_handed_out() {
         assert_eq!(fs::read_to_string(written.join(&name)).unwrap(), text);
         assert_eq!(printed.contains(&text), !name.starts_with("deps"));
     }
-    assert!(printed.starts_with("package session3:sessions@0.1.0;"));
+    assert!(printed.starts_with("package session3:sessions@0.2.0;"));
 }

@@ -9,8 +9,8 @@ mod slot;
 
 use bindings::exports::session3::sessions::context::Guest as Context;
 use bindings::exports::session3::sessions::current::Guest as Current;
-use bindings::session3::sessions::manager::{Header, Request, SessionError, SessionSummary};
-use bindings::session3::sessions::types::Value;
+use bindings::session3::sessions::manager::{Header, Mode, Request, SessionError, SessionSummary};
+use bindings::session3::sessions::session_types::Value;
 use slot::{change, look};
 
 struct Component;
@@ -23,8 +23,8 @@ mod exports {
 }
 
 impl Context for Component {
-    fn begin(request: Request) -> Result<(), SessionError> {
-        slot::begin(&request)
+    fn begin(request: Request, mode: Mode) -> Result<(), SessionError> {
+        slot::begin(&request, mode)
     }
 
     fn end(commit: bool) -> Result<Vec<Header>, SessionError> {
@@ -65,6 +65,14 @@ impl Current for Component {
         look(|session| session.authenticated()).flatten()
     }
 
+    fn remember(remember: bool) -> Result<(), SessionError> {
+        change(|session| session.remember(remember))
+    }
+
+    fn is_remembered() -> bool {
+        look(|session| session.is_remembered()).unwrap_or_default()
+    }
+
     fn has_info() -> bool {
         look(|session| session.has_info()).unwrap_or_default()
     }
@@ -87,6 +95,14 @@ impl Current for Component {
 
     fn add(name: String, delta: i64) -> Result<i64, SessionError> {
         change(|session| session.add(&name, delta))
+    }
+
+    fn csrf_token() -> Result<String, SessionError> {
+        change(|session| session.csrf_token())
+    }
+
+    fn is_csrf_token(token: String) -> bool {
+        look(|session| session.is_csrf_token(&token)).unwrap_or_default()
     }
 
     fn create_form_token() -> Result<String, SessionError> {

@@ -1,31 +1,40 @@
-//! The session of this instance, which serves a single request.
+//! The session of the request that this instance serves.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::RefCell;
 
 use crate::bindings::session3::sessions::manager::{
     self, Header, Mode, Request, Session, SessionError, SessionManager,
 };
 
 thread_local! {
-    static SESSION: OnceCell<Session> = const { OnceCell::new() };
-    /// Whether `end` was called: from then on, changes are refused.
-    static HAS_ENDED: Cell<bool> = const { Cell::new(false) };
+    static SLOT: RefCell<Slot> = const { RefCell::new(Slot::Empty) };
 }
 
-/// Opens the session of a request, with the default configuration and in mode merge.
+enum Slot {
+    /// No request has begun.
+    Empty,
+    /// A request is being served.
+    Open(Session),
+    /// The request has ended. Its session can be read until the next request begins.
+    Ended(Session),
+}
+
+/// Opens the session of a request, with the default configuration.
 ///
 /// # Errors
 ///
-/// `Busy` if this instance already has a session, so that no request ever uses the session
-/// of another one, and the errors of the session manager.
-pub fn begin(request: &Request) -> Result<(), SessionError> {
-    SESSION.with(|slot| {
-        if slot.get().is_some() {
+/// `Busy` if another request is being served, so that no request ever uses the session of
+/// another one, and the errors of the session manager.
+pub fn begin(request: &Request, mode: Mode) -> Result<(), SessionError> {
+    SLOT.with_borrow_mut(|slot| {
+        if matches!(slot, Slot::Open(_)) {
             return Err(SessionError::Busy);
         }
+        // If the session cannot be opened, that of the earlier request is gone nevertheless.
+        *slot = Slot::Empty;
         let manager = SessionManager::open(&manager::default_config())?;
-        let session = manager.get_session(request, Mode::Merge)?;
-        slot.set(session).map_err(|_| SessionError::Busy)
+        *slot = Slot::Open(manager.get_session(request, mode)?);
+        Ok(())
     })
 }
 
@@ -35,23 +44,32 @@ pub fn begin(request: &Request) -> Result<(), SessionError> {
 /// # Errors
 ///
 /// `Ended` if there is no session or the request has already ended, and the errors of the
-/// commit.
+/// commit, after which the changes are discarded.
 pub fn end(commit: bool) -> Result<Vec<Header>, SessionError> {
-    let headers = change(|session| match commit {
-        true => session.commit(),
-        false => {
-            session.forget_changes();
-            Ok(Vec::new())
-        }
+    let headers = change(|session| {
+        let headers = match commit {
+            true => session.commit(),
+            false => Ok(Vec::new()),
+        };
+        session.forget_changes();
+        headers
     });
-    HAS_ENDED.set(true);
+    SLOT.with_borrow_mut(|slot| {
+        *slot = match std::mem::replace(slot, Slot::Empty) {
+            Slot::Open(session) => Slot::Ended(session),
+            other => other,
+        };
+    });
     headers
 }
 
 /// Reads from the session with a function and returns its result, or `None` before the
 /// session is opened. This works after the request has ended, too.
 pub fn look<T>(what: impl FnOnce(&Session) -> T) -> Option<T> {
-    SESSION.with(|slot| slot.get().map(what))
+    SLOT.with_borrow(|slot| match slot {
+        Slot::Empty => None,
+        Slot::Open(session) | Slot::Ended(session) => Some(what(session)),
+    })
 }
 
 /// Changes the session with a function and returns its result.
@@ -63,8 +81,8 @@ pub fn look<T>(what: impl FnOnce(&Session) -> T) -> Option<T> {
 pub fn change<T>(
     what: impl FnOnce(&Session) -> Result<T, SessionError>,
 ) -> Result<T, SessionError> {
-    match HAS_ENDED.get() {
-        true => Err(SessionError::Ended),
-        false => look(what).unwrap_or(Err(SessionError::Ended)),
-    }
+    SLOT.with_borrow(|slot| match slot {
+        Slot::Open(session) => what(session),
+        Slot::Empty | Slot::Ended(_) => Err(SessionError::Ended),
+    })
 }

@@ -4,11 +4,38 @@
 use session3_web::{Request, Response, fill};
 
 use crate::bindings::session3::sessions::manager::{Session, SessionError, SessionSummary};
-use crate::forms::with_form_token;
+use crate::forms::{Form, with_form_token};
 use crate::response::{escape, html};
 
 const ACCOUNT: &str = include_str!("account.html");
 const STRANGER: &str = include_str!("stranger.html");
+
+/// Logs a user in. Of two clicks, the second request has no session: its token is the one from
+/// before the log-in.
+pub const LOG_IN: Form = Form {
+    is_done: |session, request| {
+        session.is_new() || session.user().as_deref() == Some(request.field("user"))
+    },
+    act: log_in,
+};
+
+/// Logs the user out.
+pub const LOG_OUT: Form = Form {
+    is_done: |session, _| session.user().is_none(),
+    act: |session, _| session.set_user(None),
+};
+
+/// Adds a message for the next page.
+pub const LEAVE_NOTE: Form = Form {
+    is_done: |_, _| false,
+    act: |session, request| session.flash(request.field("text")),
+};
+
+/// Ends the user's other sessions.
+pub const END_OTHERS: Form = Form {
+    is_done: |session, _| session.own_sessions().is_ok_and(|own| own.len() == 1),
+    act: end_others,
+};
 
 /// Shows the messages, and either the form to log in, or the user's name and sessions.
 pub fn show(session: &Session) -> Result<Response, SessionError> {
@@ -32,7 +59,12 @@ pub fn show(session: &Session) -> Result<Response, SessionError> {
 
 fn sessions(sessions: &[SessionSummary]) -> String {
     let item = |own: &SessionSummary| {
-        let mark = if own.is_current { " (this one)" } else { "" };
+        let mark = match (own.is_current, own.is_remembered) {
+            (true, true) => " (this one, remembered)",
+            (true, false) => " (this one)",
+            (false, true) => " (remembered)",
+            (false, false) => "",
+        };
         let agent = own.user_agent.as_deref().unwrap_or("unknown browser");
         format!(
             "<li>{}{mark}<br><span>{}</span></li>\n",
@@ -43,23 +75,17 @@ fn sessions(sessions: &[SessionSummary]) -> String {
     sessions.iter().map(item).collect()
 }
 
-/// Logs in the user whose name was entered.
-pub fn log_in(session: &Session, request: &Request) -> Result<(), SessionError> {
+fn log_in(session: &Session, request: &Request) -> Result<(), SessionError> {
     let user = request.field("user");
     if user.is_empty() {
         return session.flash("Enter a name to log in.");
     }
     session.set_user(Some(user))?;
+    session.remember(!request.field("remember").is_empty())?;
     session.flash("Welcome. Your cookie has a new secret now; the old one is not valid any more.")
 }
 
-/// Adds the entered message to the session, for the next page.
-pub fn leave_note(session: &Session, request: &Request) -> Result<(), SessionError> {
-    session.flash(request.field("text"))
-}
-
-/// Ends the user's other sessions.
-pub fn end_others(session: &Session, _: &Request) -> Result<(), SessionError> {
+fn end_others(session: &Session, _: &Request) -> Result<(), SessionError> {
     let ended = session.expire_others()?;
     session.flash(&format!("Other sessions that were ended: {ended}."))
 }

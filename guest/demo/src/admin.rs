@@ -5,7 +5,7 @@ use session3_web::{Request, Response, fill};
 
 use crate::bindings::session3::sessions::admin::{self, SessionInfo};
 use crate::bindings::session3::sessions::manager::{Session, SessionError};
-use crate::bindings::session3::sessions::types::Value;
+use crate::bindings::session3::sessions::session_types::Value;
 use crate::forms::with_form_token;
 use crate::response::{escape, html, message, to};
 
@@ -41,8 +41,24 @@ pub fn end(session: &Session, request: &Request) -> Result<Response, SessionErro
     if !is_administrator(session) || !session.remove_form_token(request.field("form"))? {
         return Ok(forbidden());
     }
-    admin::delete_session(request.field("id")).map_err(SessionError::Store)?;
+    let id = request.field("id");
+    if !is_id(id) {
+        return Ok(message(
+            400,
+            "That did not work",
+            "There is no session with this ID.",
+        ));
+    }
+    admin::delete_session(id).map_err(SessionError::Store)?;
     Ok(to("/admin", session.commit()?))
+}
+
+/// Returns whether a text has the form of a session's ID.
+fn is_id(text: &str) -> bool {
+    text.len() == 32
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn is_administrator(session: &Session) -> bool {

@@ -6,7 +6,7 @@ wit_bindgen::generate!({
         package session3:demo;
 
         world demo {
-            include session3:sessions/administration@0.1.0;
+            include session3:sessions/administration@0.2.0;
             import wasi:http/types@0.2.6;
             export wasi:http/incoming-handler@0.2.6;
         }

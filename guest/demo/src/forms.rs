@@ -17,20 +17,28 @@ pub fn with_form_token(session: &Session, body: &str) -> Result<String, SessionE
     Ok(fill(body, &[("form", &field)]))
 }
 
-/// Handles a submitted form: calls `act` and commits the session. If the form token is not
-/// valid, or was used before, `act` is not called, and the response has the status 403.
-pub fn post(
-    session: &Session,
-    request: &Request,
-    act: impl FnOnce(&Session, &Request) -> Result<(), SessionError>,
-) -> Result<Response, SessionError> {
+/// What a form does.
+pub struct Form {
+    /// Returns whether the session is as the form wants it. A browser sends a form twice if its
+    /// button is clicked twice, and shows the response to the second request.
+    pub is_done: fn(&Session, &Request) -> bool,
+    /// Does what the form is for.
+    pub act: fn(&Session, &Request) -> Result<(), SessionError>,
+}
+
+/// Handles a submitted form: acts and commits the session. If the form token is not valid, or
+/// was used before, nothing is changed, and the response has the status 403.
+pub fn post(session: &Session, request: &Request, form: &Form) -> Result<Response, SessionError> {
     if !session.remove_form_token(request.field("form"))? {
+        if (form.is_done)(session, request) {
+            return Ok(to("/account", session.commit()?));
+        }
         return Ok(message(
             403,
             "This form is not valid any more",
             "It was sent before, or it belongs to another session. Go back, reload the page and try again.",
         ));
     }
-    act(session, request)?;
+    (form.act)(session, request)?;
     Ok(to("/account", session.commit()?))
 }

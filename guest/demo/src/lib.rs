@@ -13,6 +13,7 @@ mod pages;
 mod response;
 
 use bindings::exports::wasi::http::incoming_handler::Guest;
+use session3_web::BadForm;
 use session3_web::bindings::wasi::http::types::{IncomingRequest, ResponseOutparam};
 
 struct Component;
@@ -26,6 +27,10 @@ mod exports {
 
 impl Guest for Component {
     fn handle(request: IncomingRequest, out: ResponseOutparam) {
-        session3_web::send(out, pages::answer(&session3_web::read(&request)));
+        let response = match session3_web::read(&request) {
+            Ok(request) => pages::answer(&request),
+            Err(BadForm { status, text }) => response::message(status, "That did not work", text),
+        };
+        session3_web::send(out, response);
     }
 }

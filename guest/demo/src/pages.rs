@@ -7,7 +7,7 @@ use session3_web::{Request, Response, SESSION, fill};
 use crate::bindings::session3::sessions::manager::{
     self, Config, Header, Mode, Session, SessionError, SessionManager,
 };
-use crate::bindings::session3::sessions::types::Value;
+use crate::bindings::session3::sessions::session_types::Value;
 use crate::response::{html, message, to};
 use crate::{account, admin, forms};
 
@@ -45,12 +45,10 @@ fn page(request: &Request) -> Result<Response, SessionError> {
 
 fn form(request: &Request) -> Result<Response, SessionError> {
     match request.path.as_str() {
-        "/login" => forms::post(&open(request)?, request, account::log_in),
-        "/leave" => forms::post(&open(request)?, request, |session, _| {
-            session.set_user(None)
-        }),
-        "/note" => forms::post(&open(request)?, request, account::leave_note),
-        "/others" => forms::post(&open(request)?, request, account::end_others),
+        "/login" => forms::post(&open(request)?, request, &account::LOG_IN),
+        "/leave" => forms::post(&open(request)?, request, &account::LOG_OUT),
+        "/note" => forms::post(&open(request)?, request, &account::LEAVE_NOTE),
+        "/others" => forms::post(&open(request)?, request, &account::END_OTHERS),
         "/end" => admin::end(&open(request)?, request),
         _ => Ok(not_allowed()),
     }
@@ -62,7 +60,12 @@ fn open(request: &Request) -> Result<Session, SessionError> {
         remote_address: None,
         user_agent: request.user_agent.clone(),
     };
-    SessionManager::open(&config(request.is_secure))?.get_session(&request_info, Mode::Merge)
+    // The response to HEAD is that of GET, and nothing else happens.
+    let mode = match request.method {
+        Method::Head => Mode::DryRun,
+        _ => Mode::Merge,
+    };
+    SessionManager::open(&config(request.is_secure))?.get_session(&request_info, mode)
 }
 
 /// Returns the default configuration. Without TLS, the cookie is not `Secure` and its name has
@@ -77,7 +80,6 @@ fn config(is_secure: bool) -> Config {
 }
 
 fn show(session: &Session) -> Result<Response, SessionError> {
-    let headers = session.commit()?;
     let counter = match session.get("counter") {
         Some(Value::Integer(counter)) => counter,
         _ => 0,
@@ -89,7 +91,7 @@ fn show(session: &Session) -> Result<Response, SessionError> {
         ("more", MORE),
     ];
     let body = fill(SESSION, &values);
-    Ok(html(200, "Session3", &body, headers))
+    Ok(html(200, "Session3", &body, session.commit()?))
 }
 
 fn keep(session: &Session) -> Result<Response, SessionError> {
@@ -147,6 +149,10 @@ fn failed(error: &SessionError) -> Response {
         SessionError::Invalid(_) => (
             status::INVALID,
             "Your session does not accept this request. Nothing was saved.",
+        ),
+        SessionError::ClientChanged => (
+            status::CLIENT_CHANGED,
+            "Your session began in another browser or network. Log in again.",
         ),
         SessionError::ReadOnly => (
             status::READ_ONLY,

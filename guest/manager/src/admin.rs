@@ -143,6 +143,8 @@ fn session_info(stored: StoredSession) -> Result<SessionInfo, (String, String)> 
         created: state.created,
         accessed: modified,
         expires,
+        authenticated: state.authenticated,
+        is_remembered: state.is_remembered,
         remote_address: state.remote_address,
         user_agent: state.user_agent,
         attributes: attributes.map(|(name, a)| (name, a.into())).collect(),

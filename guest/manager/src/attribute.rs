@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::bindings::exports::session3::sessions::manager::SessionError;
-use crate::bindings::session3::sessions::types::Value;
+use crate::bindings::session3::sessions::session_types::Value;
 use crate::encoding::{DecodeError, Input};
 
 /// An attribute's value. It has an encoding of its own, so that a change of the WIT cannot

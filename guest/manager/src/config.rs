@@ -1,7 +1,7 @@
 //! The configuration: its defaults, and the check for contradictions.
 
 use crate::bindings::exports::session3::sessions::manager::{
-    Config, CookieConfig, Policy, SameSite, SessionError,
+    Config, CookieConfig, Policy, RememberConfig, SameSite, SessionError, UserCaching,
 };
 use crate::token::TOKEN_LENGTH;
 
@@ -10,7 +10,8 @@ const MAX_NAME_AND_VALUE: usize = 4096;
 /// The size of the value of one cookie attribute, in octets (RFC 6265bis §5.6).
 const MAX_ATTRIBUTE_VALUE: usize = 1024;
 /// The lifetime of a cookie in seconds: 400 days (RFC 6265bis §5.5).
-const MAX_MAX_AGE: u32 = 400 * 24 * 60 * 60;
+const MAX_MAX_AGE: u32 = 400 * DAY;
+const DAY: u32 = 24 * 60 * 60;
 
 /// Returns the safe defaults.
 pub fn default_config() -> Config {
@@ -27,13 +28,20 @@ pub fn default_config() -> Config {
         },
         idle_timeout: 30 * 60,
         absolute_timeout: 12 * 60 * 60,
-        first_use_timeout: 10 * 60,
+        first_use_timeout: 60 * 60,
         renew_after: 15 * 60,
         renew_grace: 60,
         touch_after: 60,
+        remember: Some(RememberConfig {
+            idle_timeout: 14 * DAY,
+            absolute_timeout: 30 * DAY,
+            max_age: 30 * DAY,
+        }),
         max_sessions_per_user: None,
         on_client_change: Policy::Report,
         on_damage: Policy::Report,
+        user_caching: UserCaching::NoStore,
+        clear_cache: false,
     }
 }
 
@@ -44,7 +52,10 @@ pub fn default_config() -> Config {
 /// `invalid` if a field has a value that is not allowed, or if two fields contradict each
 /// other. The text names the field and says what it must be.
 pub fn check(config: &Config) -> Result<(), SessionError> {
-    match cookie_problem(&config.cookie).or_else(|| other_problem(config)) {
+    let problem = cookie_problem(&config.cookie)
+        .or_else(|| other_problem(config))
+        .or_else(|| remember_problem(config));
+    match problem {
         Some(why) => Err(SessionError::Invalid(why.into())),
         None => Ok(()),
     }
@@ -93,9 +104,16 @@ fn cookie_problem(cookie: &CookieConfig) -> Option<&'static str> {
             "cookie: a name with the prefix __Host- needs secure, path '/' and no domain",
         ),
         (
-            cookie
-                .max_age
-                .is_none_or(|age| (1..=MAX_MAX_AGE).contains(&age)),
+            (cookie.secure && cookie.http_only && host_only) || !name.starts_with("__host-http-"),
+            "cookie: a name with the prefix __Host-Http- needs secure, http-only, path '/' and no \
+             domain",
+        ),
+        (
+            (cookie.secure && cookie.http_only) || !name.starts_with("__http-"),
+            "cookie: a name with the prefix __Http- needs secure and http-only",
+        ),
+        (
+            cookie.max_age.is_none_or(is_max_age),
             "cookie max-age: give 1 second to 400 days, or none",
         ),
     ];
@@ -126,7 +144,7 @@ fn other_problem(config: &Config) -> Option<&'static str> {
             config
                 .cookie
                 .max_age
-                .is_none_or(|age| age > config.touch_after.saturating_add(config.renew_grace)),
+                .is_none_or(|age| outlasts_a_pause(age, config)),
             "cookie max-age: more than touch-after and renew-grace together, or the cookie \
              expires while its session is used",
         ),
@@ -148,6 +166,40 @@ fn other_problem(config: &Config) -> Option<&'static str> {
         ),
     ];
     first_broken(&rules)
+}
+
+fn remember_problem(config: &Config) -> Option<&'static str> {
+    let remember = config.remember.as_ref()?;
+    let rules = [
+        (
+            remember.idle_timeout > config.touch_after,
+            "remember idle-timeout: more than touch-after, or sessions end while they are used",
+        ),
+        (
+            remember.absolute_timeout >= remember.idle_timeout,
+            "remember absolute-timeout: at least the remember idle-timeout",
+        ),
+        (
+            is_max_age(remember.max_age),
+            "remember max-age: give 1 second to 400 days",
+        ),
+        (
+            outlasts_a_pause(remember.max_age, config),
+            "remember max-age: more than touch-after and renew-grace together, or the cookie \
+             expires while its session is used",
+        ),
+    ];
+    first_broken(&rules)
+}
+
+fn is_max_age(age: u32) -> bool {
+    (1..=MAX_MAX_AGE).contains(&age)
+}
+
+/// Returns whether a cookie of this lifetime lasts until it is sent again, in a session that
+/// is used.
+fn outlasts_a_pause(max_age: u32, config: &Config) -> bool {
+    max_age > config.touch_after.saturating_add(config.renew_grace)
 }
 
 fn first_broken(rules: &[(bool, &'static str)]) -> Option<&'static str> {
@@ -211,9 +263,19 @@ mod tests {
                 c.max_sessions_per_user = Some(1);
                 c.on_client_change = Policy::End;
                 c.on_damage = Policy::Fail;
+                c.remember = None;
+                c.user_caching = UserCaching::Private;
+                c.clear_cache = true;
             }),
             None
         );
+        for name in ["__Secure-s", "__Host-s", "__Http-s", "__Host-Http-s"] {
+            assert_eq!(refusal(|c| c.cookie.name = name.into()), None, "{name}");
+        }
+    }
+
+    fn remember(config: &mut Config) -> &mut RememberConfig {
+        config.remember.as_mut().expect("the default")
     }
 
     #[test]
@@ -251,6 +313,35 @@ mod tests {
             ("__Host-", |c| {
                 c.cookie.name = "__HOST-sid".into();
                 c.cookie.domain = Some("example.org".into());
+            }),
+            ("__Http-", |c| {
+                c.cookie.name = "__Http-sid".into();
+                c.cookie.http_only = false;
+            }),
+            ("__Http-", |c| {
+                c.cookie.name = "__HTTP-sid".into();
+                c.cookie.secure = false;
+            }),
+            ("__Host-Http-", |c| {
+                c.cookie.name = "__Host-Http-sid".into();
+                c.cookie.http_only = false;
+            }),
+            ("__Host-", |c| {
+                c.cookie.name = "__host-http-sid".into();
+                c.cookie.path = "/app".into();
+            }),
+            ("remember idle-timeout", |c| {
+                remember(c).idle_timeout = c.touch_after
+            }),
+            ("remember absolute-timeout", |c| {
+                remember(c).absolute_timeout = remember(c).idle_timeout - 1;
+            }),
+            ("remember max-age", |c| remember(c).max_age = 0),
+            ("remember max-age", |c| {
+                remember(c).max_age = MAX_MAX_AGE + 1
+            }),
+            ("remember max-age", |c| {
+                remember(c).max_age = c.touch_after + c.renew_grace;
             }),
             ("max-age", |c| c.cookie.max_age = Some(0)),
             ("max-age", |c| c.cookie.max_age = Some(MAX_MAX_AGE + 1)),

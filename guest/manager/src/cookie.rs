@@ -1,7 +1,9 @@
 //! The cookie that carries the token: how requests bring it, and the response headers that
 //! set or delete it.
 
-use crate::bindings::exports::session3::sessions::manager::{CookieConfig, Header, SameSite};
+use crate::bindings::exports::session3::sessions::manager::{
+    CookieConfig, Header, SameSite, UserCaching,
+};
 
 /// Returns the values of all cookies with this name, in the order of the request. It skips
 /// the parts of the headers that are not cookies.
@@ -27,23 +29,22 @@ fn unquoted(value: &[u8]) -> &[u8] {
         .unwrap_or(value)
 }
 
-/// Returns the headers that give the token to the browser.
-pub fn set(config: &CookieConfig, token: &str) -> Vec<Header> {
-    headers(set_cookie(config, token, config.max_age))
+/// Returns the headers that give the token to the browser, for `max_age` seconds or until the
+/// browser ends.
+pub fn set(config: &CookieConfig, token: &str, max_age: Option<u32>) -> Vec<Header> {
+    headers(set_cookie(config, token, max_age))
 }
 
-/// Returns the headers that delete the cookie and clear the browser's caches. They repeat
-/// the cookie's attributes, since a browser keeps the cookie if its attributes differ.
+/// Returns the headers that delete the cookie. They repeat the cookie's attributes, since a
+/// browser keeps the cookie if its attributes differ.
 pub fn clear(config: &CookieConfig) -> Vec<Header> {
-    let mut headers = headers(set_cookie(config, "", Some(0)));
-    headers.push(clear_caches());
-    headers
+    headers(set_cookie(config, "", Some(0)))
 }
 
 /// Returns the header that makes the browser drop the cached pages of a user who has logged
 /// out (<https://www.w3.org/TR/clear-site-data/>). It spares cookies and storage, which may
 /// belong to other applications of the site.
-pub fn clear_caches() -> Header {
+pub fn clear_cache() -> Header {
     header("Clear-Site-Data", "\"cache\"".into())
 }
 
@@ -54,8 +55,23 @@ fn headers(set_cookie: String) -> Vec<Header> {
     vec![
         header("Set-Cookie", set_cookie),
         header("Cache-Control", "no-store".into()),
-        header("Vary", "Cookie".into()),
+        vary(),
     ]
+}
+
+/// Returns the header of a response that depends on the session, so that a shared cache gives
+/// it to no other visitor (RFC 9111 §4.1).
+pub fn vary() -> Header {
+    header("Vary", "Cookie".into())
+}
+
+/// Returns the header of a response that may show what belongs to a user.
+pub fn user_caching(caching: UserCaching) -> Header {
+    let value = match caching {
+        UserCaching::NoStore => "no-store",
+        UserCaching::Private => "private",
+    };
+    header("Cache-Control", value.into())
 }
 
 fn header(name: &str, value: String) -> Header {
@@ -152,7 +168,7 @@ mod tests {
     fn the_default_cookie_is_host_only_secure_and_hidden_from_scripts() {
         let config = default_config().cookie;
         assert_eq!(
-            set_cookie_of(&set(&config, "T")),
+            set_cookie_of(&set(&config, "T", config.max_age)),
             "__Host-session=T; HttpOnly; SameSite=Lax; Secure; Path=/"
         );
     }
@@ -170,7 +186,7 @@ mod tests {
             max_age: Some(3600),
         };
         assert_eq!(
-            set_cookie_of(&set(&config, "T")),
+            set_cookie_of(&set(&config, "T", config.max_age)),
             "sid=T; SameSite=None; Partitioned; Secure; Path=/app; Domain=example.org; Max-Age=3600"
         );
         assert_eq!(
@@ -181,23 +197,11 @@ mod tests {
 
     #[test]
     fn a_response_that_sets_the_cookie_is_not_cached() {
-        let headers = set(&default_config().cookie, "T");
+        let headers = set(&default_config().cookie, "T", None);
         let rest: Vec<_> = headers[1..]
             .iter()
             .map(|h| (h.name.as_str(), h.value.as_str()))
             .collect();
         assert_eq!(rest, [("Cache-Control", "no-store"), ("Vary", "Cookie")]);
-    }
-
-    #[test]
-    fn a_log_out_clears_the_caches_too_and_nothing_else() {
-        let config = default_config().cookie;
-        let values = |headers: Vec<Header>| {
-            let found = headers.into_iter().find(|h| h.name == "Clear-Site-Data");
-            found.map(|header| header.value)
-        };
-        assert_eq!(values(clear(&config)).as_deref(), Some("\"cache\""));
-        assert_eq!(values(set(&config, "T")), None);
-        assert_eq!(clear(&config)[1].value, "no-store");
     }
 }

@@ -45,8 +45,12 @@ pub struct Fake {
     pub now: Cell<u64>,
     /// The stored sessions by their IDs.
     pub sessions: RefCell<BTreeMap<String, StoredSession>>,
-    /// The events that were reported.
+    /// The events that were reported, without the beginnings and ends of commits.
     pub events: RefCell<Vec<Event>>,
+    /// The number of commits that began to write.
+    pub commits_began: Cell<u32>,
+    /// The number of these commits that ended.
+    pub commits_ended: Cell<u32>,
     /// The number of times that the clock was read or a random number was taken.
     pub readings: Cell<u32>,
     /// The number of loads.
@@ -86,6 +90,8 @@ impl Default for Fake {
             now: Cell::new(1_700_000_000_000),
             sessions: RefCell::default(),
             events: RefCell::default(),
+            commits_began: Cell::new(0),
+            commits_ended: Cell::new(0),
             readings: Cell::new(0),
             loads: Cell::new(0),
             writes: Cell::new(0),
@@ -170,7 +176,11 @@ impl Imports for Fake {
     }
 
     fn report(&self, event: &Event) {
-        self.events.borrow_mut().push(event.clone());
+        match event {
+            Event::CommitBegan => self.commits_began.set(self.commits_began.get() + 1),
+            Event::CommitEnded => self.commits_ended.set(self.commits_ended.get() + 1),
+            _ => self.events.borrow_mut().push(event.clone()),
+        }
     }
 
     fn create_session(&self, id: &str, state: &SessionState) -> Result<u64, StoreError> {

@@ -30,7 +30,7 @@ impl FormTokenHash {
 
     /// Hashes a form token as a browser sends it. Returns `None` if the text is malformed.
     pub fn parse(text: &str) -> Option<Self> {
-        decode_base64(text).map(|token| Self::new(&token))
+        decode_base64::<16>(text).map(|token| Self::new(&token))
     }
 
     fn is(&self, other: &Self) -> Choice {

@@ -7,7 +7,7 @@
 //! 2. Tools: `errors` turns the errors of the store and of decoding into those of an
 //!    application, `sorted` is a map, `token` makes and parses tokens, `config` checks the
 //!    configuration, `operator` reads the operator's policy.
-//! 3. The parts of a session's state, which know nothing of the session: `attribute`,
+//! 3. The parts of a session's state, which know nothing of the session: `attribute`, `csrf`,
 //!    `forms`, `messages`, and `renewal`, which decides when the secret changes.
 //! 4. `state` puts the parts together and encodes them for the record.
 //! 5. Rules on states: `timeouts`, `client`, and `merge`, which applies the changes of one
@@ -27,6 +27,7 @@ mod client;
 mod commit;
 mod config;
 mod cookie;
+mod csrf;
 mod encoding;
 mod ending;
 mod errors;
@@ -52,7 +53,7 @@ mod timeouts;
 mod token;
 mod user_sessions;
 
-use std::cell::RefCell;
+use std::cell::{Ref, RefCell, RefMut};
 
 use bindings::exports::session3::sessions::{
     admin::{Guest as Admin, InfoPage, SessionInfo, SweepReport},
@@ -61,7 +62,7 @@ use bindings::exports::session3::sessions::{
         SessionError, SessionManager as ManagerHandle, SessionSummary,
     },
 };
-use bindings::session3::sessions::{store, types::Value};
+use bindings::session3::sessions::{session_types::Value, store};
 use imports::ComponentImports;
 use manager::SessionManager;
 use operator::Operator;
@@ -114,86 +115,115 @@ impl GuestSessionManager for SessionManager {
     }
 }
 
+/// Borrows a session for a function of the application, whose response may then depend on it.
+fn look(session: &RefCell<Session>) -> Ref<'_, Session> {
+    let session = session.borrow();
+    session.note_look();
+    session
+}
+
+/// Borrows a session for a function that changes it.
+fn change(session: &RefCell<Session>) -> RefMut<'_, Session> {
+    let session = session.borrow_mut();
+    session.note_look();
+    session
+}
+
 impl GuestSession for RefCell<Session> {
     fn id(&self) -> Option<String> {
-        self.borrow().id().map(str::to_owned)
+        look(self).id().map(str::to_owned)
     }
 
     fn is_new(&self) -> bool {
-        self.borrow().is_new()
+        look(self).is_new()
     }
 
     fn created(&self) -> u64 {
-        self.borrow().view().created
+        look(self).view().created
     }
 
     fn accessed(&self) -> u64 {
-        self.borrow().accessed()
+        look(self).accessed()
     }
 
     fn remote_address(&self) -> Option<String> {
-        self.borrow().view().remote_address.clone()
+        look(self).view().remote_address.clone()
     }
 
     fn user(&self) -> Option<String> {
-        self.borrow().view().user.clone()
+        look(self).view().user.clone()
     }
 
     fn set_user(&self, user: Option<String>) -> Result<(), SessionError> {
-        self.borrow_mut().set_user(user, &ComponentImports)
+        change(self).set_user(user, &ComponentImports)
     }
 
     fn authenticated(&self) -> Option<u64> {
-        self.borrow().view().authenticated
+        look(self).view().authenticated
+    }
+
+    fn remember(&self, remember: bool) -> Result<(), SessionError> {
+        change(self).remember(remember)
+    }
+
+    fn is_remembered(&self) -> bool {
+        look(self).view().is_remembered
     }
 
     fn has_info(&self) -> bool {
-        self.borrow().view().has_info()
+        look(self).view().has_info()
     }
 
     fn get(&self, name: String) -> Option<Value> {
-        self.borrow().get(&name)
+        look(self).get(&name)
     }
 
     fn set(&self, name: String, value: Value) -> Result<(), SessionError> {
-        self.borrow_mut().set(&name, value)
+        change(self).set(&name, value)
     }
 
     fn remove(&self, name: String) -> Result<Option<Value>, SessionError> {
-        self.borrow_mut().remove(&name)
+        change(self).remove(&name)
     }
 
     fn names(&self) -> Vec<String> {
-        self.borrow().names()
+        look(self).names()
     }
 
     fn add(&self, name: String, delta: i64) -> Result<i64, SessionError> {
-        self.borrow_mut().add(&name, delta)
+        change(self).add(&name, delta)
+    }
+
+    fn csrf_token(&self) -> Result<String, SessionError> {
+        change(self).csrf_token(&ComponentImports)
+    }
+
+    fn is_csrf_token(&self, token: String) -> bool {
+        look(self).is_csrf_token(&token)
     }
 
     fn create_form_token(&self) -> Result<String, SessionError> {
-        self.borrow_mut().create_form_token(&ComponentImports)
+        change(self).create_form_token(&ComponentImports)
     }
 
     fn has_form_token(&self, token: String) -> bool {
-        self.borrow().has_form_token(&token)
+        look(self).has_form_token(&token)
     }
 
     fn remove_form_token(&self, token: String) -> Result<bool, SessionError> {
-        self.borrow_mut()
-            .remove_form_token(&token, &ComponentImports)
+        change(self).remove_form_token(&token, &ComponentImports)
     }
 
     fn flash(&self, message: String) -> Result<(), SessionError> {
-        self.borrow_mut().flash(message)
+        change(self).flash(message)
     }
 
     fn take_flashes(&self) -> Result<Vec<String>, SessionError> {
-        self.borrow_mut().take_flashes()
+        change(self).take_flashes()
     }
 
     fn renew(&self) -> Result<(), SessionError> {
-        self.borrow_mut().renew()
+        change(self).renew()
     }
 
     fn commit(&self) -> Result<Vec<Header>, SessionError> {
@@ -205,19 +235,19 @@ impl GuestSession for RefCell<Session> {
     }
 
     fn expire(&self) -> Result<(), SessionError> {
-        self.borrow_mut().expire()
+        change(self).expire()
     }
 
     fn own_sessions(&self) -> Result<Vec<SessionSummary>, SessionError> {
-        self.borrow().own_sessions(&ComponentImports)
+        look(self).own_sessions(&ComponentImports)
     }
 
     fn expire_own(&self, id: String) -> Result<bool, SessionError> {
-        self.borrow_mut().expire_own(&id, &ComponentImports)
+        change(self).expire_own(&id, &ComponentImports)
     }
 
     fn expire_others(&self) -> Result<u32, SessionError> {
-        self.borrow().expire_others(&ComponentImports)
+        look(self).expire_others(&ComponentImports)
     }
 }
 

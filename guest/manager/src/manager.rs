@@ -1,5 +1,6 @@
 //! Opening the session of a request: from the cookies to the session that their token opens.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use crate::bindings::exports::session3::sessions::manager::{
@@ -10,22 +11,25 @@ use crate::bindings::session3::sessions::{
     store::{StoreError, StoredSession},
 };
 use crate::client::is_other_client;
-use crate::config::check;
+use crate::config::{check, milliseconds};
 use crate::cookie;
 use crate::encoding::DecodeError;
 use crate::ending::end_session;
 use crate::errors::{session_error, undecodable};
 use crate::imports::Imports;
 use crate::renewal::{KnownToken, Standing};
-use crate::session::{Session, Stored};
+use crate::session::{Arrival, Session, Stored};
 use crate::state::State;
 use crate::timeouts::timed_out;
 use crate::token::{SecretHash, Token};
 
-/// The number of cookies with the configured name that are tried in a request. Several
-/// hosts of one domain may each set such a cookie, but no client may cause hundreds of
+/// The number of well-formed cookies with the configured name that are tried in a request.
+/// Several hosts of one domain may each set such a cookie, but no client may cause hundreds of
 /// loads with one request.
 const MAX_COOKIES: usize = 4;
+/// The number of malformed cookies with the configured name that are reported in a request.
+/// Other applications may have set them. They cost no load.
+const MAX_MALFORMED: usize = 4;
 
 /// Opens sessions under one configuration.
 pub struct SessionManager {
@@ -58,14 +62,26 @@ impl SessionManager {
             request,
             mode,
             imports,
+            arrival: Cell::new(Arrival::Ordinary),
         };
-        for value in cookie::values(&request.cookies, &self.config.cookie.name).take(MAX_COOKIES) {
-            if let Some(session) = attempt.open(value)? {
-                return Ok(session);
+        let (mut tried, mut malformed) = (0, 0);
+        for value in cookie::values(&request.cookies, &self.config.cookie.name) {
+            match str::from_utf8(value).ok().and_then(Token::parse) {
+                Some(token) if tried < MAX_COOKIES => {
+                    tried += 1;
+                    if let Some(session) = attempt.open(&token)? {
+                        return Ok(session);
+                    }
+                }
+                None if malformed < MAX_MALFORMED => {
+                    malformed += 1;
+                    let _: Option<()> = attempt.rejected(None, RejectReason::Malformed);
+                }
+                _ => {}
             }
         }
-        let config = self.config.clone();
-        Ok(Session::new(config, mode, request, imports.now()))
+        let (config, arrival) = (self.config.clone(), attempt.arrival.get());
+        Ok(Session::new(config, mode, request, arrival, imports.now()))
     }
 }
 
@@ -75,6 +91,8 @@ struct Attempt<'a> {
     request: &'a Request,
     mode: Mode,
     imports: &'a dyn Imports,
+    /// What the cookies that were tried tell.
+    arrival: Cell<Arrival>,
 }
 
 /// A stored session and the token that opens it.
@@ -82,16 +100,15 @@ struct Found {
     stored: StoredSession,
     state: State,
     token: KnownToken,
+    /// The time when the session was loaded, in milliseconds since 1970.
+    now: u64,
 }
 
 impl Attempt<'_> {
-    /// Returns the session that the value of a cookie opens, if it opens one.
-    fn open(&self, value: &[u8]) -> Result<Option<Session>, SessionError> {
-        let Some(token) = str::from_utf8(value).ok().and_then(Token::parse) else {
-            return Ok(self.rejected(None, RejectReason::Malformed));
-        };
+    /// Returns the session that a token opens, if it opens one.
+    fn open(&self, token: &Token) -> Result<Option<Session>, SessionError> {
         let hash = token.secret.hash();
-        let Some(found) = self.find(&token, &hash)? else {
+        let Some(found) = self.find(token, &hash)? else {
             return Ok(None);
         };
         if self.mode != Mode::Exclusive {
@@ -102,7 +119,7 @@ impl Attempt<'_> {
         // waits for the lock, so it is loaded again.
         let lock = self.imports.lock_session(&token.id);
         let lock = lock.map_err(session_error)?;
-        let Some(found) = self.find(&token, &hash)? else {
+        let Some(found) = self.find(token, &hash)? else {
             return Ok(None);
         };
         let session = self.check_client(found)?;
@@ -116,10 +133,16 @@ impl Attempt<'_> {
             return Ok(None);
         };
         let now = self.imports.now();
-        let standing = state.secrets.standing(hash, now);
+        let grace = milliseconds(self.config.renew_grace);
+        let standing = state.secrets.standing(hash, grace, now);
         match standing {
             Standing::Unknown => {
                 return Ok(self.rejected(Some(id), RejectReason::WrongSecret));
+            }
+            Standing::Late => {
+                let rejected = self.rejected(Some(id), RejectReason::ReplacedToken);
+                self.arrival.set(Arrival::Late);
+                return Ok(rejected);
             }
             Standing::Replaced => {
                 return Ok(self.rejected(Some(id), RejectReason::ReplacedToken));
@@ -145,6 +168,7 @@ impl Attempt<'_> {
             stored,
             state,
             token,
+            now,
         }))
     }
 
@@ -154,6 +178,7 @@ impl Attempt<'_> {
             stored,
             state,
             token,
+            now,
         } = found;
         if is_other_client(&state, self.request) {
             let id = &stored.id;
@@ -166,11 +191,7 @@ impl Attempt<'_> {
                 Policy::Report => self.imports.report(&Event::ClientChanged(id.clone())),
                 Policy::Fail => {
                     self.imports.report(&Event::ClientChanged(id.clone()));
-                    return Err(SessionError::Invalid(
-                        "the session was not opened, since it began at another remote address or \
-                         user agent: have the user log in again"
-                            .into(),
-                    ));
+                    return Err(SessionError::ClientChanged);
                 }
             }
         }
@@ -181,7 +202,7 @@ impl Attempt<'_> {
             token,
         };
         let config = self.config.clone();
-        let session = Session::from_store(config, self.mode, place, stored.state, state);
+        let session = Session::from_store(config, self.mode, place, stored.state, state, now);
         Ok(Some(session))
     }
 
@@ -215,11 +236,11 @@ impl Attempt<'_> {
         }
     }
 
-    /// Ends a session, unless the request is read-only. Refusing this one token would not
+    /// Ends a session, unless the request may write nothing. Refusing this one token would not
     /// suffice: the session would still open with another token, from its own client, or
     /// under a more lenient configuration.
     fn end(&self, id: &str, reason: EndReason) -> Result<(), SessionError> {
-        if self.mode != Mode::ReadOnly {
+        if !matches!(self.mode, Mode::ReadOnly | Mode::DryRun) {
             end_session(id, reason, self.imports)?;
         }
         Ok(())
@@ -227,6 +248,9 @@ impl Attempt<'_> {
 
     /// Reports that a token opened no session, and returns `None`.
     fn rejected<T>(&self, id: Option<&str>, reason: RejectReason) -> Option<T> {
+        if self.arrival.get() == Arrival::Ordinary {
+            self.arrival.set(Arrival::DeadCookie);
+        }
         let id = id.map(str::to_owned);
         self.imports.report(&Event::Rejected((id, reason)));
         None

@@ -32,6 +32,10 @@ pub struct Changes {
     pub taken_messages: Vec<u64>,
     /// Whether the request asked for a renewal.
     pub renews: bool,
+    /// Whether the request created the first CSRF token of the session.
+    pub creates_csrf: bool,
+    /// Whether the session is remembered from now on, if the request changed that.
+    pub remembers: Option<bool>,
 }
 
 /// The user was set.
@@ -57,6 +61,8 @@ impl Changes {
             && self.messages.is_empty()
             && self.taken_messages.is_empty()
             && !self.renews
+            && !self.creates_csrf
+            && self.remembers.is_none()
     }
 
     /// Returns whether the user was set, so that all secrets have to be replaced.
@@ -106,6 +112,7 @@ impl Changes {
     /// `invalid` if the changes are not possible in the newer state. That state is then
     /// changed in part and must not be saved.
     pub fn apply(&self, view: &State, newer: &mut State) -> Result<(), SessionError> {
+        let epoch = newer.user_epoch;
         if self.user.is_some() {
             if self.clears_contents() {
                 newer.clear_contents();
@@ -113,6 +120,15 @@ impl Changes {
             newer.user.clone_from(&view.user);
             newer.user_epoch = view.user_epoch;
             newer.authenticated = view.authenticated;
+            if view.user_epoch != epoch {
+                newer.csrf = None;
+            }
+        }
+        if self.creates_csrf && newer.csrf.is_none() {
+            newer.csrf.clone_from(&view.csrf);
+        }
+        if let Some(is_remembered) = self.remembers {
+            newer.is_remembered = is_remembered;
         }
         for (name, change) in self.attributes.iter() {
             change.apply(name, view, newer)?;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::bindings::exports::session3::sessions::manager::{
-    Config, CookieConfig, Policy, SameSite, SessionError,
+    Config, CookieConfig, Policy, RememberConfig, SameSite, SessionError, UserCaching,
 };
 use session3_policy::place::{LIMITED, MARKER, NUMBERS, ROOM, VERSION};
 
@@ -123,9 +123,14 @@ fn config(
         renew_after,
         renew_grace,
         touch_after,
+        remember_idle_timeout,
+        remember_absolute_timeout,
+        remember_max_age,
         max_sessions_per_user,
         on_client_change,
         on_damage,
+        user_caching,
+        clear_cache,
     ] = numbers;
     let optional = |number| Some(number).filter(|number| *number != 0);
     Some(Config {
@@ -146,9 +151,16 @@ fn config(
         renew_after,
         renew_grace,
         touch_after,
+        remember: optional(remember_max_age).map(|max_age| RememberConfig {
+            idle_timeout: remember_idle_timeout,
+            absolute_timeout: remember_absolute_timeout,
+            max_age,
+        }),
         max_sessions_per_user: optional(max_sessions_per_user),
         on_client_change: policy(on_client_change)?,
         on_damage: policy(on_damage)?,
+        user_caching: *[UserCaching::NoStore, UserCaching::Private].get(user_caching as usize)?,
+        clear_cache: clear_cache != 0,
     })
 }
 
@@ -160,6 +172,7 @@ fn policy(index: u32) -> Option<Policy> {
 /// Returns the values of the fields in the order of [`LIMITED`]. A greater value is weaker.
 fn weaknesses(config: &Config) -> [u32; LIMITED.len()] {
     let cookie = &config.cookie;
+    let remember = config.remember.as_ref();
     [
         u32::from(!cookie.secure),
         u32::from(!cookie.http_only),
@@ -178,9 +191,17 @@ fn weaknesses(config: &Config) -> [u32; LIMITED.len()] {
             seconds => seconds,
         },
         config.renew_grace,
+        remember.map_or(0, |times| times.idle_timeout),
+        remember.map_or(0, |times| times.absolute_timeout),
+        remember.map_or(0, |times| times.max_age),
         config.max_sessions_per_user.unwrap_or(u32::MAX),
         weakness(config.on_client_change),
         weakness(config.on_damage),
+        match config.user_caching {
+            UserCaching::NoStore => 0,
+            UserCaching::Private => 1,
+        },
+        u32::from(!config.clear_cache),
     ]
 }
 
@@ -216,7 +237,7 @@ mod tests {
                 "{length}"
             );
         }
-        for (number, choices) in [(2, 3), (12, 4), (13, 4)] {
+        for (number, choices) in [(2, 3), (15, 4), (16, 4), (17, 2)] {
             let mut wrong = whole.clone();
             wrong[4 * (LIMITED.len() + number)] = choices;
             assert!(
@@ -233,6 +254,10 @@ mod tests {
         );
     }
 
+    fn remember(config: &mut Config) -> &mut RememberConfig {
+        config.remember.as_mut().expect("the default")
+    }
+
     /// Returns the error text for a changed configuration, under a policy whose limits are
     /// the values of the unchanged one.
     fn refusal(change: impl FnOnce(&mut Config)) -> Option<String> {
@@ -240,6 +265,7 @@ mod tests {
         config.cookie.partitioned = true;
         config.cookie.max_age = Some(60);
         config.max_sessions_per_user = Some(3);
+        config.clear_cache = true;
         let operator = Operator {
             limits: weaknesses(&config),
             config: default_config(),
@@ -266,6 +292,7 @@ mod tests {
             config.max_sessions_per_user = Some(1);
             config.on_client_change = Policy::End;
             config.on_damage = Policy::Fail;
+            config.remember = None;
         };
         assert_eq!(refusal(stricter), None);
     }
@@ -285,6 +312,13 @@ mod tests {
             ("renew-after", |c| c.renew_after += 1),
             ("renew-after", |c| c.renew_after = 0),
             ("renew-grace", |c| c.renew_grace += 1),
+            ("remember idle-timeout", |c| remember(c).idle_timeout += 1),
+            ("remember absolute-timeout", |c| {
+                remember(c).absolute_timeout += 1;
+            }),
+            ("remember max-age", |c| remember(c).max_age += 1),
+            ("user-caching", |c| c.user_caching = UserCaching::Private),
+            ("clear-cache", |c| c.clear_cache = false),
             ("max-sessions-per-user", |c| {
                 c.max_sessions_per_user = Some(4)
             }),

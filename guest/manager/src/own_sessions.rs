@@ -29,6 +29,8 @@ impl Session {
                 id: stored.id,
                 created: state.created,
                 accessed: stored.modified,
+                expires: stored.state.expires,
+                is_remembered: state.is_remembered,
                 remote_address: state.remote_address,
                 user_agent: state.user_agent,
             })
@@ -38,7 +40,7 @@ impl Session {
 
     /// Ends one of the user's sessions at once, and returns whether there was one.
     pub fn expire_own(&mut self, id: &str, imports: &dyn Imports) -> Result<bool, SessionError> {
-        self.check_writable()?;
+        self.check_immediate()?;
         let Some(user) = &self.view.user else {
             return Ok(false);
         };
@@ -60,7 +62,7 @@ impl Session {
 
     /// Ends all of the user's sessions except this one at once, and returns their number.
     pub fn expire_others(&self, imports: &dyn Imports) -> Result<u32, SessionError> {
-        self.check_writable()?;
+        self.check_immediate()?;
         let Some(user) = &self.view.user else {
             return Ok(0);
         };

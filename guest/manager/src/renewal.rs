@@ -5,6 +5,10 @@
 //! stays valid for a grace, for the requests that were in progress. A replaced secret that
 //! is presented after its grace is a stolen copy, or shows that the newer one is.
 //!
+//! Several responses may bring a new secret to the browser in any order, so a renewal yields
+//! to one that another request made within the last grace and that the browser has not
+//! presented yet: of all pending secrets, none is dropped before its response has arrived.
+//!
 //! A change of user replaces all secrets at once and without a grace. To present one of
 //! them later is no sign of a theft, since requests of the previous user may still be in
 //! progress.
@@ -59,6 +63,9 @@ pub enum Standing {
     InGrace,
     /// The secret was replaced by a renewal, and its grace is over.
     Reused,
+    /// The secret was replaced by a change of user, within the last `renew-grace`: the request
+    /// was in progress at that time.
+    Late,
     /// The secret was replaced without a grace.
     Replaced,
     /// The record does not contain the secret.
@@ -74,6 +81,16 @@ pub struct KnownToken {
     pub hash: SecretHash,
     /// What the secret is to the session. A token that the request sends is current.
     pub standing: Standing,
+}
+
+/// What decides when a session gets a new secret.
+pub struct Rules<'a> {
+    /// The configuration.
+    pub config: &'a Config,
+    /// Whether the cookie has a lifetime, so that it expires unless it is sent again.
+    pub cookie_expires: bool,
+    /// Whether the store has room for another secret.
+    pub has_room: bool,
 }
 
 impl KnownToken {
@@ -124,9 +141,25 @@ impl Secrets {
         (self.renewed, &self.pending, &self.replaced)
     }
 
+    /// Replaces times that are in the future, and returns whether there were any.
+    pub fn correct_times(&mut self, now: u64, renew_grace: u64) -> bool {
+        let last = now.saturating_add(renew_grace);
+        let mut is_ahead = self.renewed > now;
+        self.renewed = self.renewed.min(now);
+        for time in self
+            .replaced
+            .iter_mut()
+            .filter_map(|old| old.good_until.as_mut())
+        {
+            is_ahead |= *time > last;
+            *time = last.min(*time);
+        }
+        is_ahead
+    }
+
     /// Returns what a secret is to the session at the time `now`. It compares in constant
     /// time.
-    pub fn standing(&self, hash: &SecretHash, now: u64) -> Standing {
+    pub fn standing(&self, hash: &SecretHash, renew_grace: u64, now: u64) -> Standing {
         if self.current.is(hash) {
             return Standing::Current;
         }
@@ -136,6 +169,8 @@ impl Secrets {
         let replaced = self.replaced.iter().find(|old| old.hash.is(hash));
         match replaced.map(|old| old.good_until) {
             None => Standing::Unknown,
+            // The newest secret is that of the change of user, or a later one.
+            Some(None) if now < self.renewed.saturating_add(renew_grace) => Standing::Late,
             Some(None) => Standing::Replaced,
             Some(Some(until)) if now < until => Standing::InGrace,
             Some(Some(_)) => Standing::Reused,
@@ -158,11 +193,13 @@ impl Secrets {
         self.renewed = now;
     }
 
-    /// Adds a pending secret, unless the session has a newer one than `known`, which was the
-    /// newest when the request came: in a merge, a renewal yields to one that was committed
-    /// first.
-    pub fn renew(&mut self, known: &SecretHash, hash: SecretHash, now: u64) {
-        if self.is_newest(known) {
+    /// Adds a pending secret, unless another renewal counts: one that made a newer secret than
+    /// `known`, which was the newest when the request came; or one of the last grace, whose
+    /// secret the browser has not presented yet.
+    pub fn renew(&mut self, known: &SecretHash, hash: SecretHash, renew_grace: u64, now: u64) {
+        let is_under_way =
+            !self.pending.is_empty() && now < self.renewed.saturating_add(renew_grace);
+        if self.is_newest(known) && !is_under_way {
             self.add(hash, now);
         }
     }
@@ -211,18 +248,12 @@ impl Secrets {
     }
 
     /// Returns whether an automatic renewal is due at the time `now`, in a request that
-    /// knows `token`. `has_room` says whether the store has room for another secret.
-    pub fn is_renewal_due(
-        &self,
-        token: &KnownToken,
-        config: &Config,
-        has_room: bool,
-        now: u64,
-    ) -> bool {
+    /// knows `token`.
+    pub fn is_renewal_due(&self, token: &KnownToken, rules: &Rules<'_>, now: u64) -> bool {
         // A browser that presents a token in its grace has a newer one, or is about to
         // receive it.
         let is_in_grace = token.standing == Standing::InGrace;
-        let time = self.renewal_time(token, config, has_room);
+        let time = self.renewal_time(token, rules);
         time.is_some_and(|time| now >= time) && !is_in_grace
     }
 
@@ -232,18 +263,10 @@ impl Secrets {
     /// An older token is never sent again, since the browser would replace the newer one by
     /// it. Within a grace before a renewal no token is sent again either, since the
     /// response with the renewed token might arrive first.
-    pub fn may_send_again(
-        &self,
-        token: &KnownToken,
-        config: &Config,
-        has_room: bool,
-        now: u64,
-    ) -> bool {
-        let soon = now.saturating_add(milliseconds(config.renew_grace));
-        let time = self.renewal_time(token, config, has_room);
-        config.cookie.max_age.is_some()
-            && time.is_none_or(|time| soon < time)
-            && self.is_newest(&token.hash)
+    pub fn may_send_again(&self, token: &KnownToken, rules: &Rules<'_>, now: u64) -> bool {
+        let soon = now.saturating_add(milliseconds(rules.config.renew_grace));
+        let time = self.renewal_time(token, rules);
+        rules.cookie_expires && time.is_none_or(|time| soon < time) && self.is_newest(&token.hash)
     }
 
     /// Returns when the next automatic renewal is due, or `None` if there will be none.
@@ -251,14 +274,14 @@ impl Secrets {
     /// If the browser does not present the newest token, the response with it may be lost,
     /// and a cookie with a lifetime would expire. The older token that the browser has may
     /// not be sent again, so another renewal follows after the grace.
-    fn renewal_time(&self, token: &KnownToken, config: &Config, has_room: bool) -> Option<u64> {
-        let seconds = if config.cookie.max_age.is_some() && !self.is_newest(&token.hash) {
-            config.renew_grace
+    fn renewal_time(&self, token: &KnownToken, rules: &Rules<'_>) -> Option<u64> {
+        let seconds = if rules.cookie_expires && !self.is_newest(&token.hash) {
+            rules.config.renew_grace
         } else {
-            config.renew_after
+            rules.config.renew_after
         };
         let time = self.renewed.saturating_add(milliseconds(seconds));
-        (seconds > 0 && has_room).then_some(time)
+        (seconds > 0 && rules.has_room).then_some(time)
     }
 }
 

@@ -138,15 +138,16 @@ impl Session {
         if newer.is_none() && new_secret.is_none() && confirmed.is_none() {
             return Ok(None);
         }
+        let grace = milliseconds(self.config.renew_grace);
         let mut next = match newer {
             None => self.view.clone(),
             Some(mut state) => {
+                state.correct_times(now, grace);
                 self.changes.apply(&self.view, &mut state)?;
                 state
             }
         };
         if let Some(token) = confirmed {
-            let grace = milliseconds(self.config.renew_grace);
             next.secrets.confirm(&token.hash, now.saturating_add(grace));
         }
         if let Some(new) = new_secret {
@@ -154,7 +155,8 @@ impl Session {
             if new.is_for_user {
                 next.secrets.replace(hash, now);
             } else {
-                next.secrets.renew(&self.base.newest_secret, hash, now);
+                next.secrets
+                    .renew(&self.base.newest_secret, hash, grace, now);
             }
         }
         Ok(Some(next))
@@ -192,12 +194,13 @@ impl Session {
     fn note_commit(&mut self, record: SessionState, imports: &dyn Imports) {
         if self.changes.sets_user() {
             self.logged_in = self.view.user.is_some();
-            self.clears_caches |= self.changes.clears_contents();
+            self.takes_user_away |= self.changes.clears_contents();
             if let Some(id) = self.id() {
                 imports.report(&Event::UserChanged(id.to_owned()));
             }
         }
         self.base = Base::new(record, &self.view);
         self.changes = Changes::default();
+        self.has_wrong_times = false;
     }
 }

@@ -1,17 +1,20 @@
 //! One request's view of a session: the state as the request found it, and its changes.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
-use crate::attribute::{Attribute, sum};
+use crate::attribute::{Attribute, invalid, sum};
 use crate::bindings::exports::session3::sessions::manager::{Config, Mode, Request, SessionError};
-use crate::bindings::session3::sessions::{store::SessionState, types::Value};
+use crate::bindings::session3::sessions::{session_types::Value, store::SessionState};
 use crate::client::kept_part;
+use crate::config::milliseconds;
+use crate::csrf::CsrfSeed;
 use crate::errors::undecodable;
 use crate::imports::{Imports, SessionLock};
 use crate::merge::Changes;
-use crate::renewal::KnownToken;
+use crate::renewal::{KnownToken, Rules};
 use crate::state::State;
-use crate::timeouts::{expires, is_touch_due};
+use crate::timeouts::{expires, is_touch_due, max_age};
 use crate::token::SecretHash;
 
 /// The length of an attribute's name, in bytes.
@@ -24,7 +27,14 @@ pub struct Session {
     pub(crate) config: Rc<Config>,
     pub(crate) mode: Mode,
     is_new: bool,
+    /// What the request's cookie tells of a session that it does not open.
+    pub(crate) arrival: Arrival,
     accessed: u64,
+    /// Whether the application has called any function but the commit. If so, the response may
+    /// depend on the session.
+    is_looked_at: Cell<bool>,
+    /// Whether the base has times in the future, which a save corrects.
+    pub(crate) has_wrong_times: bool,
     /// The place of the session in the store; `None` before its first commit.
     pub(crate) stored: Option<Stored>,
     /// The session without the changes.
@@ -38,13 +48,25 @@ pub struct Session {
     pub(crate) lock: Option<Box<dyn SessionLock>>,
     /// Whether the next successful commit sends the cookie.
     pub(crate) sends_cookie: bool,
-    /// Whether that commit also clears the browser's caches, because the user changed.
-    pub(crate) clears_caches: bool,
+    /// Whether that commit takes a user away, so that the browser may clear its cache.
+    pub(crate) takes_user_away: bool,
     /// Whether a user was logged in and the number of the user's sessions is to be
     /// checked.
     pub(crate) logged_in: bool,
     /// Whether the store has no room for secrets that the application did not ask for.
     pub(crate) is_full: bool,
+}
+
+/// How a request without a session arrived.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Arrival {
+    /// The request has a session, or no cookie with the configured name.
+    Ordinary,
+    /// The request has such a cookie, but it opens no session.
+    DeadCookie,
+    /// The request has the token from before a recent change of user. The browser has a newer
+    /// token, or is about to receive it, so no response may replace that.
+    Late,
 }
 
 /// The place of a session in the store.
@@ -85,7 +107,13 @@ pub enum End {
 
 impl Session {
     /// Creates a session that is not stored yet.
-    pub fn new(config: Rc<Config>, mode: Mode, request: &Request, now: u64) -> Self {
+    pub fn new(
+        config: Rc<Config>,
+        mode: Mode,
+        request: &Request,
+        arrival: Arrival,
+        now: u64,
+    ) -> Self {
         let record = SessionState {
             user: None,
             expires: 0,
@@ -100,6 +128,7 @@ impl Session {
         };
         Self {
             is_new: true,
+            arrival,
             ..Self::from_parts(config, mode, None, record, view, now)
         }
     }
@@ -110,10 +139,16 @@ impl Session {
         mode: Mode,
         stored: Stored,
         record: SessionState,
-        view: State,
+        mut view: State,
+        now: u64,
     ) -> Self {
-        let accessed = stored.last_used;
-        Self::from_parts(config, mode, Some(stored), record, view, accessed)
+        let accessed = stored.last_used.min(now);
+        let grace = milliseconds(config.renew_grace);
+        let has_wrong_times = view.correct_times(now, grace);
+        Self {
+            has_wrong_times,
+            ..Self::from_parts(config, mode, Some(stored), record, view, accessed)
+        }
     }
 
     fn from_parts(
@@ -128,7 +163,10 @@ impl Session {
             config,
             mode,
             is_new: false,
+            arrival: Arrival::Ordinary,
             accessed,
+            is_looked_at: Cell::new(false),
+            has_wrong_times: false,
             stored,
             base: Base::new(record, &view),
             changes: Changes::default(),
@@ -136,7 +174,7 @@ impl Session {
             end: End::No,
             lock: None,
             sends_cookie: false,
-            clears_caches: false,
+            takes_user_away: false,
             logged_in: false,
             is_full: false,
         }
@@ -148,6 +186,16 @@ impl Session {
             lock: Some(lock),
             ..self
         }
+    }
+
+    /// Notes that the application has looked at the session.
+    pub fn note_look(&self) {
+        self.is_looked_at.set(true);
+    }
+
+    /// Returns whether the response may depend on the session.
+    pub(crate) fn is_looked_at(&self) -> bool {
+        self.is_looked_at.get()
     }
 
     /// Returns the session's ID, or `None` before its first commit.
@@ -191,10 +239,57 @@ impl Session {
         }
         self.changes.set_user(clears_contents);
         let is_other = self.changes.clears_contents() || user != self.base.record.user;
-        view.user_epoch = self.base.user_epoch + u64::from(is_other);
+        if view.user != user {
+            view.csrf = None;
+            self.changes.creates_csrf = false;
+        }
+        view.user_epoch = self.base.user_epoch.saturating_add(is_other.into());
         view.authenticated = user.is_some().then(|| imports.now());
         view.user = user;
         Ok(())
+    }
+
+    /// Remembers the session beyond the end of the browser, or no longer does.
+    pub fn remember(&mut self, is_remembered: bool) -> Result<(), SessionError> {
+        self.check_writable()?;
+        if is_remembered && self.config.remember.is_none() {
+            return Err(SessionError::Invalid(
+                "the session was not remembered: give the configuration the times of `remember`"
+                    .into(),
+            ));
+        }
+        if self.view.is_remembered != is_remembered {
+            self.view.is_remembered = is_remembered;
+            self.changes.remembers = Some(is_remembered);
+            // The commit sends the cookie with its new lifetime, which takes a new secret: the
+            // browser may have a newer one than this request.
+            self.changes.renews = self.stored.is_some();
+        }
+        Ok(())
+    }
+
+    /// Returns a CSRF token, which is valid once this request has committed.
+    pub fn csrf_token(&mut self, imports: &dyn Imports) -> Result<String, SessionError> {
+        if let Some(seed) = &self.view.csrf {
+            return Ok(seed.token(imports.random()));
+        }
+        self.check_writable()?;
+        let seed = match &self.stored {
+            Some(_) => CsrfSeed::derive(self.view.secrets.current(), self.view.user_epoch),
+            None => CsrfSeed::new(imports.random()),
+        };
+        let token = seed.token(imports.random());
+        self.view.csrf = Some(seed);
+        self.changes.creates_csrf = true;
+        Ok(token)
+    }
+
+    /// Returns whether a CSRF token is valid.
+    pub fn is_csrf_token(&self, token: &str) -> bool {
+        self.view
+            .csrf
+            .as_ref()
+            .is_some_and(|seed| seed.is_token(token))
     }
 
     /// Returns the names of the attributes, in the order of their bytes.
@@ -212,6 +307,11 @@ impl Session {
     pub fn set(&mut self, name: &str, value: Value) -> Result<(), SessionError> {
         self.check_writable()?;
         check_name(name)?;
+        if matches!(value, Value::Number(number) if !number.is_finite()) {
+            let why = "it was not set, since JSON has no infinite numbers and no NaN: set a text, \
+                       or none";
+            return Err(invalid(name, why));
+        }
         self.view.set_attribute(name, value.into())?;
         self.changes.set_attribute(name);
         Ok(())
@@ -279,6 +379,14 @@ impl Session {
         State::decode(&self.base.record).map_err(undecodable)
     }
 
+    /// Returns an error if the mode allows nothing that takes effect before the commit.
+    pub(crate) fn check_immediate(&self) -> Result<(), SessionError> {
+        match self.mode {
+            Mode::DryRun => Err(SessionError::ReadOnly),
+            _ => self.check_writable(),
+        }
+    }
+
     /// Returns an error if the session is read-only or was ended.
     pub(crate) fn check_writable(&self) -> Result<(), SessionError> {
         if self.mode == Mode::ReadOnly {
@@ -313,19 +421,32 @@ impl Session {
 
     /// Returns whether an automatic renewal is due.
     pub(crate) fn is_renewal_due(&self, now: u64) -> bool {
-        let secrets = &self.view.secrets;
-        self.stored.as_ref().is_some_and(|stored| {
-            secrets.is_renewal_due(&stored.token, &self.config, !self.is_full, now)
-        })
+        let rules = self.rules(&self.view);
+        self.stored
+            .as_ref()
+            .is_some_and(|stored| self.view.secrets.is_renewal_due(&stored.token, &rules, now))
+    }
+
+    /// Returns the lifetime of the cookie, in seconds; `None` if it ends with the browser.
+    pub(crate) fn max_age(&self) -> Option<u32> {
+        max_age(&self.config, &self.view)
+    }
+
+    fn rules(&self, state: &State) -> Rules<'_> {
+        Rules {
+            config: &self.config,
+            cookie_expires: max_age(&self.config, state).is_some(),
+            has_room: !self.is_full,
+        }
     }
 
     /// Returns whether the response may send the cookie again after the store has saved
     /// `state`.
     pub(crate) fn may_send_again(&self, state: &State, now: u64) -> bool {
-        let secrets = &state.secrets;
-        self.stored.as_ref().is_some_and(|stored| {
-            secrets.may_send_again(&stored.token, &self.config, !self.is_full, now)
-        })
+        let rules = self.rules(state);
+        self.stored
+            .as_ref()
+            .is_some_and(|stored| state.secrets.may_send_again(&stored.token, &rules, now))
     }
 
     /// Returns the request's token if the request presents it for the first time, and if the

@@ -2,15 +2,16 @@
 //!
 //! The first byte is the version of the encoding. The fields follow in bincode's standard
 //! encoding, in the order of [`Encoding`]. Version 1 ends after the attributes. Version 2
-//! contains the form tokens themselves where version 3 contains their hashes. The user is
-//! not encoded, because the store keeps the user in a field of its own, and two copies
-//! could differ.
+//! contains the form tokens themselves where version 3 contains their hashes. Version 4 is
+//! version 3 with the fields of [`Addition`] at the end. The user is not encoded, because the
+//! store keeps the user in a field of its own, and two copies could differ.
 
 use serde::Serialize;
 
 use crate::attribute::{Attribute, invalid};
 use crate::bindings::exports::session3::sessions::manager::SessionError;
 use crate::bindings::session3::sessions::store::SessionState;
+use crate::csrf::CsrfSeed;
 use crate::encoding::{DecodeError, Input, encode};
 use crate::forms::FormTokens;
 use crate::messages::Messages;
@@ -18,8 +19,12 @@ use crate::renewal::{Replaced, Secrets};
 use crate::sorted::Sorted;
 use crate::token::SecretHash;
 
-/// The version that this manager writes. It reads all earlier versions, too.
+/// The version of a state without the fields of [`Addition`]. An earlier release reads it, so
+/// a session that does not use the new fields works while two releases run side by side.
 const VERSION: u8 = 3;
+/// The version of a state with the fields of [`Addition`]. This manager reads all versions up
+/// to this one.
+const NEWEST_VERSION: u8 = 4;
 /// The number of attributes that one session can have.
 const MAX_ATTRIBUTES: usize = 1000;
 
@@ -48,6 +53,10 @@ pub struct State {
     pub forms: FormTokens,
     /// The messages for the next page.
     pub messages: Messages,
+    /// The seed of the CSRF tokens, from the first one on.
+    pub csrf: Option<CsrfSeed>,
+    /// Whether the session lasts longer than the browser, because its user asked for that.
+    pub is_remembered: bool,
 }
 
 /// The encoded fields, in their order. Reordering them would make every stored session
@@ -68,14 +77,21 @@ struct Encoding<'a> {
     messages: &'a Messages,
 }
 
+/// The encoded fields since version 4, in their order.
+#[derive(Serialize)]
+struct Addition<'a> {
+    csrf: &'a Option<CsrfSeed>,
+    is_remembered: bool,
+}
+
 impl State {
     /// Returns whether the session contains anything worth storing.
     pub fn has_info(&self) -> bool {
-        self.has_more_than_form_tokens() || !self.forms.is_empty()
+        self.has_more_than_form_tokens() || !self.forms.is_empty() || self.csrf.is_some()
     }
 
-    /// Returns whether the session contains anything but form tokens. Any robot that loads a
-    /// form causes form tokens.
+    /// Returns whether the session contains anything but form tokens and CSRF tokens. Any
+    /// robot that loads a form causes such tokens.
     pub fn has_more_than_form_tokens(&self) -> bool {
         self.user.is_some() || !self.attributes.is_empty() || !self.messages.is_empty()
     }
@@ -85,6 +101,8 @@ impl State {
         self.attributes.clear();
         self.forms.clear();
         self.messages.clear();
+        self.csrf = None;
+        self.is_remembered = false;
     }
 
     /// Removes the user and everything that belongs to the user.
@@ -113,8 +131,17 @@ impl State {
 
     /// Encodes the state for the store.
     pub fn encode(&self, expires: u64) -> Result<SessionState, SessionError> {
+        let addition = Addition {
+            csrf: &self.csrf,
+            is_remembered: self.is_remembered,
+        };
+        let has_addition = self.csrf.is_some() || self.is_remembered;
         let encoding = Encoding {
-            version: VERSION,
+            version: if has_addition {
+                NEWEST_VERSION
+            } else {
+                VERSION
+            },
             created: self.created,
             secret: self.secrets.current(),
             user_epoch: self.user_epoch,
@@ -126,8 +153,13 @@ impl State {
             forms: &self.forms,
             messages: &self.messages,
         };
-        let data = encode(encoding)
-            .map_err(|_| SessionError::Invalid("the session cannot be encoded".into()))?;
+        let unencodable = |_| SessionError::Invalid("the session cannot be encoded".into());
+        let data = if has_addition {
+            encode((encoding, addition))
+        } else {
+            encode(encoding)
+        };
+        let data = data.map_err(unencodable)?;
         Ok(SessionState {
             user: self.user.clone(),
             expires,
@@ -140,7 +172,7 @@ impl State {
         let (version, data) = match stored.data.split_first() {
             None => return Err(DecodeError::Damaged("the state is empty")),
             Some((0, _)) => return Err(DecodeError::Damaged("no encoding has version 0")),
-            Some((version, _)) if *version > VERSION => return Err(DecodeError::Newer),
+            Some((version, _)) if *version > NEWEST_VERSION => return Err(DecodeError::Newer),
             Some(whole) => whole,
         };
         let mut input = Input::new(data);
@@ -176,7 +208,21 @@ impl State {
         if version == 2 {
             state.forms.hash();
         }
+        if version >= 4 {
+            state.csrf = input.option(CsrfSeed::read)?;
+            state.is_remembered = input.value()?;
+        }
         Ok(state)
+    }
+
+    /// Replaces times that are in the future, and returns whether there were any. A host whose
+    /// clock was ahead has written them. Otherwise the absolute timeout would begin, and the
+    /// authentication would be recent, until the clock gets there.
+    pub fn correct_times(&mut self, now: u64, renew_grace: u64) -> bool {
+        let is_ahead = self.created > now || self.authenticated.is_some_and(|time| time > now);
+        self.created = self.created.min(now);
+        self.authenticated = self.authenticated.map(|time| time.min(now));
+        self.secrets.correct_times(now, renew_grace) || is_ahead
     }
 }
 
@@ -234,12 +280,22 @@ mod tests {
         state
     }
 
+    /// Returns a state that only version 4 can encode.
+    fn example_4() -> State {
+        State {
+            csrf: Some(CsrfSeed::new(1)),
+            is_remembered: true,
+            ..example()
+        }
+    }
+
     #[test]
     fn a_state_reads_back_as_it_was() {
-        let state = example();
-        let stored = state.encode(9).expect("encodes");
-        assert_eq!((stored.user.as_deref(), stored.expires), (Some("alice"), 9));
-        assert_eq!(State::decode(&stored), Ok(state));
+        for state in [example(), example_4()] {
+            let stored = state.encode(9).expect("encodes");
+            assert_eq!((stored.user.as_deref(), stored.expires), (Some("alice"), 9));
+            assert_eq!(State::decode(&stored), Ok(state));
+        }
     }
 
     /// Sessions outlive releases, so each version has to be read for ever.
@@ -272,16 +328,52 @@ mod tests {
     }
 
     #[test]
+    fn the_bytes_of_version_4_are_the_golden_ones() {
+        let golden = include_bytes!("../golden/state-4.bin");
+        let stored = example_4().encode(9).expect("encodes");
+        assert_eq!(stored.data, golden, "{:02x?}", stored.data);
+    }
+
+    /// An earlier release may run beside this one, and refuses version 4.
+    #[test]
+    fn version_4_is_written_only_for_what_needs_it() {
+        let version = |state: State| state.encode(0).expect("encodes").data[0];
+        assert_eq!(version(example()), 3);
+        let csrf = Some(CsrfSeed::new(1));
+        assert_eq!(version(State { csrf, ..example() }), 4);
+        let is_remembered = true;
+        let remembered = State {
+            is_remembered,
+            ..example()
+        };
+        assert_eq!(version(remembered.clone()), 4);
+        let mut cleared = remembered;
+        cleared.clear_user_and_contents();
+        assert_eq!(version(cleared), 3);
+    }
+
+    #[test]
+    fn times_in_the_future_are_corrected() {
+        let (now, grace) = (1_700_000_000_000, 60_000);
+        let mut state = example();
+        assert!(!state.clone().correct_times(now + 100_000, grace));
+        assert!(state.correct_times(now - 1_000_000, grace));
+        assert_eq!(state.created, now - 1_000_000);
+        assert_eq!(state.authenticated, Some(now - 1_000_000));
+        assert!(!state.clone().correct_times(now - 1_000_000, grace));
+    }
+
+    #[test]
     fn a_state_of_a_newer_manager_is_not_taken_for_damage() {
         let mut stored = example().encode(0).expect("encodes");
-        stored.data[0] = VERSION + 1;
+        stored.data[0] = NEWEST_VERSION + 1;
         assert_eq!(State::decode(&stored), Err(DecodeError::Newer));
     }
 
     /// The changed bytes include every length, so some lengths exceed the bytes that follow.
     #[test]
     fn whatever_byte_is_another_no_decoding_panics() {
-        let whole = example().encode(0).expect("encodes");
+        let whole = example_4().encode(0).expect("encodes");
         for place in 0..whole.data.len() {
             for byte in [0, 1, 0x7f, 250, 251, 252, 253, 254, 255] {
                 let mut stored = whole.clone();
@@ -291,11 +383,12 @@ mod tests {
         }
     }
 
-    fn golden() -> [SessionState; 3] {
-        let golden: [&[u8]; 3] = [
+    fn golden() -> [SessionState; 4] {
+        let golden: [&[u8]; 4] = [
             include_bytes!("../golden/state-1.bin"),
             include_bytes!("../golden/state-2.bin"),
             include_bytes!("../golden/state-3.bin"),
+            include_bytes!("../golden/state-4.bin"),
         ];
         golden.map(|data| SessionState {
             user: None,
@@ -344,7 +437,7 @@ mod tests {
 
     #[test]
     fn whatever_is_cut_off_or_added_is_damage() {
-        let whole = example().encode(0).expect("encodes");
+        let whole = example_4().encode(0).expect("encodes");
         for length in 0..whole.data.len() {
             let mut stored = whole.clone();
             stored.data.truncate(length);

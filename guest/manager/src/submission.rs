@@ -31,7 +31,7 @@ impl Session {
         text: &str,
         imports: &dyn Imports,
     ) -> Result<bool, SessionError> {
-        self.check_writable()?;
+        self.check_immediate()?;
         let Some(token) = FormTokenHash::parse(text).filter(|token| self.view.forms.has(token))
         else {
             return Ok(false);

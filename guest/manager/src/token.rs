@@ -13,7 +13,7 @@ use crate::imports::Imports;
 /// The length of a token: 32 digits, a dot, and 16 bytes in base64url without padding.
 pub const TOKEN_LENGTH: usize = ID_LENGTH + 1 + SECRET_LENGTH;
 const ID_LENGTH: usize = 32;
-const SECRET_LENGTH: usize = 22;
+const SECRET_LENGTH: usize = base64_length(16);
 
 /// A secret that opens a session. It does not implement `Debug`, so that no message can
 /// contain it.
@@ -44,16 +44,20 @@ pub fn is_id(text: &str) -> bool {
     text.len() == ID_LENGTH && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Returns 16 bytes in base64url without padding (RFC 4648 §5).
-pub fn encode_base64(bytes: &[u8; 16]) -> String {
+/// Returns bytes in base64url without padding (RFC 4648 §5).
+pub fn encode_base64(bytes: &[u8]) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Returns the 16 bytes of which `text` is the encoding, or `None` if it is not exactly
-/// what [`encode_base64`] returns.
-pub fn decode_base64(text: &str) -> Option<[u8; 16]> {
+const fn base64_length(bytes: usize) -> usize {
+    (bytes * 8).div_ceil(6)
+}
+
+/// Returns the bytes of which `text` is the encoding, or `None` if it is not exactly what
+/// [`encode_base64`] returns for that number of bytes.
+pub fn decode_base64<const N: usize>(text: &str) -> Option<[u8; N]> {
     // The decoder would decode a megabyte before its result turns out to be too long.
-    if text.len() != SECRET_LENGTH {
+    if text.len() != base64_length(N) {
         return None;
     }
     BASE64_URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()
@@ -68,6 +72,12 @@ impl Secret {
     /// Creates a random secret.
     pub fn new(imports: &dyn Imports) -> Self {
         Self(imports.random().to_le_bytes())
+    }
+
+    /// Returns a secret for tests.
+    #[cfg(test)]
+    pub fn example() -> Self {
+        Self([7; 16])
     }
 
     /// Returns the hash that the record contains.
@@ -90,6 +100,11 @@ impl SecretHash {
     /// Decodes the hash.
     pub fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
         input.value().map(Self)
+    }
+
+    /// Returns the bytes of the hash.
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 
     /// Returns whether both are hashes of one secret. It compares them in constant time.

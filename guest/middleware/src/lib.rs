@@ -7,9 +7,9 @@ mod response;
 
 use bindings::exports::wasi::http0_3_0::handler::Guest;
 use bindings::session3::sessions::context;
-use bindings::session3::sessions::manager::Request as Info;
+use bindings::session3::sessions::manager::{Mode, Request as Info};
 use bindings::wasi::http0_3_0::handler;
-use bindings::wasi::http0_3_0::types::{ErrorCode, Request, Response};
+use bindings::wasi::http0_3_0::types::{ErrorCode, Method, Request, Response};
 
 struct Component;
 
@@ -22,11 +22,13 @@ mod exports {
 
 impl Guest for Component {
     async fn handle(request: Request) -> Result<Response, ErrorCode> {
-        // This instance never accepts another request, so a task that a request leaves
-        // running cannot find the session of the next one. The host creates a new instance
-        // for the next request.
-        wit_bindgen::backpressure_inc();
-        if let Err(error) = context::begin(&info(&request)) {
+        let turn = Turn::take();
+        let mode = match request.get_method() {
+            // The response is that of a GET request, and nothing else happens.
+            Method::Head => Mode::DryRun,
+            _ => Mode::Merge,
+        };
+        if let Err(error) = context::begin(&info(&request), mode) {
             return Ok(response::refusal(&error));
         }
         let answered = handler::handle(request).await;
@@ -34,9 +36,26 @@ impl Guest for Component {
         let ended = context::end(is_fine);
         let answer = answered?;
         match ended {
-            Ok(headers) => response::with_headers(answer, &headers),
+            Ok(headers) => response::with_headers(answer, &headers, turn),
             Err(error) => Ok(response::refusal(&error)),
         }
+    }
+}
+
+/// The turn of a request. While there is one, the instance accepts no other request, which
+/// would use the session of this one.
+pub struct Turn(());
+
+impl Turn {
+    fn take() -> Self {
+        wit_bindgen::backpressure_inc();
+        Self(())
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        wit_bindgen::backpressure_dec();
     }
 }
 

@@ -46,7 +46,11 @@ pub fn open_failed(error: &StoreError) {
 /// contains a token or a secret.
 pub fn report(event: &Event) {
     match event {
-        Event::Created(_) | Event::Renewed(_) | Event::Merged(_) => {}
+        Event::Created(_)
+        | Event::Renewed(_)
+        | Event::Merged(_)
+        | Event::CommitBegan
+        | Event::CommitEnded => {}
         Event::UserChanged(id) => say(format_args!(" INFO user changed session={id}")),
         Event::Ended((id, reason)) => {
             let reason = end_reason(*reason);

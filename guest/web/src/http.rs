@@ -3,12 +3,12 @@
 use crate::bindings::wasi::http::types::{
     Fields, IncomingRequest, Method, OutgoingBody, OutgoingResponse, ResponseOutparam, Scheme,
 };
+use crate::bindings::wasi::io::streams::StreamError;
 
 /// The largest number of bytes that one call of `blocking-write-and-flush` may write.
 const CHUNK: usize = 4096;
 
-/// The size at which reading a submitted form stops, in bytes. The forms of the demo are much
-/// smaller.
+/// The size that a submitted form may have, in bytes. The forms of the demo are much smaller.
 const MAX_FORM: usize = 16 << 10;
 
 /// A request.
@@ -35,6 +35,24 @@ impl Request {
     }
 }
 
+/// Why a form was not read. To act on the part that arrived would be dangerous: the first half
+/// of one name may be another name.
+pub struct BadForm {
+    /// The status for the response.
+    pub status: u16,
+    /// A sentence for the user.
+    pub text: &'static str,
+}
+
+const CUT_SHORT: BadForm = BadForm {
+    status: 400,
+    text: "Only a part of the form arrived, so nothing was changed. Send it again.",
+};
+const TOO_LARGE: BadForm = BadForm {
+    status: 413,
+    text: "The form is too large, so nothing was changed. Send less.",
+};
+
 /// A complete response.
 pub struct Response {
     /// The status code.
@@ -46,16 +64,20 @@ pub struct Response {
 }
 
 /// Reads a request, and its body if the method is POST.
-pub fn read(request: &IncomingRequest) -> Request {
+///
+/// # Errors
+///
+/// [`BadForm`] if the body is too large, or ends before its end.
+pub fn read(request: &IncomingRequest) -> Result<Request, BadForm> {
     let headers = request.headers();
     let target = request.path_with_query().unwrap_or_default();
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     let method = request.method();
     let fields = match method {
-        Method::Post => body(request),
+        Method::Post => body(request)?,
         _ => query.as_bytes().to_vec(),
     };
-    Request {
+    Ok(Request {
         method,
         path: path.to_owned(),
         is_secure: matches!(request.scheme(), Some(Scheme::Https)),
@@ -66,25 +88,24 @@ pub fn read(request: &IncomingRequest) -> Request {
             .next()
             .and_then(|value| String::from_utf8(value).ok()),
         fields: form_urlencoded::parse(&fields).into_owned().collect(),
-    }
+    })
 }
 
-/// Reads the body up to the size limit of forms.
-fn body(request: &IncomingRequest) -> Vec<u8> {
+/// Reads the whole body.
+fn body(request: &IncomingRequest) -> Result<Vec<u8>, BadForm> {
+    let body = request.consume().map_err(|()| CUT_SHORT)?;
+    let stream = body.stream().map_err(|()| CUT_SHORT)?;
     let mut bytes = Vec::new();
-    let Ok(body) = request.consume() else {
-        return bytes;
-    };
-    if let Ok(stream) = body.stream() {
-        // At its end, the stream returns an error, too.
-        while let Ok(chunk) = stream.blocking_read(MAX_FORM as u64) {
-            bytes.extend(chunk);
-            if bytes.len() >= MAX_FORM {
-                break;
-            }
+    loop {
+        match stream.blocking_read(MAX_FORM as u64) {
+            Ok(chunk) => bytes.extend(chunk),
+            Err(StreamError::Closed) => return Ok(bytes),
+            Err(StreamError::LastOperationFailed(_)) => return Err(CUT_SHORT),
+        }
+        if bytes.len() > MAX_FORM {
+            return Err(TOO_LARGE);
         }
     }
-    bytes
 }
 
 /// Sends a response. Errors are ignored: after them, the client cannot be reached.

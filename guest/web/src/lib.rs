@@ -10,5 +10,5 @@ pub mod bindings;
 mod http;
 mod template;
 
-pub use http::{Request, Response, read, respond, send};
+pub use http::{BadForm, Request, Response, read, respond, send};
 pub use template::{LAYOUT, SESSION, fill};

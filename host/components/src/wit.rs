@@ -3,7 +3,10 @@
 /// The files of the package `session3:sessions`. The first one names the package, so that
 /// all of them together are one text, too.
 pub const CONTRACT: [(&str, &str); 8] = [
-    ("types.wit", include_str!("../wit/types.wit")),
+    (
+        "session-types.wit",
+        include_str!("../wit/session-types.wit"),
+    ),
     ("manager.wit", include_str!("../wit/manager.wit")),
     ("store.wit", include_str!("../wit/store.wit")),
     ("events.wit", include_str!("../wit/events.wit")),

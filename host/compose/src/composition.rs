@@ -9,18 +9,20 @@ use wac_graph::{CompositionGraph, EncodeOptions, NodeId, PackageId};
 
 use crate::outline::{NotAComponent, Outline, inspect};
 
+/// The version of the contract, without the patch.
+const CONTRACT: &str = "0.2";
 /// The interface that an application imports from the manager.
-const MANAGER: &str = "session3:sessions/manager@0.1.0";
+const MANAGER: &str = "session3:sessions/manager@0.2.0";
 /// The interface that administration programs import from the manager.
-const ADMIN: &str = "session3:sessions/admin@0.1.0";
+const ADMIN: &str = "session3:sessions/admin@0.2.0";
 /// The interface that the manager imports from a store.
-const STORE: &str = "session3:sessions/store@0.1.0";
+const STORE: &str = "session3:sessions/store@0.2.0";
 /// The interface to which the manager reports events.
-const EVENTS: &str = "session3:sessions/events@0.1.0";
+const EVENTS: &str = "session3:sessions/events@0.2.0";
 /// The session of the current request, which an application behind the middleware imports.
-const CURRENT: &str = "session3:sessions/current@0.1.0";
+const CURRENT: &str = "session3:sessions/current@0.2.0";
 /// The interface through which the middleware controls that session.
-const CONTEXT: &str = "session3:sessions/context@0.1.0";
+const CONTEXT: &str = "session3:sessions/context@0.2.0";
 /// The interface of a request handler, which the middleware imports and exports.
 const HANDLER: &str = "wasi:http/handler@0.3.0";
 
@@ -163,6 +165,7 @@ impl<'a> Composition<'a> {
     /// Checks that imports are granted. The version does not count, since a host may accept
     /// another one.
     fn check(&self, which: &'static str, outline: &Outline) -> Result<(), ComposeError> {
+        check_contract(which, outline)?;
         for import in &outline.imports {
             let interface = import.split('@').next().unwrap_or_default();
             let grant = match interface {
@@ -263,6 +266,24 @@ impl Middleware<'_> {
     }
 }
 
+/// Checks that a component was built for this version of the contract.
+fn check_contract(which: &'static str, outline: &Outline) -> Result<(), ComposeError> {
+    let names = outline.imports.iter().chain(&outline.exports);
+    let ours = names.filter(|name| name.starts_with("session3:sessions/"));
+    for interface in ours {
+        let is_current = interface.split_once('@').is_some_and(|(_, version)| {
+            version
+                .strip_prefix(CONTRACT)
+                .is_some_and(|rest| rest.starts_with('.'))
+        });
+        if !is_current {
+            let interface = interface.clone();
+            return Err(ComposeError::OtherContract { which, interface });
+        }
+    }
+    Ok(())
+}
+
 fn outline_of(which: &'static str, component: &[u8]) -> Result<Outline, ComposeError> {
     inspect(component).map_err(|why| ComposeError::NotAComponent(which, why))
 }
@@ -346,6 +367,17 @@ pub enum ComposeError {
         interface: String,
         /// The grant that would allow it.
         grant: Grant,
+    },
+    /// A component was built for another version of the contract.
+    #[error(
+        "the {which} has {interface}, and this program has version {CONTRACT}: build the {which} \
+         again with the WIT files that `session3 wit` writes"
+    )]
+    OtherContract {
+        /// The component that has it.
+        which: &'static str,
+        /// The interface, with its version.
+        interface: String,
     },
     /// The application imports `session3:sessions/current`, and there is no middleware.
     #[error(

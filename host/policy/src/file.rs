@@ -27,12 +27,18 @@ pub struct SessionPolicy {
     pub renew_grace: Option<u32>,
     /// The default interval between two touches, in seconds.
     pub touch_after: Option<u32>,
+    /// The default times of remembered sessions.
+    pub remember: RememberDefaults,
     /// The default number of sessions that a user may have.
     pub max_sessions_per_user: Option<u32>,
     /// The default reaction to a changed client.
     pub on_client_change: Option<Reaction>,
     /// The default reaction to a damaged record.
     pub on_damage: Option<Reaction>,
+    /// The default `Cache-Control` for users who are logged in.
+    pub user_caching: Option<UserCaching>,
+    /// Whether a log-out clears the browser's cache by default.
+    pub clear_cache: Option<bool>,
     /// What no application can weaken.
     pub require: Requirements,
 }
@@ -59,6 +65,20 @@ pub struct CookieDefaults {
     pub max_age: Option<u32>,
 }
 
+/// The default times of remembered sessions, in seconds.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct RememberDefaults {
+    /// Whether sessions can be remembered.
+    pub allowed: Option<bool>,
+    /// The idle timeout, in seconds.
+    pub idle_timeout: Option<u32>,
+    /// The absolute timeout, in seconds.
+    pub absolute_timeout: Option<u32>,
+    /// The lifetime of the cookie, in seconds.
+    pub max_age: Option<u32>,
+}
+
 /// What no application can weaken. Times and counts are the largest values that are
 /// allowed, choices the weakest.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -76,12 +96,34 @@ pub struct Requirements {
     pub renew_after: Option<u32>,
     /// The largest time for which a replaced token stays good, in seconds.
     pub renew_grace: Option<u32>,
+    /// The requirements for remembered sessions.
+    pub remember: RememberRequirements,
     /// The largest number of sessions that a user may have.
     pub max_sessions_per_user: Option<u32>,
     /// The weakest reaction to a changed client.
     pub on_client_change: Option<Reaction>,
     /// The weakest reaction to a damaged record.
     pub on_damage: Option<Reaction>,
+    /// The weakest `Cache-Control` for users who are logged in.
+    pub user_caching: Option<UserCaching>,
+    /// Whether a log-out must clear the browser's cache.
+    pub clear_cache: bool,
+}
+
+/// The requirements for remembered sessions. A time that is left out is that of the other
+/// sessions, so that an idle or absolute timeout holds for all sessions unless the policy says
+/// otherwise here.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct RememberRequirements {
+    /// Whether sessions must not be remembered.
+    pub forbidden: bool,
+    /// The largest idle timeout, in seconds.
+    pub idle_timeout: Option<u32>,
+    /// The largest absolute timeout, in seconds.
+    pub absolute_timeout: Option<u32>,
+    /// The largest lifetime of the cookie, in seconds.
+    pub max_age: Option<u32>,
 }
 
 /// The requirements for the cookie.
@@ -110,6 +152,17 @@ pub enum SameSite {
     Lax,
     /// Every request carries the cookie.
     None,
+}
+
+/// The `Cache-Control` header of a response for a user who is logged in, from the strictest to
+/// the weakest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UserCaching {
+    /// No cache keeps the page.
+    NoStore,
+    /// The browser may keep the page.
+    Private,
 }
 
 /// What happens to a session with a problem.
@@ -150,6 +203,10 @@ impl Requirements {
         let cookie = &self.cookie;
         let on = |is_required| if is_required { 0 } else { u32::MAX };
         let most = |max: Option<u32>| max.unwrap_or(u32::MAX);
+        let remember = |own: Option<u32>, general: Option<u32>| match self.remember.forbidden {
+            true => 0,
+            false => most(own.or(general)),
+        };
         let least = |reaction: Option<Reaction>| match reaction {
             Some(Reaction::End | Reaction::Fail) => 0,
             Some(Reaction::Report) => 1,
@@ -166,9 +223,14 @@ impl Requirements {
             most(self.first_use_timeout),
             most(self.renew_after),
             most(self.renew_grace),
+            remember(self.remember.idle_timeout, self.idle_timeout),
+            remember(self.remember.absolute_timeout, self.absolute_timeout),
+            remember(self.remember.max_age, cookie.max_age),
             most(self.max_sessions_per_user),
             least(self.on_client_change),
             least(self.on_damage),
+            self.user_caching.map_or(u32::MAX, |caching| caching as u32),
+            on(self.clear_cache),
         ]
     }
 }

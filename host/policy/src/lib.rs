@@ -34,8 +34,8 @@ mod write;
 
 #[cfg(feature = "file")]
 pub use file::{
-    CookieDefaults, CookieRequirements, PolicyError, Reaction, Requirements, SameSite,
-    SessionPolicy,
+    CookieDefaults, CookieRequirements, PolicyError, Reaction, RememberDefaults,
+    RememberRequirements, Requirements, SameSite, SessionPolicy, UserCaching,
 };
 #[cfg(feature = "file")]
 pub use write::write;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use session3_store::{SessionId, SessionLock, SessionStore, StoreError};
+use session3_store::{SessionId, SessionLock, SessionStore};
 use wasmtime::component::ResourceTable;
 
 use crate::bindings::session3::sessions::events::Event;
@@ -31,8 +31,8 @@ type EventSink = Arc<dyn Fn(Event) + Send + Sync>;
 /// ```
 pub struct SessionsCtx {
     shared: Arc<Shared>,
-    /// A commit that had a conflict and may try again.
-    attempt: Option<Attempt>,
+    /// When the commit began that is under way.
+    commit_began: Option<Instant>,
     /// The sessions that this instance holds exclusively.
     locks: Vec<(SessionId, Weak<SessionLock>)>,
 }
@@ -45,28 +45,22 @@ struct Shared {
     lock_time: Duration,
 }
 
-/// The times of the attempts of a commit so far.
-struct Attempt {
-    began: Instant,
-    ended: Instant,
-}
-
 /// Builds a [`SessionsCtx`].
 pub struct SessionsCtxBuilder {
     shared: Shared,
 }
 
 impl SessionsCtxBuilder {
-    /// Calls `on_event` with each event that the session manager reports. The call must not
-    /// block, since a request waits for it. By default, events are dropped.
+    /// Calls `on_event` with each event that the session manager reports, except the begin and
+    /// the end of commits. The call must not block, since a request waits for it. By default,
+    /// events are dropped.
     pub fn on_event(mut self, on_event: impl Fn(Event) + Send + Sync + 'static) -> Self {
         self.shared.on_event = Arc::new(on_event);
         self
     }
 
-    /// Calls `on_commit` with the duration of each commit that changes the store, from its
-    /// first save to its last: merges make it longer. Using up a form token counts as one.
-    /// The call must not block.
+    /// Calls `on_commit` with the duration of each commit that creates, saves or ends a
+    /// session, merges and failed commits included. The call must not block.
     pub fn on_commit(mut self, on_commit: impl Fn(Duration) + Send + Sync + 'static) -> Self {
         self.shared.on_commit = Arc::new(on_commit);
         self
@@ -88,7 +82,7 @@ impl From<Arc<Shared>> for SessionsCtx {
     fn from(shared: Arc<Shared>) -> Self {
         Self {
             shared,
-            attempt: None,
+            commit_began: None,
             locks: Vec::new(),
         }
     }
@@ -127,8 +121,16 @@ impl SessionsCtx {
         self.shared.lock_time
     }
 
-    pub(crate) fn report(&self, event: Event) {
-        (self.shared.on_event)(event);
+    pub(crate) fn report(&mut self, event: Event) {
+        match event {
+            Event::CommitBegan => self.commit_began = Some(Instant::now()),
+            Event::CommitEnded => {
+                if let Some(began) = self.commit_began.take() {
+                    (self.shared.on_commit)(began.elapsed());
+                }
+            }
+            event => (self.shared.on_event)(event),
+        }
     }
 
     /// Returns whether this instance holds the session exclusively.
@@ -141,31 +143,6 @@ impl SessionsCtx {
     /// Remembers that this instance holds the session exclusively.
     pub(crate) fn add_lock(&mut self, id: SessionId, lock: &Arc<SessionLock>) {
         self.locks.push((id, Arc::downgrade(lock)));
-    }
-
-    /// Measures one attempt of a commit. After a conflict, another attempt may follow.
-    pub(crate) fn attempted<T>(&mut self, began: Instant, result: &Result<T, StoreError>) {
-        let began = self.attempt.take().map_or(began, |first| first.began);
-        match result {
-            Err(StoreError::Conflict(_)) => {
-                let ended = Instant::now();
-                self.attempt = Some(Attempt { began, ended });
-            }
-            _ => (self.shared.on_commit)(began.elapsed()),
-        }
-    }
-
-    /// Ends a request: no other attempt of a commit follows.
-    pub(crate) fn finish(&mut self) {
-        if let Some(attempt) = self.attempt.take() {
-            (self.shared.on_commit)(attempt.ended - attempt.began);
-        }
-    }
-}
-
-impl Drop for SessionsCtx {
-    fn drop(&mut self) {
-        self.finish();
     }
 }
 

@@ -21,6 +21,9 @@ pub enum SessionError {
     /// The session was ended, or its user changed, since this request opened it.
     #[error("the session ended, or its user changed, while this request used it")]
     Ended,
+    /// The client's address or user agent has changed, and the configuration forbids that.
+    #[error("the session began at another remote address or user agent: log in again")]
+    ClientChanged,
     /// Another request changed the session, and this one may not merge.
     #[error("another request changed the session while this one used it")]
     Conflict,
@@ -48,12 +51,14 @@ impl SessionError {
     /// | error | status |
     /// | --- | --- |
     /// | `Invalid`, `Type` | 400 Bad Request |
+    /// | `ClientChanged` | 403 Forbidden |
     /// | `Ended`, `Conflict` | 409 Conflict |
     /// | `ReadOnly`, `Failed` | 500 Internal Server Error |
     /// | `Busy`, `Store` | 503 Service Unavailable |
     pub fn status(&self) -> StatusCode {
         let status = match self {
             Self::Invalid(_) | Self::Type(_) => status::INVALID,
+            Self::ClientChanged => status::CLIENT_CHANGED,
             Self::Ended => status::ENDED,
             Self::Conflict => status::CONFLICT,
             Self::Busy => status::BUSY,
@@ -74,6 +79,7 @@ impl From<wit::SessionError> for SessionError {
     fn from(error: wit::SessionError) -> Self {
         match error {
             wit::SessionError::Invalid(why) => Self::Invalid(why),
+            wit::SessionError::ClientChanged => Self::ClientChanged,
             wit::SessionError::Ended => Self::Ended,
             wit::SessionError::Conflict => Self::Conflict,
             wit::SessionError::Busy => Self::Busy,

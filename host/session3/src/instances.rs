@@ -101,8 +101,7 @@ impl Instances {
     }
 
     /// Returns an instance in which nothing failed, for the next request.
-    pub fn put_back(&self, mut instance: Instance) {
-        instance.store.data_mut().sessions.finish();
+    pub fn put_back(&self, instance: Instance) {
         self.idle.lock().push(instance);
     }
 

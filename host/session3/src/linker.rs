@@ -1,13 +1,13 @@
 //! The host functions of the interfaces that the session manager imports.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use session3_store::{SessionId, SessionLock, StoreError};
 use wasmtime::component::{HasData, Linker, Resource};
 
 use crate::bindings::session3::sessions::events::{self, Event};
-use crate::bindings::session3::sessions::{store as wit, types};
+use crate::bindings::session3::sessions::{session_types, store as wit};
 use crate::ctx::{SessionsCtxView, SessionsView};
 
 session3_store::convert_store_bindings!(wit);
@@ -93,12 +93,12 @@ impl HasData for HasSessions {
 /// # }
 /// ```
 pub fn add_to_linker<T: SessionsView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    types::add_to_linker::<T, HasSessions>(linker, T::sessions)?;
+    session_types::add_to_linker::<T, HasSessions>(linker, T::sessions)?;
     wit::add_to_linker::<T, HasSessions>(linker, T::sessions)?;
     events::add_to_linker::<T, HasSessions>(linker, T::sessions)
 }
 
-impl types::Host for SessionsCtxView<'_> {}
+impl session_types::Host for SessionsCtxView<'_> {}
 
 impl events::Host for SessionsCtxView<'_> {
     async fn report(&mut self, event: Event) {
@@ -116,10 +116,8 @@ impl wit::Host for SessionsCtxView<'_> {
         id: String,
         state: wit::SessionState,
     ) -> Result<u64, wit::StoreError> {
-        let (id, began) = (parse(&id)?, Instant::now());
-        let created = self.ctx.store().create_session(&id, &state.into()).await;
-        self.ctx.attempted(began, &created);
-        log_failure(created)
+        let id = parse(&id)?;
+        log_failure(self.ctx.store().create_session(&id, &state.into()).await)
     }
 
     async fn load_session(
@@ -137,11 +135,8 @@ impl wit::Host for SessionsCtxView<'_> {
         state: wit::SessionState,
         expected: u64,
     ) -> Result<u64, wit::StoreError> {
-        let (id, began) = (parse(&id)?, Instant::now());
-        let state = state.into();
-        let saved = self.ctx.store().save_session(&id, &state, expected).await;
-        self.ctx.attempted(began, &saved);
-        log_failure(saved)
+        let (id, state) = (parse(&id)?, state.into());
+        log_failure(self.ctx.store().save_session(&id, &state, expected).await)
     }
 
     async fn touch_session(

@@ -14,7 +14,10 @@ use crate::error::SessionError;
 use crate::instances::Instances;
 use crate::session::Session;
 
-pub use wit::{Config, CookieConfig, Mode, Policy, Request, SameSite, SessionSummary};
+pub use wit::{
+    Config, CookieConfig, Mode, Policy, RememberConfig, Request, SameSite, SessionSummary,
+    UserCaching,
+};
 
 /// The default for how many sessions are open at the same time.
 const MAX_SESSIONS: u32 = 64;

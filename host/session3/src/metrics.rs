@@ -23,7 +23,7 @@ pub const EVENTS: &str = "session3_events_total";
 /// The histogram of the duration of each operation of the store, in seconds, by
 /// `operation` and `result`.
 pub const STORE_SECONDS: &str = "session3_store_seconds";
-/// The histogram of the duration of commits, from their first save to their last, in
+/// The histogram of the duration of the commits that create, save or end a session, in
 /// seconds.
 pub const COMMIT_SECONDS: &str = "session3_commit_seconds";
 
@@ -58,6 +58,7 @@ fn log(event: &Event) {
         }
         Event::Damaged((id, why)) => tracing::error!(session = %id, why, "record damaged"),
         Event::ClientChanged(id) => tracing::warn!(session = %id, "client changed"),
+        Event::CommitBegan | Event::CommitEnded => {}
     }
 }
 
@@ -71,6 +72,8 @@ fn labels(event: &Event) -> (&'static str, &'static str) {
         Event::Rejected((_, reason)) => ("rejected", reject_reason(*reason)),
         Event::Damaged(_) => ("damaged", ""),
         Event::ClientChanged(_) => ("client-changed", ""),
+        Event::CommitBegan => ("commit-began", ""),
+        Event::CommitEnded => ("commit-ended", ""),
     }
 }
 

@@ -10,7 +10,9 @@ use session3_policy::{CookieDefaults, CookieRequirements, Reaction};
 use thiserror::Error;
 
 use crate::error::SessionError;
-use crate::manager::{Config, CookieConfig, Policy, SameSite, SessionManager};
+use crate::manager::{
+    Config, CookieConfig, Policy, RememberConfig, SameSite, SessionManager, UserCaching,
+};
 use crate::store::MemoryStore;
 
 pub use session3_policy::{PolicyError, SessionPolicy};
@@ -79,6 +81,7 @@ pub enum WritePolicyError {
 /// strict as the policy requires.
 fn resolve(policy: &SessionPolicy, config: Config) -> Config {
     let require = &policy.require;
+    let remember = resolve_remember(policy, &config);
     Config {
         cookie: resolve_cookie(&policy.cookie, config.cookie, &require.cookie),
         idle_timeout: time(
@@ -99,6 +102,7 @@ fn resolve(policy: &SessionPolicy, config: Config) -> Config {
         renew_after: time(policy.renew_after, config.renew_after, require.renew_after),
         renew_grace: time(policy.renew_grace, config.renew_grace, require.renew_grace),
         touch_after: policy.touch_after.unwrap_or(config.touch_after),
+        remember,
         max_sessions_per_user: policy
             .max_sessions_per_user
             .or(require.max_sessions_per_user)
@@ -109,6 +113,15 @@ fn resolve(policy: &SessionPolicy, config: Config) -> Config {
             require.on_client_change,
         ),
         on_damage: reaction(policy.on_damage, config.on_damage, require.on_damage),
+        user_caching: match (policy.user_caching, require.user_caching) {
+            (Some(session3_policy::UserCaching::NoStore), _) => UserCaching::NoStore,
+            (Some(session3_policy::UserCaching::Private), _) => UserCaching::Private,
+            // The manager's own default is the strictest.
+            (None, _) => config.user_caching,
+        },
+        clear_cache: policy
+            .clear_cache
+            .unwrap_or(config.clear_cache || require.clear_cache),
     }
 }
 
@@ -155,6 +168,47 @@ fn resolve_cookie(
     }
 }
 
+/// Returns the times of remembered sessions. Where the policy requires nothing for them, what
+/// it requires for all sessions counts. If it leaves them no time, no session is remembered.
+fn resolve_remember(policy: &SessionPolicy, config: &Config) -> Option<RememberConfig> {
+    let (defaults, require) = (&policy.remember, &policy.require);
+    let own = &require.remember;
+    let remember = config.remember.as_ref()?;
+    let absolute_timeout = time(
+        defaults.absolute_timeout,
+        remember.absolute_timeout,
+        own.absolute_timeout.or(require.absolute_timeout),
+    );
+    let times = RememberConfig {
+        idle_timeout: time(
+            defaults.idle_timeout,
+            remember.idle_timeout.min(absolute_timeout),
+            own.idle_timeout.or(require.idle_timeout),
+        ),
+        absolute_timeout,
+        max_age: time(
+            defaults.max_age,
+            remember.max_age,
+            own.max_age.or(require.cookie.max_age),
+        ),
+    };
+    let touch_after = policy.touch_after.unwrap_or(config.touch_after);
+    let grace = time(policy.renew_grace, config.renew_grace, require.renew_grace);
+    let has_time =
+        times.idle_timeout > touch_after && times.max_age > touch_after.saturating_add(grace);
+    let is_chosen = [
+        defaults.idle_timeout,
+        defaults.absolute_timeout,
+        defaults.max_age,
+    ]
+    .iter()
+    .any(Option::is_some);
+    let is_allowed = defaults
+        .allowed
+        .unwrap_or(!own.forbidden && (has_time || is_chosen));
+    is_allowed.then_some(times)
+}
+
 /// Returns the chosen time, or the default within the largest allowed time.
 fn time(chosen: Option<u32>, default: u32, max: Option<u32>) -> u32 {
     chosen.unwrap_or(max.map_or(default, |max| default.min(max)))
@@ -190,6 +244,7 @@ fn reaction_of(reaction: Reaction) -> Policy {
 /// Returns the numbers of a configuration, in the order of the WIT.
 fn numbers(config: &Config) -> [u32; NUMBERS] {
     let cookie = &config.cookie;
+    let remember = config.remember.as_ref();
     [
         cookie.secure.into(),
         cookie.http_only.into(),
@@ -202,9 +257,14 @@ fn numbers(config: &Config) -> [u32; NUMBERS] {
         config.renew_after,
         config.renew_grace,
         config.touch_after,
+        remember.map_or(0, |times| times.idle_timeout),
+        remember.map_or(0, |times| times.absolute_timeout),
+        remember.map_or(0, |times| times.max_age),
         config.max_sessions_per_user.unwrap_or(0),
         config.on_client_change as u32,
         config.on_damage as u32,
+        config.user_caching as u32,
+        config.clear_cache.into(),
     ]
 }
 
@@ -257,6 +317,9 @@ mod tests {
             max-sessions-per-user = 8
             on-client-change = "end"
             on-damage = "fail"
+            user-caching = "private"
+            clear-cache = true
+            remember = { idle-timeout = 10, absolute-timeout = 11, max-age = 12 }
             [cookie]
             name = "sid"
             path = "/app"
@@ -286,9 +349,16 @@ mod tests {
             renew_after: 6,
             renew_grace: 5,
             touch_after: 1,
+            remember: Some(RememberConfig {
+                idle_timeout: 10,
+                absolute_timeout: 11,
+                max_age: 12,
+            }),
             max_sessions_per_user: Some(8),
             on_client_change: Policy::End,
             on_damage: Policy::Fail,
+            user_caching: UserCaching::Private,
+            clear_cache: true,
         };
         assert_eq!(config, format!("{expected:?}"));
         let none = open(MANAGER, None, |config| config).await;
@@ -297,12 +367,52 @@ mod tests {
         assert_eq!(format!("{same:?}"), format!("{none:?}"));
     }
 
+    /// A policy from before there were remembered sessions holds for these, too.
+    #[tokio::test]
+    async fn what_is_required_of_all_sessions_holds_for_remembered_ones() {
+        let require = "[require]\nidle-timeout = 900\nabsolute-timeout = 9000\n";
+        let require = format!("{require}cookie.max-age = 800\n");
+        let remember = written(&require).await.expect("a policy").remember;
+        let remember = remember.expect("the default");
+        assert_eq!(
+            (
+                remember.idle_timeout,
+                remember.absolute_timeout,
+                remember.max_age
+            ),
+            (900, 9000, 800)
+        );
+        let own = format!("{require}remember.idle-timeout = 1000\n");
+        let remember = written(&own).await.expect("a policy").remember;
+        assert_eq!(remember.expect("the default").idle_timeout, 1000);
+        for (key, value) in [
+            ("idle-timeout", 901),
+            ("absolute-timeout", 9001),
+            ("max-age", 801),
+        ] {
+            let weaker = format!("remember.{key} = {value}\n{require}");
+            let why = written(&weaker).await.expect_err(key).to_string();
+            assert_eq!(
+                why,
+                format!("remember {key}: weaker than the operator's policy requires")
+            );
+        }
+        // The least that they need is more than a policy from before may allow.
+        let short = written("[require]\ncookie.max-age = 100\n")
+            .await
+            .expect("a policy");
+        assert!(short.remember.is_none());
+        let none = written("remember.allowed = false").await.expect("a policy");
+        assert!(none.remember.is_none());
+    }
+
     /// In the place, 0 stands for an absent value.
     #[tokio::test]
     async fn nothing_is_not_written_0() {
         for (policy, field) in [
             ("cookie.max-age = 0", "cookie max-age"),
             ("max-sessions-per-user = 0", "max-sessions-per-user"),
+            ("remember.max-age = 0", "remember max-age"),
         ] {
             let why = written(policy).await.expect_err(policy).to_string();
             assert!(why.starts_with(field), "{why}");
@@ -371,6 +481,32 @@ mod tests {
                 "on-client-change = \"report\"",
                 "on-client-change = \"ignore\"",
             ),
+            (
+                "remember idle-timeout",
+                "remember.idle-timeout = 9000",
+                "remember.idle-timeout = 9001",
+            ),
+            (
+                "remember absolute-timeout",
+                "remember.absolute-timeout = 2000000",
+                "remember.absolute-timeout = 2000001",
+            ),
+            (
+                "remember max-age",
+                "remember.max-age = 9000",
+                "remember.max-age = 9001",
+            ),
+            (
+                "remember idle-timeout",
+                "remember.forbidden = true",
+                "remember.allowed = true",
+            ),
+            (
+                "user-caching",
+                "user-caching = \"no-store\"",
+                "user-caching = \"private\"",
+            ),
+            ("clear-cache", "clear-cache = true", "clear-cache = false"),
             (
                 "on-damage",
                 "on-damage = \"fail\"",

@@ -88,6 +88,21 @@ impl Session {
         Ok(call!(self.call_authenticated()).map(time))
     }
 
+    /// Remembers the session beyond the end of the browser, or no longer does: from the commit
+    /// on, it has the times of [`Config::remember`](crate::manager::Config::remember).
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Invalid`] if the configuration has no such times.
+    pub async fn remember(&mut self, remember: bool) -> Result<(), SessionError> {
+        Ok(call!(self.call_remember(remember))?)
+    }
+
+    /// Returns whether the session is remembered.
+    pub async fn is_remembered(&mut self) -> Result<bool, SessionError> {
+        Ok(call!(self.call_is_remembered()))
+    }
+
     /// Returns whether the session has anything to keep.
     pub async fn has_info(&mut self) -> Result<bool, SessionError> {
         Ok(call!(self.call_has_info()))
@@ -129,6 +144,18 @@ impl Session {
     /// concurrent requests all count.
     pub async fn add(&mut self, name: &str, delta: i64) -> Result<i64, SessionError> {
         Ok(call!(self.call_add(name, delta))?)
+    }
+
+    /// Returns the session's token against cross-site request forgery, for a hidden field of
+    /// any number of forms. Each call masks it anew.
+    pub async fn csrf_token(&mut self) -> Result<String, SessionError> {
+        Ok(call!(self.call_csrf_token())?)
+    }
+
+    /// Returns whether a token is one that [`csrf_token`](Self::csrf_token) returned for this
+    /// session.
+    pub async fn is_csrf_token(&mut self, token: &str) -> Result<bool, SessionError> {
+        Ok(call!(self.call_is_csrf_token(token)))
     }
 
     /// Creates a one-time token for a form, against cross-site request forgery.

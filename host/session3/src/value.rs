@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
-use crate::bindings::session3::sessions::types::Value;
+use crate::bindings::session3::sessions::session_types::Value;
 
 /// Converts a Rust value: a boolean, a number or a text as such, anything else as JSON.
 pub fn to_value(value: &impl Serialize) -> serde_json::Result<Value> {

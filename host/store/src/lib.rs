@@ -36,6 +36,7 @@
 #![forbid(unsafe_code)]
 
 mod bindings;
+pub mod caching;
 mod clock;
 mod error;
 mod id;

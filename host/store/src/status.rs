@@ -6,6 +6,9 @@
 /// The client sent something that the session cannot hold: 400 Bad Request.
 pub const INVALID: u16 = 400;
 
+/// The session was used from another client, and the configuration forbids that: 403 Forbidden.
+pub const CLIENT_CHANGED: u16 = 403;
+
 /// The session was ended, or its user changed, while the request used it: 409 Conflict.
 pub const ENDED: u16 = 409;
 

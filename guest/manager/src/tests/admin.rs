@@ -5,8 +5,8 @@ use crate::admin;
 use crate::bindings::exports::session3::sessions::admin::SessionInfo;
 use crate::bindings::session3::sessions::{
     events::{EndReason, Event},
+    session_types::Value,
     store::StoreError,
-    types::Value,
 };
 use crate::fake::Fake;
 
@@ -61,6 +61,8 @@ fn a_session_shows_all_that_is_in_it_but_what_opens_it() {
         created: start,
         accessed: start + 100_000,
         expires: start + 100_000 + 30 * 60 * 1000,
+        authenticated: Some(start),
+        is_remembered: false,
         remote_address: Some("192.0.2.1".into()),
         user_agent: None,
         attributes: vec![

@@ -2,7 +2,7 @@
 
 use super::{App, text};
 use crate::bindings::exports::session3::sessions::manager::SessionError;
-use crate::bindings::session3::sessions::types::Value;
+use crate::bindings::session3::sessions::session_types::Value;
 
 #[test]
 fn attributes_of_every_kind_last() {
@@ -72,7 +72,7 @@ fn names_and_numbers_of_attributes_have_bounds() {
 
 #[test]
 fn what_is_refused_leaves_the_session_as_it_was() {
-    let mut app = App::new();
+    let mut app = App::with(|c| c.first_use_timeout = 600);
     app.request(|s| {
         for index in 0..1000 {
             s.set(&index.to_string(), text("kept"))
@@ -117,4 +117,17 @@ fn attributes_of_several_requests_have_one_bound() {
     session.remove("mine").expect("removes");
     app.commit(&mut session).expect("a commit");
     assert_eq!(app.open().names().len(), 1000);
+}
+
+/// JSON, in which many languages read them, has no such numbers.
+#[test]
+fn a_number_that_is_not_finite_is_refused() {
+    let mut app = App::new();
+    app.request(|s| {
+        for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let refused = s.set("n", Value::Number(number));
+            assert!(matches!(refused, Err(SessionError::Invalid(why)) if why.contains("\"n\"")));
+        }
+        assert!(s.set("n", Value::Number(-0.0)).is_ok());
+    });
 }

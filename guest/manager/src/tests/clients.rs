@@ -42,6 +42,24 @@ fn a_client_is_unchanged_if_a_request_lacks_its_address_or_user_agent() {
 }
 
 #[test]
+fn an_address_that_is_mapped_to_ipv6_is_the_same_address() {
+    for (first, now, is_same) in [
+        ("192.0.2.1", "::ffff:192.0.2.1", true),
+        ("::FFFF:192.0.2.1", "192.0.2.1", true),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.1", true),
+        ("192.0.2.1", "::ffff:192.0.2.2", false),
+        ("::ffff:1", "1", false),
+        ("é::ffff:192.0.2.1", "192.0.2.1", false),
+    ] {
+        let mut app = App::with(|c| c.on_client_change = Policy::Fail);
+        app.client = (Some(first), None);
+        app.log_in("alice");
+        app.client = (Some(now), None);
+        assert_eq!(app.open_as(Mode::Merge).is_ok(), is_same, "{first} {now}");
+    }
+}
+
+#[test]
 fn a_changed_client_is_ignored_or_reported() {
     for (policy, events) in [(Policy::Ignore, 0), (Policy::Report, 3)] {
         let (mut app, id) = logged_in(policy);
@@ -85,7 +103,7 @@ fn a_changed_client_is_an_error_and_the_session_stays() {
         let (mut app, id) = logged_in(Policy::Fail);
         app.client = client;
         let refused = app.open_as(Mode::Merge).err();
-        assert!(matches!(refused, Some(SessionError::Invalid(_))));
+        assert_eq!(refused, Some(SessionError::ClientChanged));
         assert_eq!(app.fake.take_events(), [Event::ClientChanged(id)]);
         app.client = AT_START;
         assert!(app.is_logged_in());

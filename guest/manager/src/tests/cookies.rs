@@ -1,6 +1,7 @@
 //! Cookies and the tokens that they carry.
 
 use super::{App, text};
+use crate::bindings::exports::session3::sessions::manager::Header;
 use crate::bindings::session3::sessions::events::{Event, RejectReason};
 use crate::fake::Fake;
 
@@ -85,16 +86,19 @@ fn of_several_cookies_the_first_that_opens_a_session_counts() {
     let good = app.cookie.clone();
     let bad = "__Host-session=x";
     app.fake.take_events();
-    for (cookies, opens) in [
-        (format!("{bad}; {good}"), true),
-        (format!("{bad}; {bad}; {bad}; {good}"), true),
-        (format!("{bad}; {bad}; {bad}; {bad}; {good}"), false),
-    ] {
-        app.cookie = cookies;
-        assert_eq!(!app.open().is_new(), opens);
+    for (count, reported) in [(1, 1), (4, 4), (40, 4)] {
+        app.cookie = format!("{}{good}", format!("{bad}; ").repeat(count));
+        assert!(!app.open().is_new(), "malformed cookies cost no load");
+        let malformed = Event::Rejected((None, RejectReason::Malformed));
+        assert_eq!(app.fake.take_events(), vec![malformed; reported]);
     }
-    let malformed = Event::Rejected((None, RejectReason::Malformed));
-    assert_eq!(app.fake.take_events(), vec![malformed; 1 + 3 + 4]);
+    let unknown = format!("__Host-session={}.AAAAAAAAAAAAAAAAAAAAAA; ", "0".repeat(32));
+    for (count, opens) in [(3, true), (4, false)] {
+        app.cookie = unknown.repeat(count) + &good;
+        app.fake.loads.set(0);
+        assert_eq!(!app.open().is_new(), opens);
+        assert_eq!(app.fake.loads.get(), 4);
+    }
 }
 
 #[test]
@@ -118,8 +122,27 @@ fn a_refused_token_changes_nothing_and_clears_no_cookie() {
     thief.cookie = format!("__Host-session={id}.AAAAAAAAAAAAAAAAAAAAAA");
     let mut session = thief.open();
     assert!(session.is_new());
-    session.expire().expect("there is nothing to end");
     assert_eq!(session.commit(&*app.fake), Ok(vec![]));
     assert!(before == *app.fake.sessions.borrow());
     assert!(app.is_logged_in());
+}
+
+/// Any other call may race with a log-in whose response the browser has already processed.
+#[test]
+fn only_a_log_out_deletes_a_cookie_that_opens_nothing() {
+    let dead = format!("__Host-session={}.AAAAAAAAAAAAAAAAAAAAAA", "0".repeat(32));
+    for (cookie, deletes) in [
+        (&*dead, true),
+        ("__Host-session=x", true),
+        ("other=1", false),
+    ] {
+        let mut app = App::new();
+        app.cookie = cookie.into();
+        let mut session = app.open();
+        assert_eq!(session.commit(&*app.fake), Ok(vec![]));
+        session.expire().expect("there is nothing to end");
+        let headers = session.commit(&*app.fake).expect("a commit");
+        let is_deleted = |header: &Header| header.value.contains("Max-Age=0");
+        assert_eq!(headers.iter().any(is_deleted), deletes, "{cookie}");
+    }
 }

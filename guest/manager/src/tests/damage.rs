@@ -36,7 +36,7 @@ fn a_newer_managers_session_is_an_error_and_stays() {
     let mut app = App::new();
     app.set("a", "1");
     for session in app.fake.sessions.borrow_mut().values_mut() {
-        session.state.data[0] += 1;
+        session.state.data[0] = 5;
     }
     let error = app.open_as(Mode::Merge).err();
     assert!(matches!(error, Some(SessionError::Store(_))));

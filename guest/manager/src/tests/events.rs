@@ -74,7 +74,7 @@ fn the_store_holds_no_secret_that_opens_a_session() {
         let sessions = app.fake.sessions.borrow();
         let stored = sessions.values().next().expect("it is stored");
         let (_, secret) = app.cookie.rsplit_once('.').expect("a token");
-        let bytes = crate::token::decode_base64(secret).expect("a secret");
+        let bytes = crate::token::decode_base64::<16>(secret).expect("a secret");
         let data = &stored.state.data;
         assert!(data.windows(16).all(|window| window != bytes));
         let text = String::from_utf8_lossy(data);
@@ -87,7 +87,7 @@ fn the_store_holds_no_form_token() {
     let mut app = App::new();
     let fake = app.fake.clone();
     let form = app.request(|s| s.create_form_token(&*fake).expect("a token"));
-    let bytes = crate::token::decode_base64(&form).expect("16 bytes");
+    let bytes = crate::token::decode_base64::<16>(&form).expect("16 bytes");
     let sessions = app.fake.sessions.borrow();
     let data = &sessions.values().next().expect("it is stored").state.data;
     assert!(data.windows(16).all(|window| window != bytes));

@@ -3,7 +3,7 @@
 use super::merge::race;
 use super::{App, text};
 use crate::bindings::exports::session3::sessions::manager::{Mode, SessionError};
-use crate::bindings::session3::sessions::types::Value;
+use crate::bindings::session3::sessions::session_types::Value;
 use crate::fake::Fake;
 use crate::session::Session;
 
@@ -212,7 +212,7 @@ fn a_submission_under_another_user_is_ended() {
 
 #[test]
 fn a_session_with_nothing_but_form_tokens_ends_soon() {
-    let mut app = App::new();
+    let mut app = App::with(|c| c.first_use_timeout = 600);
     form(&mut app);
     app.fake.wait(9 * 60);
     app.request(|s| assert!(!s.is_new()));

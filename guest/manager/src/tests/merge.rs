@@ -2,7 +2,7 @@
 
 use super::{App, text};
 use crate::bindings::exports::session3::sessions::manager::{Mode, SessionError};
-use crate::bindings::session3::sessions::{events::Event, types::Value};
+use crate::bindings::session3::sessions::{events::Event, session_types::Value};
 use crate::fake::Fake;
 use crate::session::Session;
 

@@ -5,15 +5,19 @@ mod admin;
 mod attributes;
 mod clients;
 mod cookies;
+mod csrf;
 mod damage;
 mod events;
 mod forms;
 mod fuzz;
+mod headers;
+mod late;
 mod merge;
 mod messages;
 mod model;
 mod modes;
 mod own;
+mod remember;
 mod renewal;
 mod requests;
 mod timeouts;
@@ -24,7 +28,7 @@ use std::rc::Rc;
 use crate::bindings::exports::session3::sessions::manager::{
     Config, Header, Mode, Request, SessionError,
 };
-use crate::bindings::session3::sessions::types::Value;
+use crate::bindings::session3::sessions::session_types::Value;
 use crate::config::default_config;
 use crate::fake::Fake;
 use crate::manager::SessionManager;

@@ -9,7 +9,8 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::{App, text};
 use crate::bindings::exports::session3::sessions::manager::SessionError;
-use crate::bindings::session3::sessions::types::Value;
+use crate::bindings::session3::sessions::session_types::Value;
+use crate::csrf::CsrfSeed;
 use crate::session::Session;
 
 const SEED: [u8; 32] = *b"interleavings of 2 to 4 requests";
@@ -30,6 +31,10 @@ enum Step {
     /// Uses up one of all form tokens that were ever created.
     RemoveFormToken(u8),
     SetUser(Option<u8>),
+    Remember(bool),
+    CsrfToken,
+    /// A request with the token from before the last change of user, which is still on its way.
+    Late,
     Renew,
     Expire,
     ForgetChanges,
@@ -49,6 +54,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (2..40u8).prop_map(Step::CreateFormTokens),
         3 => any::<u8>().prop_map(Step::RemoveFormToken),
         2 => proptest::option::of(0..2u8).prop_map(Step::SetUser),
+        2 => any::<bool>().prop_map(Step::Remember),
+        2 => Just(Step::CsrfToken),
+        1 => Just(Step::Late),
         1 => Just(Step::Renew),
         1 => Just(Step::Expire),
         1 => Just(Step::ForgetChanges),
@@ -65,6 +73,8 @@ struct Contents {
     attributes: BTreeMap<String, Value>,
     messages: Vec<String>,
     forms: Vec<String>,
+    is_remembered: bool,
+    csrf: Option<CsrfSeed>,
 }
 
 /// One change that a request makes.
@@ -78,6 +88,9 @@ enum Effect {
     Form(String),
     /// Sets the user, and says whether that clears the contents.
     User(Option<String>, bool),
+    Remember(bool),
+    /// Creates the first CSRF seed.
+    Csrf(CsrfSeed),
     Renew,
 }
 
@@ -98,6 +111,8 @@ impl Contents {
         self.attributes.clear();
         self.messages.clear();
         self.forms.clear();
+        self.is_remembered = false;
+        self.csrf = None;
     }
 
     /// Applies a change. Returns false if that is not possible in this state.
@@ -121,7 +136,14 @@ impl Contents {
                 if clears {
                     self.clear();
                 }
+                if self.user != user {
+                    self.csrf = None;
+                }
                 self.user = user;
+            }
+            Effect::Remember(is_remembered) => self.is_remembered = is_remembered,
+            Effect::Csrf(seed) => {
+                self.csrf.get_or_insert(seed);
             }
             Effect::Renew => {}
         }
@@ -140,6 +162,8 @@ impl Contents {
                 .collect(),
             messages: view.messages.texts(),
             forms: self.forms.clone(),
+            is_remembered: view.is_remembered,
+            csrf: view.csrf.clone(),
         };
         assert_eq!(*self, seen);
         // A session does not list its form tokens, so each is tried.
@@ -166,7 +190,30 @@ struct World {
     stored: Option<Contents>,
     /// All form tokens that were ever created.
     forms: Vec<String>,
+    /// The browser's cookie before the last change of user, and the time of the change.
+    previous: Option<(String, u64)>,
     count: u32,
+}
+
+impl World {
+    /// Sends a request that was on its way when the user changed: it sees an empty session,
+    /// saves nothing, and sends no cookie.
+    fn send_late_request(&self) {
+        let Some((cookie, changed)) = &self.previous else {
+            return;
+        };
+        let fake = &self.app.fake;
+        if self.stored.is_none() || fake.now.get() >= changed + 60_000 {
+            return;
+        }
+        let mut late = self.app.copy();
+        late.cookie.clone_from(cookie);
+        let mut session = late.open();
+        assert!(session.is_new() && !session.view().has_info());
+        assert_eq!(session.commit(&**fake), Ok(vec![]));
+        session.set("late", text("anonymous")).expect("sets");
+        assert_eq!(session.commit(&**fake), Err(SessionError::Ended));
+    }
 }
 
 impl Request {
@@ -312,6 +359,29 @@ impl Request {
                     self.effect(Effect::User(user, clears));
                 }
             }
+            Step::Remember(is_remembered) => {
+                let result = session.remember(is_remembered);
+                if is_ended {
+                    return assert_eq!(result, ended);
+                }
+                assert_eq!(result, Ok(()));
+                if self.view.is_remembered != is_remembered {
+                    self.effect(Effect::Remember(is_remembered));
+                }
+            }
+            Step::CsrfToken => {
+                let result = session.csrf_token(&*fake);
+                if is_ended {
+                    return assert_eq!(result, Err(SessionError::Ended));
+                }
+                let token = result.expect("a token");
+                assert!(session.is_csrf_token(&token));
+                if self.view.csrf.is_none() {
+                    let seed = session.view().csrf.clone();
+                    self.effect(Effect::Csrf(seed.expect("it was created")));
+                }
+            }
+            Step::Late => world.send_late_request(),
             Step::Renew => {
                 if session.renew() == Ok(()) {
                     self.effect(Effect::Renew);
@@ -364,6 +434,7 @@ impl Request {
 
     fn commit(&mut self, world: &mut World) {
         let merges = self.is_behind(world);
+        let before = world.app.cookie.clone();
         let result = world.app.commit(&mut self.session);
         if self.is_over {
             return assert_eq!(result, Ok(()));
@@ -387,6 +458,10 @@ impl Request {
             return assert!(matches!(result, Err(SessionError::Invalid(_))));
         }
         assert_eq!(result, Ok(()));
+        let sets_user = |effect: &Effect| matches!(effect, Effect::User(..));
+        if self.effects.iter().any(sets_user) {
+            world.previous = Some((before, world.app.fake.now.get()));
+        }
         next.epoch += u32::from(clears || next.user != self.found.user);
         if !merges {
             // The request may have dropped older form tokens in favour of some that it used
@@ -433,6 +508,7 @@ fn run(requests: usize, steps: &[(u8, Step)]) {
         }),
         stored: Some(Contents::default()),
         forms: Vec::new(),
+        previous: None,
         count: 0,
     };
     world.app.request(|s| s.add("5", 1).expect("adds"));

@@ -3,7 +3,7 @@
 use super::merge::{add, race};
 use super::{App, text};
 use crate::bindings::exports::session3::sessions::manager::{Mode, SessionError};
-use crate::bindings::session3::sessions::types::Value;
+use crate::bindings::session3::sessions::session_types::Value;
 use crate::fake::Lease;
 
 #[test]

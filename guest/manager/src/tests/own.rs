@@ -53,7 +53,7 @@ fn users_see_only_their_own_sessions() {
 
 #[test]
 fn sessions_that_timed_out_or_cannot_be_read_are_not_shown() {
-    let app = App::new();
+    let app = App::with(|c| c.first_use_timeout = 600);
     let [mut one, two, three, four]: [App; 4] = browsers(&app, "alice");
     one.request(|_| ()); // After its first use it outlives the first-use timeout.
     let damaged = two.id().expect("it is stored");
@@ -211,7 +211,10 @@ fn a_users_least_recently_used_sessions_end_when_there_are_more() {
 
 #[test]
 fn sessions_that_timed_out_go_before_any_other() {
-    let app = App::with(|c| c.max_sessions_per_user = Some(2));
+    let app = App::with(|c| {
+        c.max_sessions_per_user = Some(2);
+        c.first_use_timeout = 600;
+    });
     let [mut used, unused]: [App; 2] = browsers(&app, "alice");
     used.request(|_| ());
     // This session is used less recently than the one whose cookie never came back.

@@ -5,7 +5,7 @@ use super::{App, text};
 use crate::bindings::exports::session3::sessions::manager::{Mode, SessionError};
 use crate::bindings::session3::sessions::{
     events::{EndReason, Event, RejectReason},
-    types::Value,
+    session_types::Value,
 };
 use crate::fake::Fake;
 use crate::session::Session;
@@ -352,7 +352,9 @@ fn an_application_can_ask_for_a_new_token() {
     assert_ne!(app.cookie, old.cookie);
     assert_eq!(app.fake.take_events(), [Event::Renewed(id)]);
     assert!(old.is_logged_in());
-    // Another renewal follows before the first new token is presented. Both are valid.
+    // Another renewal follows, a grace later, before the first new token is presented. Both
+    // are valid.
+    old.fake.wait(GRACE);
     old.request(|s| s.renew().expect("renews"));
     assert!(app.is_logged_in() && old.is_logged_in());
     old.request(|_| ());
@@ -362,6 +364,31 @@ fn an_application_can_ask_for_a_new_token() {
     old.request(|_| ());
     assert!(old.is_logged_in());
     assert!(app.open().is_new(), "the older of the two was replaced");
+}
+
+/// The browser may process the responses in any order, and keeps the cookie of the last one.
+#[test]
+fn parallel_renewals_log_nobody_out_whichever_response_comes_last() {
+    for pause in [0, 1, GRACE / 4, GRACE - 1, GRACE, GRACE + 1] {
+        let mut app = App::new();
+        app.log_in("alice");
+        app.request(|_| ());
+        let mut browsers = Vec::new();
+        for _ in 0..7 {
+            let mut browser = app.copy();
+            browser.request(|s| s.renew().expect("renews"));
+            browsers.push(browser);
+            app.fake.wait(pause);
+        }
+        // A response takes less than a grace to arrive.
+        let late = if pause < GRACE { 0 } else { 5 };
+        for mut last in browsers.into_iter().skip(late) {
+            let fake = last.fake.sessions.borrow().clone();
+            last.request(|s| assert!(s.view().user.is_some(), "{pause}"));
+            // The next browser is another possible last one, not a later one.
+            *last.fake.sessions.borrow_mut() = fake;
+        }
+    }
 }
 
 #[test]

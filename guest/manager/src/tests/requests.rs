@@ -4,8 +4,8 @@ use super::{App, text};
 use crate::bindings::exports::session3::sessions::manager::{Mode, SessionError};
 use crate::bindings::session3::sessions::{
     events::{EndReason, Event},
+    session_types::Value,
     store::StoreError,
-    types::Value,
 };
 
 #[test]

@@ -86,7 +86,7 @@ fn the_caches_are_cleared_when_a_user_goes() {
         (&[Some("alice")], false),
         (&[], false),
     ] {
-        let mut app = App::new();
+        let mut app = App::with(|c| c.clear_cache = true);
         app.log_in("alice");
         let mut session = app.open();
         for user in users {
@@ -107,6 +107,16 @@ fn the_caches_are_left_alone_when_a_user_comes() {
     let mut session = app.open();
     let user = Some("alice".to_owned());
     session.set_user(user, &*app.fake).expect("logs in");
+    let headers = session.commit(&*app.fake).expect("a commit");
+    assert!(!headers.is_empty() && !clears_caches(&headers));
+}
+
+#[test]
+fn the_caches_are_left_alone_unless_the_configuration_says_otherwise() {
+    let mut app = App::new();
+    app.log_in("alice");
+    let mut session = app.open();
+    session.expire().expect("ends");
     let headers = session.commit(&*app.fake).expect("a commit");
     assert!(!headers.is_empty() && !clears_caches(&headers));
 }

@@ -196,7 +196,7 @@ mod tests {
             generation("wasi:http/handler@0.3.1"),
             Ok(Generation::Wasi03)
         );
-        let error = generation("session3:sessions/store@0.1.0").expect_err("refused");
+        let error = generation("session3:sessions/store@0.2.0").expect_err("refused");
         assert!(error.contains("not a web application"), "{error}");
     }
 }
