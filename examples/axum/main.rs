@@ -8,10 +8,12 @@
 //! browser does not send it if a page of another site submits a form. An application that
 //! authenticates its users should also protect its forms with `Session::create_form_token`.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use axum::extract::{Extension, Form};
+use axum::extract::{ConnectInfo, Form};
+use axum::http::request::Parts;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Router, serve};
@@ -46,11 +48,12 @@ async fn main() -> anyhow::Result<()> {
         .route("/increment", post(increment))
         .route("/login", post(log_in))
         .route("/logout", post(log_out))
-        .layer(SessionLayer::new(manager));
+        .layer(SessionLayer::new(manager).remote_address(client_address));
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     let address = listener.local_addr()?;
     println!("Open http://{address}/ and press Ctrl-C to quit.");
     let stop = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
+    let application = application.into_make_service_with_connect_info::<SocketAddr>();
     serve(listener, application)
         .with_graceful_shutdown(stop)
         .await?;
@@ -64,7 +67,13 @@ fn over_plain_http(config: &mut Config) {
     config.cookie.secure = false;
 }
 
-async fn show(session: Extension<RequestSession>) -> Result<Html<String>, Failed> {
+/// Returns the address of the client, which axum adds to the request.
+fn client_address(request: &Parts) -> Option<IpAddr> {
+    let client = request.extensions.get::<ConnectInfo<SocketAddr>>();
+    client.map(|client| client.ip())
+}
+
+async fn show(session: RequestSession) -> Result<Html<String>, Failed> {
     let mut session = session.lock().await;
     let id = session.id().await?.unwrap_or("None".into());
     let user = session.user().await?.unwrap_or("nobody".into());
@@ -79,7 +88,7 @@ async fn show(session: Extension<RequestSession>) -> Result<Html<String>, Failed
 
 /// Adds 1 to the counter; the layer commits the session. No addition of a concurrent request is
 /// lost.
-async fn increment(session: Extension<RequestSession>) -> Result<Redirect, Failed> {
+async fn increment(session: RequestSession) -> Result<Redirect, Failed> {
     session.lock().await.add("counter", 1).await?;
     Ok(Redirect::to("/"))
 }
@@ -91,10 +100,7 @@ struct Login {
 
 /// Logs a user in. The commit gives the session a new token, and the previous one is not valid
 /// any more.
-async fn log_in(
-    session: Extension<RequestSession>,
-    Form(login): Form<Login>,
-) -> Result<Redirect, Failed> {
+async fn log_in(session: RequestSession, Form(login): Form<Login>) -> Result<Redirect, Failed> {
     // Browsers require a name in this form, but other clients may send an empty one.
     if !login.user.is_empty() {
         session.lock().await.set_user(Some(&login.user)).await?;
@@ -103,7 +109,7 @@ async fn log_in(
 }
 
 /// Ends the session. Concurrent requests cannot save it any more.
-async fn log_out(session: Extension<RequestSession>) -> Result<Redirect, Failed> {
+async fn log_out(session: RequestSession) -> Result<Redirect, Failed> {
     session.lock().await.expire().await?;
     Ok(Redirect::to("/"))
 }

@@ -1,20 +1,13 @@
-//! The manager in a Rust program, called directly and as a layer of tower.
+//! The manager in a Rust program.
 
-use std::convert::Infallible;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
-use http::{Request, Response, StatusCode};
+use http::Request;
 use serde_json::json;
-use session3::layer::{RequestSession, SessionLayer};
 use session3::manager::Mode;
 use session3::store::MemoryStore;
 use session3::{SessionError, SessionManager, SessionsCtx};
-use tower_layer::Layer;
-use tower_service::Service;
 
 use session3_test_support::block_on;
 
@@ -100,8 +93,7 @@ fn a_call_that_is_cancelled_ends_its_session_only() {
     });
 }
 
-/// Each commit is measured once, also one that fails with a conflict, and the time between two
-/// requests of one instance does not count.
+/// Each commit is measured once, also one that fails with a conflict.
 #[test]
 fn commits_are_measured_one_by_one() {
     block_on(async {
@@ -123,16 +115,12 @@ fn commits_are_measured_one_by_one() {
         other.commit().await.unwrap();
         assert!(matches!(strict.commit().await, Err(SessionError::Conflict)));
         drop((strict, other));
-        let pause = Duration::from_millis(300);
-        tokio::time::sleep(pause).await;
         for _ in 0..3 {
             let mut next = manager.open(&presented, Mode::Merge).await.unwrap();
             next.add("n", 1).await.unwrap();
             next.commit().await.unwrap();
         }
-        let times = times.lock().unwrap();
-        assert_eq!(times.len(), 6);
-        assert!(times.iter().all(|time| *time < pause), "{times:?}");
+        assert_eq!(times.lock().unwrap().len(), 6);
     });
 }
 
@@ -158,52 +146,5 @@ fn many_requests_at_once_all_count() {
         }
         let mut session = manager.get_session(&request(&cookie)).await.unwrap();
         assert_eq!(session.get::<i64>("n").await.unwrap(), Some(201));
-    });
-}
-
-/// A service that adds to a counter, and answers `/fail` with status 500.
-#[derive(Clone)]
-struct Counter;
-
-impl Service<Request<()>> for Counter {
-    type Response = Response<String>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<String>, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<()>) -> Self::Future {
-        Box::pin(async move {
-            let session: &RequestSession = request.extensions().get().unwrap();
-            let count = session.lock().await.add("n", 1).await.unwrap();
-            let mut response = Response::new(count.to_string());
-            if request.uri().path() == "/fail" {
-                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-            }
-            Ok(response)
-        })
-    }
-}
-
-#[test]
-fn a_layer_commits_what_did_not_fail() {
-    block_on(async {
-        let mut service = SessionLayer::new(manager().await).layer(Counter);
-        let response = service.call(request("")).await.unwrap();
-        assert_eq!(response.headers()["cache-control"], "no-store");
-        let cookie = cookie(response.headers());
-        let fail = Request::get("/fail")
-            .header("cookie", &cookie)
-            .body(())
-            .unwrap();
-        assert_eq!(service.call(fail).await.unwrap().status(), 500);
-        let response = service.call(request(&cookie)).await.unwrap();
-        assert_eq!(
-            response.body(),
-            "2",
-            "the request that failed does not count"
-        );
     });
 }

@@ -10,4 +10,5 @@ mod content;
 mod cookies;
 mod embedding;
 mod filesystem;
+mod layer;
 mod server;

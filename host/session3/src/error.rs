@@ -27,8 +27,8 @@ pub enum SessionError {
     /// Another request changed the session, and this one may not merge.
     #[error("another request changed the session while this one used it")]
     Conflict,
-    /// Another request kept the session locked for too long.
-    #[error("another request has the session locked: try again")]
+    /// Another request kept the session locked for too long, or too many sessions are open.
+    #[error("another request has the session locked, or too many sessions are open: try again")]
     Busy,
     /// The session was opened for reading only.
     #[error("the session was opened for reading only")]

@@ -2,10 +2,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use session3_compose::NotAComponent;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use wasmtime::component::{Component, Linker, ResourceAny, ResourceTable};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView};
@@ -28,6 +30,7 @@ pub struct Instances {
     config: Config,
     idle: Mutex<Vec<Instance>>,
     permits: Arc<Semaphore>,
+    max_wait: Duration,
 }
 
 /// An instance of the component, with the manager that it has opened.
@@ -57,6 +60,7 @@ impl Instances {
         component: &[u8],
         cache: Option<&Path>,
         max_sessions: u32,
+        max_wait: Duration,
         sessions: SessionsCtx,
         configure: impl FnOnce(&mut Config),
     ) -> Result<Self, SessionError> {
@@ -82,15 +86,17 @@ impl Instances {
             config,
             idle: Mutex::default(),
             permits: Arc::new(Semaphore::new(max_sessions as usize)),
+            max_wait,
         };
         // This refuses a contradictory configuration now, instead of with each request.
         instances.put_back(instances.create().await?);
         Ok(instances)
     }
 
-    /// Waits for a free instance, or creates one.
+    /// Waits for a free instance, or creates one. Fails with `Busy` if none is free in time.
     pub async fn borrow(&self) -> Result<Borrowed, SessionError> {
-        let permit = self.permits.clone().acquire_owned().await;
+        let permit = timeout(self.max_wait, self.permits.clone().acquire_owned()).await;
+        let permit = permit.map_err(|_| SessionError::Busy)?;
         let permit = permit.map_err(SessionError::failed)?;
         let idle = self.idle.lock().pop();
         let instance = match idle {

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderMap, header};
 use session3_store::SessionStore;
@@ -20,7 +21,9 @@ pub use wit::{
 };
 
 /// The default for how many sessions are open at the same time.
-const MAX_SESSIONS: u32 = 64;
+const MAX_SESSIONS: u32 = 256;
+/// The default for how long a request waits for one of them.
+const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// Opens the sessions of requests. A clone is cheap and shares the instances.
 ///
@@ -56,6 +59,7 @@ pub struct SessionManagerBuilder {
     component: Option<Vec<u8>>,
     cache: Option<PathBuf>,
     max_sessions: u32,
+    max_wait: Duration,
     sessions: SessionsCtx,
     configure: Box<dyn FnOnce(&mut Config) + Send>,
 }
@@ -82,9 +86,20 @@ impl SessionManagerBuilder {
         self
     }
 
-    /// Sets how many sessions are open at the same time: 64 by default. More requests wait.
+    /// Sets how many sessions are open at the same time: 256 by default. More requests wait.
+    ///
+    /// A session is open from [`open`](SessionManager::open) until it is dropped or
+    /// [closed](Session::close), so a handler that waits long with an open session takes one of
+    /// them. Each has an instance of the component, whose memory is at most some hundred kB.
     pub fn max_sessions(mut self, count: u32) -> Self {
         self.max_sessions = count.max(1);
+        self
+    }
+
+    /// Sets how long a request waits for one of these: 5 seconds by default. After that,
+    /// opening its session fails with [`SessionError::Busy`].
+    pub fn max_wait(mut self, time: Duration) -> Self {
+        self.max_wait = time;
         self
     }
 
@@ -101,6 +116,7 @@ impl SessionManagerBuilder {
             component,
             self.cache.as_deref(),
             self.max_sessions,
+            self.max_wait,
             self.sessions,
             self.configure,
         );
@@ -122,6 +138,7 @@ impl SessionManager {
             component: None,
             cache: None,
             max_sessions: MAX_SESSIONS,
+            max_wait: MAX_WAIT,
             sessions,
             configure: Box::new(|_| ()),
         }
@@ -146,8 +163,8 @@ impl SessionManager {
     ///
     /// # Errors
     ///
-    /// [`SessionError::Store`] if the store fails; in the exclusive mode,
-    /// [`SessionError::Busy`] if another request keeps the session for too long.
+    /// [`SessionError::Store`] if the store fails; [`SessionError::Busy`] if too many sessions
+    /// are open, or, in the exclusive mode, if another request keeps the session for too long.
     pub async fn open(&self, request: &Request, mode: Mode) -> Result<Session, SessionError> {
         let mut borrowed = self.instances.borrow().await?;
         let instance = &mut borrowed.instance;

@@ -22,6 +22,8 @@ use crate::value::{from_value, to_value};
 pub struct Session {
     /// `None` while a call runs. A call that is cancelled drops the instance.
     instance: Option<Instance>,
+    /// Whether the session was closed, so that every call fails with `Ended`.
+    is_closed: bool,
     handle: ResourceAny,
     instances: Arc<Instances>,
     permit: Option<OwnedSemaphorePermit>,
@@ -30,7 +32,7 @@ pub struct Session {
 /// Calls a function of the component's session resource.
 macro_rules! call {
     ($session:ident.$function:ident($($argument:expr),*)) => {{
-        let mut instance = $session.instance.take().ok_or_else(unusable)?;
+        let mut instance = $session.take_instance()?;
         let guest = instance.component.session3_sessions_manager();
         let result = guest
             .session()
@@ -46,6 +48,7 @@ impl Session {
     pub(crate) fn new(handle: ResourceAny, borrowed: Borrowed, instances: Arc<Instances>) -> Self {
         Self {
             instance: Some(borrowed.instance),
+            is_closed: false,
             handle,
             instances,
             permit: Some(borrowed.permit),
@@ -227,9 +230,21 @@ impl Session {
     }
 }
 
-impl Drop for Session {
-    /// Returns the instance to the pool, without this request's changes.
-    fn drop(&mut self) {
+impl Session {
+    fn take_instance(&mut self) -> Result<Instance, SessionError> {
+        match self.instance.take() {
+            Some(instance) => Ok(instance),
+            None if self.is_closed => Err(SessionError::Ended),
+            None => Err(SessionError::failed(
+                "an earlier call of this session failed or was cancelled",
+            )),
+        }
+    }
+
+    /// Returns the instance to the pool, without the changes that were not committed. Every
+    /// later call fails with [`SessionError::Ended`].
+    pub fn close(&mut self) {
+        self.is_closed = true;
         let Some(instance) = self.instance.take() else {
             return;
         };
@@ -250,10 +265,12 @@ impl Drop for Session {
     }
 }
 
-fn time(milliseconds: u64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_millis(milliseconds)
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.close();
+    }
 }
 
-fn unusable() -> SessionError {
-    SessionError::failed("an earlier call of this session failed or was cancelled")
+fn time(milliseconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(milliseconds)
 }
