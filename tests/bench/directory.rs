@@ -1,4 +1,4 @@
-//! Directories for what is measured, and the file systems that they are on.
+//! The directories of the benchmarks, and their file systems.
 
 use std::fs::{self, DirEntry};
 use std::io;
@@ -6,16 +6,17 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-/// Where freed blocks are discarded at once, several threads remove faster.
+/// The number of threads that remove files. On a file system that discards freed blocks at
+/// once, several threads are faster than one.
 const REMOVERS: usize = 8;
 
-/// A new directory, which is removed in the end.
+/// A new directory, which is removed when this value is dropped.
 pub struct Directory {
     path: PathBuf,
 }
 
 impl Directory {
-    /// Makes it. What a run that was killed left there goes first.
+    /// Creates the directory. A directory of this name that a killed run left is removed first.
     pub fn new(parent: &Path, name: &str) -> Self {
         let path = parent.join(name);
         remove(&path);
@@ -23,7 +24,7 @@ impl Directory {
         Self { path }
     }
 
-    /// Where it is.
+    /// Returns the path of the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -40,7 +41,7 @@ fn remove(directory: &Path) {
     let share = files.len().div_ceil(REMOVERS).max(1);
     thread::scope(|scope| {
         for files in files.chunks(share) {
-            // What remains is told below.
+            // If a file remains, removing the directory below reports that.
             scope.spawn(move || files.iter().for_each(|file| drop(fs::remove_file(file))));
         }
     });
@@ -52,7 +53,7 @@ fn remove(directory: &Path) {
     }
 }
 
-/// All files below a directory, without those of other file systems.
+/// Returns all files below a directory that are on the same file system.
 fn files_in(directory: &Path) -> Vec<PathBuf> {
     let device = |path: &Path| fs::symlink_metadata(path).map(|found| found.dev()).ok();
     let is_here = |entry: &DirEntry| device(&entry.path()) == device(directory);
@@ -66,7 +67,8 @@ fn files_in(directory: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The name of a directory's file system, and what matters about it.
+/// Describes the file system of a directory: its type, whether it has a journal and discards
+/// freed blocks at once, and its device.
 pub fn file_system(directory: &Path) -> String {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     let directory = directory.canonicalize().unwrap();
@@ -74,7 +76,8 @@ pub fn file_system(directory: &Path) -> String {
         .lines()
         .filter_map(Mount::parse)
         .filter(|mount| directory.starts_with(mount.point))
-        // Of several at one place, the last one is what one sees.
+        // Of several mounts at one place, `max_by_key` returns the last one, which is the one
+        // that is visible.
         .max_by_key(|mount| mount.point.len());
     mount.map_or("an unknown file system".into(), |mount| mount.describe())
 }

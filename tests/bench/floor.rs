@@ -1,5 +1,5 @@
-//! Nothing but the system calls that an operation cannot do without, relative to
-//! the open directory as the store makes them:
+//! The system calls that an operation needs at least, as a lower bound for the time of a store.
+//! Names are relative to the open directory, as in the store.
 //!
 //! | operation | calls |
 //! | --- | --- |
@@ -7,16 +7,16 @@
 //! | save, touch | open, flock, pread, pwrite, close |
 //! | create | open with O_EXCL, flock, pwrite (slot), pwrite (header), close |
 //! | delete | open, flock, pread, pwrite (tombstone), unlink, close |
-//! | create, delete of a user's | also open with O_EXCL and close, or unlink |
-//! | load of a file that is kept open | pread |
-//! | save, touch of such a file | flock, pread, pwrite, unlock |
+//! | create, delete of a session with a user | also open with O_EXCL and close, or unlink |
+//! | load of a cached file | pread |
+//! | save, touch of a cached file | flock, pread, pwrite, unlock |
 //!
-//! Files are opened by openat2 with RESOLVE_BENEATH, which keeps to the directory.
-//! For the disk, each pwrite is followed by fdatasync; and create and delete by
-//! open, fsync and close of the directory that the file is in.
+//! Files are opened by openat2 with RESOLVE_BENEATH, which refuses paths that leave the directory.
+//! With durability `Disk`, fdatasync follows each pwrite. Create and delete end with open, fsync
+//! and close of the directory of the file.
 //!
-//! They use the store's own files, and write back what they read, so that both
-//! find the same.
+//! The calls use the files of the store and write back the bytes that they read, so that they leave
+//! the files as the store expects them.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -31,25 +31,26 @@ use rustix::io::{pread, pwrite};
 use crate::operations::{Contestant, Operation};
 use crate::sessions::{SIZE, entry_of, name};
 
-/// Where `host/src/store/directory/record.rs` has things.
+// Offsets and lengths in a record, by the documentation of `session3-record`.
 const HEADER: usize = 512;
 const SLOT: usize = 40 + SIZE;
 const TOMBSTONE: (u64, usize) = (32, 8);
 const CELL: (usize, usize) = (88, 40);
-/// What is read.
+/// The bytes that a load reads.
 pub const PAGE: usize = 4096;
 
-/// The system calls.
+/// The bare system calls as a contestant.
 pub struct Bare {
     root: File,
-    /// Empty unless files are kept open.
+    /// The open files by session; empty if the calls open and close the files.
     kept: HashMap<u64, OwnedFd>,
     is_durable: bool,
     has_index: bool,
 }
 
 impl Bare {
-    /// In a store's directory, with the files of some sessions kept open.
+    /// Opens the directory of a store, and the files of the sessions `kept`, which stay open. With
+    /// `is_durable`, every write is flushed.
     pub fn new(directory: &Path, kept: &[u64], is_durable: bool) -> Self {
         let root = File::open(directory).unwrap();
         let open = |number: &u64| (*number, open(&root, &name(*number), OFlags::RDWR));
@@ -62,7 +63,7 @@ impl Bare {
         }
     }
 
-    /// Whether to make and remove entries of the index by user, too.
+    /// Sets whether a create and a delete also create and remove an entry of the index by user.
     pub fn with_index(mut self, has_index: bool) -> Self {
         self.has_index = has_index;
         self
@@ -81,12 +82,12 @@ impl Bare {
         }
     }
 
-    /// The file of a session, which is kept open.
+    /// Returns the file of a session whose file is kept open.
     pub fn kept(&self, number: u64) -> &OwnedFd {
         &self.kept[&number]
     }
 
-    /// Loads, saves or touches the session of an open file.
+    /// Loads, saves or touches a session whose file is open.
     pub fn perform_kept(&self, operation: Operation, file: &OwnedFd) {
         let (offset, length) = match operation {
             Operation::Save => (HEADER, SLOT),
@@ -114,6 +115,7 @@ impl Bare {
         self.flush_parent(name);
     }
 
+    /// Reads a record, and writes a part of it back.
     fn write_back(&self, name: &str, (offset, length): (usize, usize)) {
         let file = open(&self.root, name, OFlags::RDWR);
         flock(&file, FlockOperation::LockExclusive).unwrap();
@@ -170,14 +172,14 @@ impl Contestant for Bare {
     }
 }
 
-/// Opens a file as the store does: nothing but what is below the directory.
+/// Opens a file below the directory with the flags that the store uses.
 pub fn open(root: &File, name: &str, flags: OFlags) -> OwnedFd {
     let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NOATIME;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     rustix::fs::openat2(root, name, flags, open_mode(flags), resolve).unwrap()
 }
 
-/// Of what is not made, the system wants none.
+/// Returns the permissions of a new file. Without O_CREAT, openat2 accepts none.
 fn open_mode(flags: OFlags) -> Mode {
     match flags.contains(OFlags::CREATE) {
         true => Mode::RUSR | Mode::WUSR,
@@ -185,7 +187,7 @@ fn open_mode(flags: OFlags) -> Mode {
     }
 }
 
-/// Reads the first page.
+/// Reads the first page of a record.
 pub fn read(file: &OwnedFd) -> [u8; PAGE] {
     let mut page = [0; PAGE];
     assert!(pread(file, &mut page, 0).unwrap() >= HEADER + SLOT);

@@ -1,41 +1,40 @@
-//! A file system of our own: an ext4 with a journal, as most people have it, in
-//! a file.
+//! An image of an ext4 file system with a journal, as many servers have it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// Bytes for each session: a page, its inode, its name.
+/// The bytes for each session: a page, an inode and a name.
 const BYTES: u64 = 6_000;
-/// For everything else, the peers' sessions included.
+/// The bytes for everything else, which includes the sessions of the peers.
 const MORE: u64 = 4 << 30;
+/// The inodes for everything else.
 const MORE_INODES: u64 = 1_000_000;
 
-/// Mounted until this is dropped.
+/// A file system in a file, which is unmounted when this value is dropped.
 pub struct Image {
     mount_point: PathBuf,
 }
 
-/// Whether this user may have mounts of its own.
+/// Returns whether this user may mount file systems in a namespace of its own.
 pub fn may_mount() -> bool {
     run("unshare", &["--mount", "true"]).is_ok()
 }
 
 impl Image {
-    /// Makes it in a directory, with room for so many sessions and as many
-    /// again.
+    /// Creates and mounts an image in a directory, with room for twice this number of sessions.
     pub fn mount(directory: &Path, sessions: u64) -> Result<Self, String> {
         let mount_point = directory.join("image");
         fs::create_dir(&mount_point).map_err(|error| error.to_string())?;
         let (file, to) = (directory.join("image.ext4"), path(&mount_point));
         let mounted = make(path(&file), sessions)
             .and_then(|()| run("mount", &["-o", "loop", path(&file), to]));
-        // While it is mounted, it needs no name; then nothing can remain of it.
+        // A mounted image needs no name. Without one, it ends with the mount.
         let _ = fs::remove_file(&file);
         mounted.map(|()| Self { mount_point })
     }
 
-    /// Where it is mounted.
+    /// Returns the directory where the image is mounted.
     pub fn path(&self) -> &Path {
         &self.mount_point
     }
@@ -53,7 +52,8 @@ fn make(file: &str, sessions: u64) -> Result<(), String> {
     let size = (2 * BYTES * sessions + MORE).to_string();
     let inodes = (2 * sessions + MORE_INODES).to_string();
     run("truncate", &["--size", &size, file])?;
-    // Otherwise the kernel goes on preparing it in the background.
+    // Otherwise the kernel would initialise the file system in the background while the benchmarks
+    // run.
     let at_once = "lazy_itable_init=0,lazy_journal_init=0";
     run(
         "mkfs.ext4",

@@ -1,9 +1,9 @@
-//! The directory store beside the bare system calls and beside other session
-//! stores; in one run on the same file systems, so that the ratios hold.
+//! Benchmarks of the directory store, of the bare system calls, and of other session stores. One
+//! run measures all of them on the same file systems, so that their times can be compared.
 //!
-//! `BENCH` says how large: `short` only shows that it works, `long` goes up to a
-//! million sessions. `PART=web` measures whole requests over HTTP and nothing
-//! else.
+//! `BENCH=short` only shows that the benchmarks work. Without it, they go up to a million sessions.
+//! `PART=web` measures only whole requests over HTTP, and `PART=requests` only requests through the
+//! manager component.
 #![expect(clippy::unwrap_used, reason = "a failing benchmark panics")]
 
 mod directory;
@@ -33,21 +33,21 @@ use image::Image;
 use sessions::Sessions;
 use table::Table;
 
-/// As the program has it.
+/// The allocator that the program `session3` uses.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// How much to measure.
 pub struct Plan {
-    /// How many sessions there are.
+    /// The numbers of sessions in the store.
     sizes: &'static [u64],
-    /// Sessions in a round of an operation.
+    /// The number of sessions in a round of an operation.
     batch: usize,
-    /// Each round measures everything once.
+    /// The number of rounds, of which each measures everything once.
     rounds: usize,
-    /// No further round, after three, when a case has taken this long.
+    /// The time after which a case has no further round, if it had three.
     budget: Duration,
-    /// How long the threads and processes run in a round.
+    /// The time for which the threads and processes of a round run.
     window: Duration,
 }
 
@@ -68,7 +68,7 @@ impl Plan {
                 budget: Duration::ZERO,
                 window: Duration::from_millis(20),
             },
-            Ok(other) => panic!("BENCH is `short` or not set, and not {other}"),
+            Ok(other) => panic!("BENCH is `{other}`, but must be `short` or not set"),
         }
     }
 }
@@ -87,8 +87,8 @@ fn main() {
     }
 }
 
-/// Goes on where the mounts are this process's own, and end with it however it
-/// ends; or says why not.
+/// Replaces this process by one that measures in its own mount namespace, so that its mounts end
+/// with it. Returns only if that fails, with the reason.
 fn in_own_mounts() -> io::Error {
     let program = std::env::current_exe().unwrap();
     let mut command = Command::new("unshare");
@@ -109,7 +109,7 @@ fn measure(plan: &Plan, may_mount: bool) {
     }
 }
 
-/// One file system.
+/// Measures the parts that `PART` selects, on one file system.
 fn measure_in(plan: &Plan, runtime: &Runtime, place: &Directory) {
     match std::env::var("PART").as_deref() {
         Err(_) => {
@@ -118,7 +118,7 @@ fn measure_in(plan: &Plan, runtime: &Runtime, place: &Directory) {
         }
         Ok("web") => web::measure(plan, runtime, place.path()),
         Ok("requests") => measure_requests(plan, runtime, place),
-        Ok(other) => panic!("PART is `web`, `requests` or not set, and not {other}"),
+        Ok(other) => panic!("PART is `{other}`, but must be `web`, `requests` or not set"),
     }
 }
 
@@ -151,7 +151,7 @@ fn runtime() -> Runtime {
         .unwrap()
 }
 
-/// The one in the middle.
+/// Returns the median.
 pub fn median(mut rounds: Vec<f64>) -> f64 {
     rounds.sort_by(f64::total_cmp);
     rounds[rounds.len() / 2]

@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use crate::operations::{Contestant, Operation};
 use crate::sessions::{Sessions, id, is_old, state};
 
-/// A store.
+/// A directory store as a contestant.
 pub struct Native<'a> {
     runtime: &'a Runtime,
     store: DirectoryStore,
@@ -19,7 +19,7 @@ pub struct Native<'a> {
 }
 
 impl<'a> Native<'a> {
-    /// Over these sessions.
+    /// Opens the store of these sessions. `user` becomes the user of every state that is written.
     pub fn new(
         runtime: &'a Runtime,
         sessions: &'a Sessions,

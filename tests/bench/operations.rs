@@ -1,4 +1,4 @@
-//! One operation after the other, each contestant in turn.
+//! Benchmarks of single operations, each with every contestant in turn.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -13,56 +13,59 @@ use crate::sessions::{Sessions, USER};
 use crate::table::Table;
 use crate::{Plan, median};
 
-/// How many times fewer sessions where each is flushed.
+/// The factor by which a round has fewer sessions if each operation is flushed.
 const FLUSHED: usize = 5;
-/// With fewer sessions, nearly all of their files are still open.
+/// The smallest number of sessions for which the case [`Kept::Others`] is measured. With fewer
+/// sessions, nearly all of their files would be in the cache.
 const MANY: u64 = 10_000;
 
-/// Where these two are among the contestants.
+/// The index of the bare system calls among the contestants.
 const BARE: usize = 0;
+/// The index of the directory store among the contestants.
 const OURS: usize = 1;
 
-/// What a session store does.
+/// An operation of a session store.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Operation {
-    /// Makes a session.
+    /// Creates a session.
     Create,
-    /// Reads it.
+    /// Loads a session.
     Load,
-    /// Replaces its state.
+    /// Replaces the state of a session.
     Save,
-    /// Moves its times.
+    /// Updates the times of a session.
     Touch,
-    /// Ends it.
+    /// Deletes a session.
     Delete,
 }
 
-/// Whoever does it.
+/// A store, or a substitute for one, whose operations are measured.
 pub trait Contestant {
-    /// Whether it has such an operation.
+    /// Returns whether the contestant has this operation.
     fn can(&self, operation: Operation) -> bool;
 
-    /// Does it with each of these sessions; how long all of them took.
+    /// Performs the operation on each of these sessions, and returns the time for all of them.
     fn run(&mut self, operation: Operation, numbers: &[u64]) -> Duration;
 }
 
-/// Whose files are kept open.
+/// The sessions whose files are in the file descriptor cache.
 #[derive(Clone, Copy, PartialEq)]
 enum Kept {
+    /// The store has no cache.
     None,
-    /// Of other sessions, so that each one closes another's.
+    /// Other sessions, so that each operation also closes a file.
     Others,
-    /// Of just the sessions that are used.
+    /// Exactly the sessions that are used.
     These,
 }
 
 /// A way of using the stores.
 struct Case {
-    /// What it adds to the operations' names.
+    /// The text that the case adds to the name of an operation.
     name: &'static str,
     kept: Kept,
     durability: Durability,
-    /// Whether the sessions are a user's, and in the index.
+    /// Whether the sessions have a user, and so an entry in the index.
     has_user: bool,
     operations: &'static [Operation],
 }
@@ -115,7 +118,7 @@ const CASES: [Case; 6] = [
     },
 ];
 
-/// All of them.
+/// Measures all cases.
 pub fn measure(plan: &Plan, runtime: &Runtime, sessions: &Sessions, table: &mut Table) {
     for case in &CASES {
         if case.kept == Kept::Others && sessions.count < MANY {
@@ -136,7 +139,7 @@ pub fn measure(plan: &Plan, runtime: &Runtime, sessions: &Sessions, table: &mut 
 }
 
 impl Case {
-    /// The targets of one of its lines.
+    /// Adds the targets of one line of the case.
     fn hold(
         &self,
         operation: Operation,
@@ -169,13 +172,13 @@ impl Case {
     }
 }
 
-/// A case with some sessions.
+/// A case, and the sessions with which it is measured.
 struct Contest<'a> {
     case: &'a Case,
     sessions: &'a Sessions,
     batch: usize,
-    /// What is to be kept open has to be the same each time; and to be on the
-    /// medium, so that a flush has no more to do than this save.
+    /// The sessions that are used in every round, if these must be the same: so that their files
+    /// are in the cache, or so that their files are durable and a flush only writes the change.
     same: Option<Vec<u64>>,
 }
 
@@ -219,7 +222,7 @@ impl<'a> Contest<'a> {
         Box::new(Native::new(runtime, self.sessions, options, user))
     }
 
-    /// Of each operation, what each contestant needs: microseconds.
+    /// Returns the median time in microseconds of each contestant for each operation.
     fn medians(
         &self,
         contestants: &mut [Box<dyn Contestant + '_>],
@@ -228,7 +231,7 @@ impl<'a> Contest<'a> {
         let operations = self.case.operations;
         let mut times = vec![vec![Vec::new(); contestants.len()]; operations.len()];
         let start = Instant::now();
-        // The first round is to warm up.
+        // The first round only warms up.
         for round in 0..=plan.rounds {
             if round > 3 && start.elapsed() >= plan.budget {
                 break;
@@ -244,7 +247,7 @@ impl<'a> Contest<'a> {
                     }
                     let numbers = &uses[index];
                     if self.case.kept == Kept::These {
-                        // A session in use is one that was used just before.
+                        // An active session was used just before.
                         contestants[index].run(*operation, numbers);
                     }
                     let time = contestants[index].run(*operation, numbers);
@@ -258,7 +261,7 @@ impl<'a> Contest<'a> {
         times.into_iter().map(medians).collect()
     }
 
-    /// Of each operation, which sessions each contestant is to use.
+    /// Returns the sessions that each contestant uses for each operation.
     fn uses(&self, contestants: usize) -> Vec<(Operation, Vec<Vec<u64>>)> {
         let all = |operation| {
             let numbers = |contestant| self.numbers(operation, contestant);
@@ -267,10 +270,9 @@ impl<'a> Contest<'a> {
         self.case.operations.iter().copied().map(all).collect()
     }
 
-    /// Brings to the page cache what will be used of files and inodes; a system
-    /// may have taken it from there after some seconds. What is measured is not
-    /// the medium. Beside the peers, little of it is left in the processor's
-    /// caches by then.
+    /// Brings the files and inodes that will be used into the page cache, since the benchmark does
+    /// not measure the medium. A system may drop them from the cache after some seconds. The peers
+    /// run in between, so the processor's caches then have little of them.
     fn warm_up(
         &self,
         uses: &[(Operation, Vec<Vec<u64>>)],
@@ -281,7 +283,7 @@ impl<'a> Contest<'a> {
             .filter(|(operation, _)| !matches!(operation, Create | Delete));
         for (operation, uses) in existing {
             for (index, numbers) in uses.iter().enumerate() {
-                // Ours are the same files as the bare calls', and would stay open.
+                // The store uses the same files as the bare calls, and would keep them open.
                 let user = if index == OURS { BARE } else { index };
                 if contestants[user].can(*operation) {
                     contestants[user].run(*operation, numbers);
@@ -290,11 +292,11 @@ impl<'a> Contest<'a> {
         }
     }
 
-    /// Which sessions a contestant is to use, in random order.
+    /// Returns the sessions that a contestant uses, in random order.
     fn numbers(&self, operation: Operation, contestant: usize) -> Vec<u64> {
         let Sessions { order, count, .. } = self.sessions;
         let mut numbers = match (operation, &self.same) {
-            // Beyond those that stay, and not another contestant's.
+            // New sessions after the existing ones, and different ones for each contestant.
             (Create | Delete, _) => {
                 let first = count + (contestant * self.batch) as u64;
                 (first..first + self.batch as u64).collect()
@@ -307,6 +309,7 @@ impl<'a> Contest<'a> {
     }
 }
 
+/// Returns the median, or `None` without times.
 fn median_of_any(times: Vec<f64>) -> Option<f64> {
     (!times.is_empty()).then(|| median(times))
 }

@@ -1,5 +1,5 @@
-//! Threads and processes at once, each on a session of its own or all on one:
-//! loads, and updates, which are a load and the save of just that version.
+//! Benchmarks of several threads and processes, each with a session of its own or all with the same
+//! one. They load the session, or update it: an update is a load and the save of that version.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -19,11 +19,12 @@ use crate::sessions::{Sessions, id};
 use crate::table::Table;
 use crate::{Plan, median};
 
-/// In one process.
+/// The number of threads in one process.
 pub const THREADS: usize = 16;
+/// The number of processes.
 const PROCESSES: usize = 4;
 
-/// What each of them does again and again.
+/// The work that each thread or process repeats.
 #[derive(Clone, Copy)]
 struct Work {
     /// `load` or `update`.
@@ -32,6 +33,7 @@ struct Work {
 }
 
 impl Work {
+    /// Returns the session of a thread or process.
     fn number(self, worker: usize) -> u64 {
         if self.is_one_session {
             0
@@ -41,7 +43,7 @@ impl Work {
     }
 }
 
-/// All of it.
+/// Measures all kinds of work.
 pub fn measure(plan: &Plan, runtime: &Runtime, place: &Path, table: &mut Table) {
     let directory = Directory::new(place, "parallel");
     let sessions = Sessions::create(runtime, directory.path(), THREADS as u64);
@@ -52,24 +54,24 @@ pub fn measure(plan: &Plan, runtime: &Runtime, place: &Path, table: &mut Table) 
                 what,
                 is_one_session,
             };
-            let of = if is_one_session {
+            let which = if is_one_session {
                 "one session"
             } else {
                 "own sessions"
             };
             let bare = || bare_threads(&sessions, work, plan.window);
             let ours = || threads(runtime, &sessions, work, plan.window);
-            let name = format!("{THREADS} threads, {of}, {what}");
+            let name = format!("{THREADS} threads, {which}, {what}");
             table.rates(&name, rates(plan, &bare, &ours));
             let bare = || processes(&sessions, "bare", work, plan.window);
             let ours = || processes(&sessions, "ours", work, plan.window);
-            let name = format!("{PROCESSES} processes, {of}, {what}");
+            let name = format!("{PROCESSES} processes, {which}, {what}");
             table.rates(&name, rates(plan, &bare, &ours));
         }
     }
 }
 
-/// Thousands in a second.
+/// Returns the median rates, in thousands per second.
 fn rates(plan: &Plan, bare: &dyn Fn() -> u64, ours: &dyn Fn() -> u64) -> [f64; 2] {
     let rate = |count: u64| count as f64 / plan.window.as_secs_f64() / 1e3;
     let rounds: Vec<_> = (0..plan.rounds).map(|_| (bare(), ours())).collect();
@@ -157,7 +159,8 @@ fn processes(sessions: &Sessions, who: &str, work: Work, window: Duration) -> u6
     total
 }
 
-/// One of these processes: says when it is ready, and is told how long to work.
+/// Runs one of the processes. It prints `ready`, reads how many milliseconds to work, and prints
+/// how often it did the work.
 pub fn child(directory: &Path, who: &str, what: &str, number: &str) {
     let number = number.parse().unwrap();
     let window = || {
@@ -176,7 +179,7 @@ pub fn child(directory: &Path, who: &str, what: &str, number: &str) {
     println!("{count}");
 }
 
-/// How often it is done within the time.
+/// Works with bare system calls, and returns how often it did the work within the time.
 fn count_bare(store: &Bare, what: &str, number: u64, window: Duration) -> u64 {
     let file = store.kept(number);
     let end = Instant::now() + window;
@@ -191,7 +194,8 @@ fn count_bare(store: &Bare, what: &str, number: u64, window: Duration) -> u64 {
     count
 }
 
-/// Likewise; what came too late for its version is done again.
+/// Works with the store, and returns how often it did the work within the time. An update that
+/// meets a conflict is repeated and not counted.
 async fn count(store: &DirectoryStore, what: &str, number: u64, window: Duration) -> u64 {
     let id = id(number);
     let end = Instant::now() + window;

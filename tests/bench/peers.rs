@@ -1,5 +1,5 @@
-//! Other session stores, each a program in a language of its own: a line tells
-//! it what to do, and its answer how long that took.
+//! Other session stores, as programs in several languages. A program reads a line with an operation
+//! and session numbers, and answers with the time in nanoseconds.
 
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::net::TcpListener;
@@ -11,32 +11,34 @@ use crate::directory::Directory;
 use crate::operations::{Contestant, Operation};
 use crate::sessions::Sessions;
 
-/// Where `tools/install-peers` put them.
+/// The directory into which `tools/install-peers` installs them.
 const INSTALLED: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/../peers");
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../peers");
-/// With more sessions, the page cache would not hold everybody's.
+/// The largest number of sessions for which the peers are measured. The page cache would not hold
+/// more sessions of all of them.
 const MOST: u64 = 100_000;
-/// In one line.
+/// The largest number of sessions in one line.
 const LINE: usize = 10_000;
 
-/// How the table calls them, in the order of [`start`].
+/// The names in the table, in the order of [`start`].
 pub const NAMES: [&str; 3] = ["Session3", "PHP", "Redis"];
 
-/// One of them, with sessions of its own.
+/// A session store with sessions of its own.
 struct Peer {
     program: Program,
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
-    /// Removed, or stopped, after the program.
+    // Fields are dropped in this order: the directory is removed, and the server stopped, after the
+    // program.
     _directory: Directory,
     _server: Option<Program>,
 }
 
-/// Killed when this is dropped.
+/// A process that is killed when this value is dropped.
 struct Program(Child);
 
-/// All of them with as many sessions, on the same file system; none where that
-/// would be too many.
+/// Starts all peers, each with as many sessions as the store, on the same file system. Returns none
+/// of them if that would be too many sessions.
 pub fn start<'a>(sessions: &Sessions) -> Vec<Box<dyn Contestant + 'a>> {
     if sessions.count > MOST {
         return Vec::new();
@@ -58,7 +60,7 @@ pub fn start<'a>(sessions: &Sessions) -> Vec<Box<dyn Contestant + 'a>> {
     filled.into()
 }
 
-/// A script of `tests/peers`, with what it needs.
+/// Returns the command that runs a Python script of `tests/peers`.
 pub fn python(script: &str) -> Command {
     let python = format!("{INSTALLED}/python/bin/python");
     assert!(
@@ -82,7 +84,8 @@ fn tower_sessions(port: u16) -> Command {
     command
 }
 
-/// A server that keeps everything in memory only, and ends with this program.
+/// Starts a Redis server that keeps everything in memory only, and returns it with its port. The
+/// server ends with this program.
 fn redis() -> (Program, u16) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

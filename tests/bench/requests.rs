@@ -1,5 +1,5 @@
-//! Requests through the manager component, beside the store operations that they
-//! make.
+//! Benchmarks of requests through the manager component, and of the store operations alone that
+//! these requests make.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,17 +15,17 @@ use crate::table::Table;
 use crate::{Plan, median};
 use session3_test_harness::manager::{self, Manager};
 
-/// Few enough for their files to be kept open.
+/// The number of sessions, all of whose files fit into the file descriptor cache.
 const SESSIONS: usize = 500;
 
-/// What a request does.
+/// The kind of a request.
 #[derive(Clone, Copy)]
 enum Kind {
-    /// It has no cookie.
+    /// A request without a cookie.
     Stranger,
-    /// It reads an attribute.
+    /// A request that reads an attribute.
     Read,
-    /// It adds to one.
+    /// A request that adds to an attribute.
     Add,
 }
 
@@ -35,7 +35,8 @@ struct Visitor {
     cookie: Vec<u8>,
 }
 
-/// Everything.
+/// Measures each kind of request: the store operations alone, with one manager for all requests,
+/// and with a new manager for each request.
 pub fn measure(plan: &Plan, runtime: &Runtime, place: &Path, table: &mut Table) {
     let directory = Directory::new(place, "requests");
     let store = Arc::new(DirectoryStore::open(directory.path(), Default::default()).unwrap());
@@ -52,7 +53,7 @@ pub fn measure(plan: &Plan, runtime: &Runtime, place: &Path, table: &mut Table) 
             ("add to an attribute", Kind::Add, 5.0),
         ] {
             let (mut alone, mut reused, mut fresh) = (Vec::new(), Vec::new(), Vec::new());
-            // The first round is to warm up.
+            // The first round only warms up.
             for round in 0..=plan.rounds {
                 let times = [
                     time(&visitors, async |visitor| {
@@ -80,7 +81,7 @@ pub fn measure(plan: &Plan, runtime: &Runtime, place: &Path, table: &mut Table) 
             table.targets.at_most(&what, added, most);
             table.addition(&format!("{name}, new instance"), alone, fresh);
         }
-        // What a new instance costs whoever makes it.
+        // The cost of a new instance that serves no request.
         let mut unused = Vec::new();
         for _ in 0..plan.rounds {
             unused.push(
@@ -98,7 +99,7 @@ async fn manager(store: &Arc<DirectoryStore>) -> Manager {
     Manager::with(store.clone(), WasiCtx::builder().build(), |_| ()).await
 }
 
-/// Microseconds for each.
+/// Calls `each` for every visitor, and returns the mean time in microseconds.
 async fn time(visitors: &[Visitor], mut each: impl AsyncFnMut(&Visitor)) -> f64 {
     let start = Instant::now();
     for visitor in visitors {
@@ -121,7 +122,7 @@ async fn request(manager: &mut Manager, kind: Kind, visitor: &Visitor) {
     manager.commit(session).await.unwrap();
 }
 
-/// What the component asks of the store meanwhile.
+/// Makes the calls of the store that a request makes.
 async fn operations(store: &DirectoryStore, kind: Kind, Visitor { id, .. }: &Visitor) {
     if matches!(kind, Kind::Stranger) {
         return;

@@ -1,5 +1,4 @@
-//! The sessions that everything is measured with: of 700 bytes, half of them
-//! old.
+//! The sessions that the benchmarks use. Each has 700 bytes, and half of them are old.
 
 use std::cell::{Cell, RefCell};
 use std::fs::{File, create_dir, create_dir_all};
@@ -13,45 +12,45 @@ use tokio::runtime::Runtime;
 
 use crate::directory::file_system;
 
-/// Bytes of a state.
+/// The bytes of a state.
 pub const SIZE: usize = 700;
-/// Whose some are.
+/// The user of the sessions that have one.
 pub const USER: &str = "somebody";
-/// When old sessions expired.
+/// The expiry of old sessions.
 pub const EXPIRED: u64 = 1;
-/// When the others will.
+/// The expiry of all other sessions.
 const EXPIRES: u64 = 1 << 50;
 
-/// Session numbers in random order, the same in each run.
+/// A generator of random session numbers, which are the same in each run.
 pub struct Order(Cell<u64>);
 
-/// A directory with sessions of the numbers from 0 on.
+/// A directory with sessions, whose numbers begin at 0.
 pub struct Sessions {
-    /// Where they are.
+    /// The directory.
     pub directory: PathBuf,
-    /// Whether that is a file system with a journal.
+    /// Whether its file system has a journal.
     pub is_journaled: bool,
-    /// How many.
+    /// The number of sessions.
     pub count: u64,
-    /// Of each, for the next save.
+    /// The version of each session, which the next save expects.
     pub versions: RefCell<Vec<Version>>,
-    /// In which order to use them.
+    /// The order in which to use the sessions.
     pub order: Order,
 }
 
-/// The ID of a session: spread over the subdirectories, as random ones are.
+/// Returns the ID of a session. The IDs are spread over the subdirectories like random ones.
 pub fn id(number: u64) -> SessionId {
     let number = u128::from(number) + 1;
     SessionId::from(number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))
 }
 
-/// Where a session is in the store's directory.
+/// Returns the path of a session's file within the directory of the store.
 pub fn name(number: u64) -> String {
     let id = id(number);
     format!("{:02x}/{id}", id.prefix())
 }
 
-/// The entry of the index for a session's file, once it is [`USER`]'s.
+/// Returns the path of the entry of the index for a session's file, if [`USER`] has the session.
 pub fn entry_of(name: &str) -> String {
     let hash = Sha256::digest(USER);
     let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -59,12 +58,12 @@ pub fn entry_of(name: &str) -> String {
     format!("users/{}/{}.{id}", &hash[..3], &hash[3..])
 }
 
-/// Whether the sweep is to take this one.
+/// Returns whether a session is one of the old ones, which a sweep deletes.
 pub fn is_old(number: u64) -> bool {
     number % 2 == 1
 }
 
-/// What an old session holds, or another one.
+/// Returns the state of an old session or of a session that stays.
 pub fn state(is_old: bool) -> SessionState {
     SessionState {
         user: None,
@@ -74,9 +73,9 @@ pub fn state(is_old: bool) -> SessionState {
 }
 
 impl Sessions {
-    /// Makes them.
+    /// Creates `count` sessions in an empty directory.
     pub fn create(runtime: &Runtime, directory: &Path, count: u64) -> Self {
-        // The first session of a subdirectory would have to make it.
+        // Otherwise, the first session of each subdirectory would also create that.
         for prefix in 0..256 {
             create_dir(directory.join(format!("{prefix:02x}"))).unwrap();
         }
@@ -93,7 +92,7 @@ impl Sessions {
         sessions
     }
 
-    /// Makes those of some numbers.
+    /// Creates the sessions with these numbers.
     pub fn fill(&self, runtime: &Runtime, numbers: impl Iterator<Item = u64>) {
         let store = DirectoryStore::open(&self.directory, Options::default()).unwrap();
         let states = [false, true].map(state);
@@ -106,8 +105,7 @@ impl Sessions {
         self.sync();
     }
 
-    /// Waits until everything is on the medium: what is measured next does not
-    /// pay for what was before.
+    /// Waits until all writes are on the medium, so that they do not slow the next measurement.
     pub fn sync(&self) {
         let directory = File::open(&self.directory).unwrap();
         rustix::fs::syncfs(directory.as_fd()).unwrap();
@@ -115,12 +113,12 @@ impl Sessions {
 }
 
 impl Order {
-    /// Some of the sessions.
+    /// Returns `batch` random numbers of the first `count` sessions.
     pub fn pick(&self, count: u64, batch: usize) -> Vec<u64> {
         (0..batch).map(|_| self.below(count)).collect()
     }
 
-    /// All of these in another order.
+    /// Shuffles the numbers.
     pub fn shuffle(&self, numbers: &mut [u64]) {
         for last in (1..numbers.len()).rev() {
             let other = self.below(last as u64 + 1);
@@ -128,7 +126,7 @@ impl Order {
         }
     }
 
-    /// Marsaglia's xorshift.
+    /// Returns a random number below `limit`, by Marsaglia's xorshift.
     fn below(&self, limit: u64) -> u64 {
         let mut state = self.0.get();
         state ^= state << 13;

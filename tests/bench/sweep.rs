@@ -1,4 +1,4 @@
-//! Deleting what is old: half of the sessions.
+//! Benchmark of a sweep that deletes half of the sessions.
 
 use std::fs::File;
 use std::path::Path;
@@ -16,23 +16,22 @@ use crate::sessions::{EXPIRED, Sessions, is_old};
 use crate::table::Table;
 use crate::{Plan, median};
 
-/// Where slot 0 says when the session expires.
+/// The offset of `expires` in slot 0.
 const EXPIRES_AT: usize = 512 + 16;
 
-/// What the store's sweep took.
+/// The cost of the store's sweep.
 struct Swept {
     time: Duration,
-    /// Kibibytes that it needed at its peak, beyond what the process had.
+    /// The peak of the memory in KiB, beyond the peak before the sweep.
     memory: u64,
 }
 
-/// The sweep beside the bare system calls; it leaves the sessions that are not
-/// old.
+/// Measures the sweep and the bare system calls. Only the sessions that are not old remain.
 pub fn measure(plan: &Plan, runtime: &Runtime, sessions: &Sessions, table: &mut Table) {
     let (mut bare, mut ours, mut memory) = (Vec::new(), Vec::new(), 0);
     let start = Instant::now();
     let per_session = |time: Duration| time.as_secs_f64() * 1e6 / sessions.count as f64;
-    // In turn, since the machine is not equally fast all the time.
+    // The two take turns, since the speed of the machine varies.
     let mut is_ours = true;
     for turn in 0.. {
         in_page_cache(sessions);
@@ -43,7 +42,7 @@ pub fn measure(plan: &Plan, runtime: &Runtime, sessions: &Sessions, table: &mut 
         } else {
             bare.push(per_session(with_bare_calls(sessions)));
         }
-        // Ours, bare, bare, ours: two of each at least.
+        // The order is ours, bare, bare, ours, with at least two of each.
         is_ours = turn % 4 >= 2;
         if turn % 4 == 3 && start.elapsed() >= plan.budget {
             break;
@@ -61,14 +60,15 @@ pub fn measure(plan: &Plan, runtime: &Runtime, sessions: &Sessions, table: &mut 
     table.targets.at_most(&name, memory as f64 / 1024.0, 64.0);
 }
 
-/// Brings all of them there: what is measured is not the medium.
+/// Brings all sessions into the page cache, since the benchmark does not measure the medium.
 fn in_page_cache(sessions: &Sessions) {
     let numbers: Vec<u64> = (0..sessions.count).collect();
     Bare::new(&sessions.directory, &[], false).run(Operation::Load, &numbers);
 }
 
-/// For each subdirectory, readdir; for each session open, pread, close; for an
-/// old one also flock, pread, unlink.
+/// Deletes the old sessions with bare system calls, and returns the time. The calls are readdir for
+/// each subdirectory; open, pread and close for each session; and flock, pread and unlink for an
+/// old one.
 fn with_bare_calls(sessions: &Sessions) -> Duration {
     let root = File::open(&sessions.directory).unwrap();
     let mut deleted = 0;
@@ -100,7 +100,7 @@ fn has_expired(page: &[u8; PAGE]) -> bool {
     page[EXPIRES_AT..EXPIRES_AT + 8] == EXPIRED.to_le_bytes()
 }
 
-/// The store's, in a process of its own, so that its memory can be told.
+/// Runs the store's sweep in a process of its own, so that its memory can be measured.
 fn in_child(sessions: &Sessions) -> Swept {
     let mut command = Command::new(std::env::current_exe().unwrap());
     let output = command.arg("sweep").arg(&sessions.directory).output();
@@ -117,12 +117,12 @@ fn in_child(sessions: &Sessions) -> Swept {
     }
 }
 
-/// That process.
+/// Sweeps in the process of its own, and prints the time, the memory and the number of sessions.
 pub fn child(runtime: &Runtime, directory: &Path) {
     let store = DirectoryStore::open(directory, Options::default()).unwrap();
     let before = peak_memory();
     let start = Instant::now();
-    // Nothing is as old as that: they go because they have expired.
+    // No session was idle for that long, so the sweep deletes only those that have expired.
     let report = runtime.block_on(store.delete_old_sessions(u32::MAX, None));
     let (time, report) = (start.elapsed(), report.unwrap());
     assert!(report.complete);
@@ -130,7 +130,7 @@ pub fn child(runtime: &Runtime, directory: &Path) {
     println!("{} {memory} {}", time.as_nanos(), report.deleted);
 }
 
-/// Kibibytes.
+/// Returns the peak of the memory of this process, in KiB.
 fn peak_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

@@ -1,4 +1,4 @@
-//! The table, line by line as it is measured.
+//! The table of results, which is printed line by line.
 
 use std::collections::HashMap;
 
@@ -9,16 +9,15 @@ use crate::targets::Targets;
 
 /// The table of one file system.
 pub struct Table {
-    /// The store's time for each line that there was: the first one is with the
-    /// fewest sessions.
+    /// The store's time in the first line of each name, which is the one with the fewest sessions.
     first: HashMap<String, f64>,
     section: String,
-    /// What its figures are held to.
+    /// The targets for the figures.
     pub targets: Targets,
 }
 
 impl Table {
-    /// Begins one.
+    /// Prints the head of a table.
     pub fn new(file_system: &str, plan: &Plan) -> Self {
         let Plan { rounds, batch, .. } = plan;
         println!("\n{file_system}");
@@ -35,22 +34,22 @@ impl Table {
         }
     }
 
-    /// What the following lines are about.
+    /// Begins a section with a title.
     pub fn section(&mut self, title: &str) {
         println!("{title}");
         self.section = title.to_owned();
     }
 
-    /// How a line of this section is called elsewhere.
+    /// Returns the name of a line together with the title of its section.
     pub fn full_name(&self, name: &str) -> String {
         format!("{name}, {}", self.section)
     }
 
-    /// Microseconds of the system calls, the store and the peers. The store's
-    /// are not to grow with the number of sessions.
+    /// Prints the microseconds of the system calls, the store and the peers. Adds the target that
+    /// the store's time grows by at most 30 % with the number of sessions.
     pub fn times(&mut self, name: &str, times: &[Option<f64>]) {
         let (Some(bare), Some(ours)) = (times[0], times[1]) else {
-            unreachable!("these two can do everything");
+            unreachable!("the system calls and the store have every operation");
         };
         let first = *self.first.entry(name.to_owned()).or_insert(ours);
         let (ratio, growth) = (ours / bare, ours / first);
@@ -66,41 +65,43 @@ impl Table {
         self.targets.at_most(&name, growth, 1.3);
     }
 
-    /// Of both, how many in some time; the ratio is again that of the times.
+    /// Prints the rates of the system calls and the store. As elsewhere, the ratio is that of the
+    /// times.
     pub fn rates(&mut self, name: &str, [bare, ours]: [f64; 2]) {
         let ratio = bare / ours;
         println!("  {name:<34}{bare:>9.1}{ours:>9.1}{ratio:>7.2}");
     }
 
-    /// What the component adds to its store operations.
+    /// Prints and returns the time that the component adds to its store operations: the difference
+    /// between a request `through` the component and the store operations `alone`.
     pub fn addition(&mut self, name: &str, alone: f64, through: f64) -> f64 {
         let added = through - alone;
         println!("  {name:<34}{alone:>9.2}{through:>9.2}{added:>+7.2}");
         added
     }
 
-    /// Something that is no time.
+    /// Prints a line of text.
     pub fn note(&mut self, text: &str) {
         println!("  {text}");
     }
 
-    /// Ends it with what its columns are, and the targets.
+    /// Prints the targets and the meaning of the columns.
     pub fn end(self) {
         self.targets.print();
         println!(
             "
-bare: the system calls that an operation cannot do without
+bare: the system calls that an operation needs at least
 ours: the directory store
-ratio: ours to bare
-growth: ours to ours with the fewest sessions
-Session3: Python's DirectorySessionStore, and how many times ours it takes
-PHP: its file sessions, likewise
-Redis: tower-sessions with Redis in memory only, on loopback, likewise"
+ratio: the time of ours, divided by that of bare
+growth: the time of ours, divided by that with the fewest sessions
+Session3: Python's DirectorySessionStore, and its time divided by that of ours
+PHP: the file sessions of PHP, and their time divided by that of ours
+Redis: tower-sessions with Redis in memory only, on loopback, and its time divided by that of ours"
         );
     }
 }
 
-/// A number with separators.
+/// Formats a number with a separator after each three digits.
 pub fn thousands(number: u64) -> String {
     match number {
         0..1000 => number.to_string(),

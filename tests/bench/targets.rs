@@ -1,7 +1,7 @@
-//! What the figures are held to: they are printed whether they keep to it or not,
-//! and the end says which do not.
+//! The targets for the figures. A figure that misses its target does not stop the benchmarks; the
+//! end of the table names it.
 
-/// The bounds that were looked at.
+/// The number of targets so far, and those that were missed.
 #[derive(Default)]
 pub struct Targets {
     count: u32,
@@ -9,14 +9,14 @@ pub struct Targets {
 }
 
 impl Targets {
-    /// A figure that is good when it is small.
+    /// Adds a target that a figure meets if it is `bound` or less.
     pub fn at_most(&mut self, what: &str, figure: f64, bound: f64) {
         self.hold(figure <= bound, || {
             format!("{what}: {figure:.2}, where {bound} is the most")
         });
     }
 
-    /// One that is good when it is large.
+    /// Adds a target that a figure meets if it is `bound` or more.
     pub fn at_least(&mut self, what: &str, figure: f64, bound: f64) {
         self.hold(figure >= bound, || {
             format!("{what}: {figure:.2}, where {bound} is the least")
@@ -30,7 +30,7 @@ impl Targets {
         }
     }
 
-    /// Says how many of them are met, and which are not.
+    /// Prints how many targets are met, and which ones are missed.
     pub fn print(&self) {
         let met = self.count as usize - self.missed.len();
         println!("\ntargets met: {met} of {}", self.count);

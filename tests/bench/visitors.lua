@@ -1,5 +1,5 @@
--- What wrk asks: one visitor after the other asks for the page. Their cookies are
--- the lines of a file.
+-- The requests of wrk: the visitors request the page one after the other. Their cookies are the
+-- lines of a file.
 
 local requests, last = {}, 0
 
@@ -15,7 +15,7 @@ function request()
   return requests[last]
 end
 
--- How many answers a second, and how many of them were errors.
+-- Prints the number of responses per second, and how many responses were errors.
 function done(summary)
   local rate = summary.requests / summary.duration * 1e6
   print("answers " .. rate .. " " .. summary.errors.status)

@@ -1,6 +1,6 @@
-//! Whole requests over HTTP, as wrk asks for them: of the demo with its sessions,
-//! of the same page without sessions, of hyper alone, and of Session3 under
-//! Quixote's own server.
+//! Benchmarks of whole requests over HTTP, which the program wrk sends: to the demo with its
+//! sessions, to the same page without sessions, to hyper alone, and to Session3, the Python
+//! library, on Quixote's own server.
 
 use std::convert::Infallible;
 use std::fs;
@@ -25,22 +25,24 @@ use crate::targets::Targets;
 use crate::{Plan, median};
 use session3_test_program::{Browser, Demo, session3};
 
-/// The demo's page as it would be without sessions.
+/// The script of wrk.
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/visitors.lua");
+/// The number of connections that wrk keeps.
 const CONNECTIONS: &str = "8";
-/// Each has a session.
+/// The number of visitors, each with a session.
 const VISITORS: usize = 64;
 
-/// A page that wrk asks for, with the cookies of those who do.
+/// A page that wrk requests, and the rates that it had.
 struct Page {
     name: &'static str,
     url: String,
+    /// The file with the cookies of the visitors.
     visitors: PathBuf,
-    /// Answers a second, in each round.
+    /// The responses per second, in each round.
     rates: Vec<f64>,
 }
 
-/// Everything, on one file system.
+/// Measures the pages and the start of the program, on one file system.
 pub fn measure(plan: &Plan, runtime: &Runtime, place: &Path) {
     let directory = Directory::new(place, "web");
     let directory = directory.path();
@@ -69,7 +71,7 @@ fn measure_pages(plan: &Plan, runtime: &Runtime, directory: &Path, targets: &mut
         Page::new("Session3's counter page", &session3.url, "", &theirs),
         Page::new("Session3, add 1", &session3.url, "increment", &theirs),
     ];
-    // The first round is to warm up.
+    // The first round only warms up.
     for round in 0..=plan.rounds {
         for page in &mut pages {
             let rate = page.ask();
@@ -100,7 +102,7 @@ impl Page {
         }
     }
 
-    /// Answers a second.
+    /// Lets wrk request the page for a second, and returns the responses per second.
     fn ask(&self) -> f64 {
         let output = Command::new("wrk")
             .args(["--threads", "1", "--connections", CONNECTIONS])
@@ -116,15 +118,15 @@ impl Page {
         rate.parse().unwrap()
     }
 
-    /// How many times the other's, in each round.
+    /// Returns the ratio of the rate to that of another page, in each round.
     fn to(&self, other: &Self) -> Vec<f64> {
         let rounds = self.rates.iter().zip(&other.rates);
         rounds.map(|(ours, other)| ours / other).collect()
     }
 }
 
-/// Milliseconds from the program's start to its first answer, with a session;
-/// its compiled code is kept from before.
+/// Measures the time from the start of the program to its first response to a visitor with a
+/// session. The compiled code of the components is already in the cache.
 fn measure_start(plan: &Plan, directory: &Path, targets: &mut Targets) {
     let mut browser = Browser::new();
     let (mut listening, mut answered) = (Vec::new(), Vec::new());
@@ -146,7 +148,7 @@ fn measure_start(plan: &Plan, directory: &Path, targets: &mut Targets) {
     targets.at_most("ms from start to its first answer", first, 50.0);
 }
 
-/// What `session3 serve` makes of an application.
+/// Starts `session3 serve` with an application.
 fn serve(directory: &Path, name: &str, application: &[u8]) -> Demo {
     let file = directory.join(format!("{name}.wasm"));
     fs::write(&file, application).unwrap();
@@ -157,11 +159,11 @@ fn serve(directory: &Path, name: &str, application: &[u8]) -> Demo {
 
 fn serve_session3(directory: &Path) -> Demo {
     let mut command = peers::python("counter.py");
-    // It complains of clients that go when their second is over.
+    // The server reports clients that disconnect when their second is over.
     Demo::run(command.arg(directory).stderr(Stdio::null()))
 }
 
-/// Makes sessions; the file of their cookies.
+/// Creates the sessions of the visitors, and writes their cookies to a file.
 fn visitors(server: &Demo, file: PathBuf) -> PathBuf {
     let cookies: String = (0..VISITORS)
         .map(|_| {
@@ -174,7 +176,7 @@ fn visitors(server: &Demo, file: PathBuf) -> PathBuf {
     file
 }
 
-/// Answers every request with this page, for as long as the program runs; where.
+/// Starts a server that answers every request with this page, and returns its URL.
 async fn serve_alone(page: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -189,14 +191,14 @@ async fn serve_alone(page: String) -> String {
                 async { Ok::<_, Infallible>(response) }
             });
             let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
-            // It ends with its client.
+            // The connection ends when its client disconnects.
             tokio::spawn(async { connection.await.unwrap_or_default() });
         }
     });
     url
 }
 
-/// A line of the table; its median.
+/// Prints a line of the table, and returns the median.
 fn line(name: &str, values: &[f64], digits: usize) -> f64 {
     let least = values.iter().copied().fold(f64::INFINITY, f64::min);
     let most = values.iter().copied().fold(0.0, f64::max);

@@ -74,6 +74,31 @@ fn a_contradictory_configuration_is_refused_at_once() {
 
 /// A cancelled call discards its instance of the manager, and later requests for the same
 /// session succeed.
+/// JSON would turn such numbers into `null`, and could not be read again if it is too deep.
+#[test]
+fn a_value_that_could_not_be_read_again_is_refused() {
+    block_on(async {
+        let manager = manager().await;
+        let mut session = manager.get_session(&request("")).await.unwrap();
+        let deep = |depth| (1..depth).fold(json!([1]), |inner, _| json!([inner]));
+        session.set("deep", &deep(127)).await.unwrap();
+        let read: serde_json::Value = session.get("deep").await.unwrap().unwrap();
+        assert_eq!(read, deep(127));
+        session.set("some", &Some([1.5_f32])).await.unwrap();
+        let refused = [
+            session.set("a", &f64::NAN).await,
+            session.set("a", &f32::INFINITY).await,
+            session.set("a", &Some(vec![(1, f64::NEG_INFINITY)])).await,
+            session.set("a", &Ok::<_, ()>(f64::NAN)).await,
+            session.set("a", &deep(128)).await,
+        ];
+        for result in refused {
+            assert!(matches!(result, Err(SessionError::Type(_))), "{result:?}");
+        }
+        assert_eq!(session.names().await.unwrap(), ["deep", "some"]);
+    });
+}
+
 #[test]
 fn a_call_that_is_cancelled_ends_its_session_only() {
     block_on(async {

@@ -7,6 +7,7 @@ mod checklist;
 mod component;
 mod conformance;
 mod content;
+mod context;
 mod cookies;
 mod embedding;
 mod filesystem;

@@ -1,5 +1,5 @@
-//! What is done with the bytes that a fuzzer makes: `fuzz/` runs these functions under
-//! libFuzzer, the tests of the stores with a committed corpus and its mutations.
+//! The bodies of the fuzz targets. The package in `fuzz/` runs these functions under libFuzzer. The
+//! tests of the stores run them with the committed corpus and with mutations of it.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
@@ -16,12 +16,12 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// The session whose record is made up: that of the corpus.
+/// The session of the records in the corpus.
 const ID: u128 = 1;
 const HEADER: usize = 512;
 const TOMBSTONE: std::ops::Range<usize> = 32..40;
 const PLACES: [usize; 2] = [40, 64];
-/// Where what has a checksum begins and ends.
+/// The parts of the header with a checksum, from the checksum to the end of the part.
 const CHECKED: [(usize, usize); 5] = [(40, 64), (64, 88), (88, 128), (128, 168), (168, 184)];
 const SLOT_HEAD: usize = 40;
 
@@ -33,8 +33,13 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         .unwrap()
 });
 
-/// A session's file with arbitrary bytes, as they are and with checksums that
-/// fit them: whatever they say, there is an answer, and what is answered holds.
+/// Runs the target `record`: takes the bytes for the record of a session, once as they are and once
+/// with correct checksums.
+///
+/// # Panics
+///
+/// If a call of the store has an unexpected result, or if the results of two calls contradict each
+/// other.
 pub fn record(bytes: &[u8]) {
     let directory = directory();
     RUNTIME.block_on(async {
@@ -45,6 +50,7 @@ pub fn record(bytes: &[u8]) {
     });
 }
 
+/// Writes the record of a session and calls the store with it.
 async fn examine(directory: &Path, bytes: &[u8]) {
     let (id, path) = (SessionId::from(ID), record_path(directory));
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -97,7 +103,7 @@ async fn examine(directory: &Path, bytes: &[u8]) {
         Err(StoreError::Corrupt(_)) => {
             let saved = store.save_session(&id, &state, 1).await;
             assert!(matches!(saved, Err(StoreError::Corrupt(_))), "{saved:?}");
-            assert!(fs::read(&path).unwrap() == bytes, "kept as it was");
+            assert!(fs::read(&path).unwrap() == bytes, "the file is kept");
             let created = store.create_session(&id, &state).await;
             assert!(created.is_err(), "{created:?}");
             match store.delete_session(&id).await {
@@ -109,8 +115,8 @@ async fn examine(directory: &Path, bytes: &[u8]) {
     }
 }
 
-/// No number follows the last one, and no place the end of the largest file:
-/// there is no other damage of a record that can be loaded.
+/// Checks that the error is one of the two that a session may cause although it can be loaded: its
+/// version or sequence number is the largest one, or its file cannot grow.
 fn is_at_the_end(error: &StoreError) {
     let ends = ["it has the last number", "its file has no end"];
     let is_end = |how: &str| ends.iter().any(|end| how.starts_with(end));
@@ -120,7 +126,8 @@ fn is_at_the_end(error: &StoreError) {
     );
 }
 
-/// With the checksums that a fuzzer would never hit.
+/// Returns the record with the magic number, the ID and the checksums corrected, which a fuzzer
+/// would not find by chance. Returns `None` if the bytes have no room for a header.
 fn sealed(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = bytes.to_vec();
     let header = bytes.get_mut(..HEADER)?;
@@ -154,13 +161,15 @@ fn sealed(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// Reads a little-endian number of `length` bytes.
 fn number(bytes: &[u8], offset: usize, length: usize) -> Option<usize> {
     let mut number = [0; 8];
     number[..length].copy_from_slice(bytes.get(offset..offset.checked_add(length)?)?);
     usize::try_from(u64::from_le_bytes(number)).ok()
 }
 
-/// Zeros were never written.
+/// Writes the checksum of a part into its first 8 bytes. A part that is all zeros was never
+/// written, and stays as it is.
 fn seal(bytes: &mut [u8]) {
     let (checksum, rest) = bytes.split_at_mut(8);
     if rest.iter().any(|byte| *byte != 0) {
@@ -173,6 +182,7 @@ fn record_path(directory: &Path) -> PathBuf {
     directory.join(&name[..2]).join(name)
 }
 
+/// Creates a temporary directory, in memory if the system has such a file system.
 fn directory() -> TempDir {
     let memory = Path::new("/dev/shm");
     let directory = match memory.is_dir() {
@@ -182,8 +192,12 @@ fn directory() -> TempDir {
     directory.unwrap()
 }
 
-/// Operations, four bytes each, on a directory with two handles, one of each
-/// durability, and on a store in memory: the answers are the same.
+/// Runs the target `operations`: performs operations of four bytes each on a directory with two
+/// handles, one of each durability, and on a store in memory.
+///
+/// # Panics
+///
+/// If the results differ.
 pub fn operations(bytes: &[u8]) {
     let directory = directory();
     static CLOCK: AtomicU64 = AtomicU64::new(0);
@@ -196,10 +210,10 @@ pub fn operations(bytes: &[u8]) {
     let model = MemoryStore::new(clock);
     let (mut now, mut sweeps) = (1_000_000_u64, 0);
     for operation in bytes.as_chunks::<4>().0.iter().take(64) {
-        // Backwards, too, but not to before the beginning of time.
+        // The clock may also go backwards, but not below zero.
         now = now.saturating_add_signed(i64::from(operation[3] as i8) * 100);
         CLOCK.store(now, Ordering::SeqCst);
-        // It reads four thousand directories.
+        // A sweep reads four thousand directories, so each input has at most one.
         sweeps += usize::from(operation[0] % 16 == 15);
         if operation[0] % 16 == 15 && sweeps > 1 {
             continue;
@@ -213,14 +227,15 @@ pub fn operations(bytes: &[u8]) {
     }
 }
 
-/// What the store answers to it, as text.
+/// Performs an operation, and returns its result as text.
 async fn operate(store: &dyn SessionStore, operation: &[u8; 4], now: u64) -> String {
     let [what, which, size, time] = *operation;
     let id = SessionId::from(u128::from(which % 3) << 121);
     let users = [None, Some("alice"), Some("bob")];
     let user = users[usize::from(which >> 2) % 3];
     let loaded = store.load_session(&id).await.unwrap();
-    // Sometimes another one than that which is there.
+    // With half of the values of `which`, the operation may expect another version than the
+    // stored one.
     let wrong = u64::from(which >> 7) * u64::from(time % 3);
     let version = loaded.map_or(1, |session| session.version) + wrong;
     let state = SessionState {
@@ -251,7 +266,7 @@ async fn operate(store: &dyn SessionStore, operation: &[u8; 4], now: u64) -> Str
     }
 }
 
-/// All sessions, in the order in which stores have them.
+/// Walks through all sessions, and returns the pages.
 async fn walk(store: &dyn SessionStore, limit: u32) -> Vec<SessionPage> {
     let (mut pages, mut cursor) = (Vec::new(), None);
     loop {

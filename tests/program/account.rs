@@ -1,6 +1,8 @@
 //! The demo's pages for users and for the administrator.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 
 use session3_test_program::{Browser, Demo, Page};
 use session3_test_support::files;
@@ -49,6 +51,122 @@ fn a_log_in_changes_the_cookie_and_welcomes_once() {
     let page = browser.get(&demo, "account");
     browser.send(&demo, &page, "leave", &[]);
     assert!(browser.get(&demo, "account").text.contains("not logged in"));
+}
+
+/// The second request has the cookie from before the first response.
+#[test]
+fn a_form_that_is_clicked_twice_shows_no_error() {
+    let (_directory, demo) = start();
+    let mut browser = Browser::new();
+    let page = browser.get(&demo, "account");
+    let (mut second, login) = (browser.clone(), [("user", "alice")]);
+    assert_eq!(browser.send(&demo, &page, "login", &login).status, 302);
+    let answer = second.send(&demo, &page, "login", &login);
+    assert_eq!(
+        (answer.status, answer.set_cookie),
+        (302, None),
+        "{}",
+        answer.text
+    );
+    let page = browser.get(&demo, "account");
+    assert!(page.text.contains("<b>alice</b>"), "{}", page.text);
+    for action in ["others", "leave"] {
+        let page = browser.get(&demo, "account");
+        let mut second = browser.clone();
+        assert_eq!(browser.send(&demo, &page, action, &[]).status, 302);
+        assert_eq!(
+            second.send(&demo, &page, action, &[]).status,
+            302,
+            "{action}"
+        );
+    }
+    assert!(browser.get(&demo, "account").text.contains("not logged in"));
+}
+
+#[test]
+fn a_user_can_be_remembered() {
+    let (_directory, demo) = start();
+    let mut browser = Browser::new();
+    let page = browser.get(&demo, "account");
+    let fields = [("user", "alice"), ("remember", "yes")];
+    let answer = browser.send(&demo, &page, "login", &fields);
+    let cookie = answer.set_cookie.unwrap();
+    assert!(cookie.ends_with("; Max-Age=2592000"), "{cookie}");
+    let text = browser.get(&demo, "account").text;
+    assert!(text.contains("(this one, remembered)"), "{text}");
+}
+
+#[test]
+fn no_cache_keeps_the_page_of_a_user() {
+    let (_directory, demo) = start();
+    let mut browser = Browser::new();
+    log_in(&mut browser, &demo, "alice");
+    let page = browser.get(&demo, "");
+    assert_eq!(page.set_cookie, None);
+    assert_eq!(page.values("cache-control"), ["no-store"]);
+    assert_eq!(page.values("vary"), ["Cookie"]);
+}
+
+/// Half of a name may be another name: `admin` is the beginning of `administrator`.
+#[test]
+fn a_form_that_was_cut_off_changes_nothing() {
+    let (_directory, demo) = start();
+    let mut browser = Browser::new();
+    let page = browser.get(&demo, "account");
+    let (_, token) = page.hidden_fields("login").remove(0);
+    let body = format!("form={token}&user=admin");
+    let head = format!(
+        "POST /login HTTP/1.1\r\nHost: a\r\nCookie: {}\r\n",
+        browser.cookie
+    );
+    let length = body.len();
+    let address = demo
+        .url
+        .strip_prefix("http://")
+        .unwrap()
+        .trim_end_matches('/');
+    for rest in [
+        format!("Content-Length: {}\r\n\r\n{body}", length + 8),
+        format!("Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{body}\r\n"),
+        format!("Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{body}\r\nnonsense\r\n"),
+    ] {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream
+            .write_all(format!("{head}{rest}").as_bytes())
+            .unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut answer = Vec::new();
+        // The server may also close the connection without an answer.
+        let _ = stream.read_to_end(&mut answer);
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 400 "),
+            "{answer}"
+        );
+        assert!(!answer.to_lowercase().contains("set-cookie"), "{answer}");
+    }
+    let page = browser.get(&demo, "account");
+    assert!(page.text.contains("not logged in"), "{}", page.text);
+    let whole = browser.send(&demo, &page, "login", &[("user", "administrator")]);
+    assert_eq!(whole.status, 302);
+}
+
+#[test]
+fn an_id_that_is_none_is_said_to_be_none() {
+    let (_directory, demo) = start();
+    let mut admin = Browser::new();
+    log_in(&mut admin, &demo, "admin");
+    let page = admin.get(&demo, "admin");
+    let (_, token) = page.hidden_fields("end").remove(0);
+    let fields = [("form", token.as_str()), ("id", "../x")];
+    let url = format!("{}end", demo.url);
+    let answer = ureq::post(url).header("Cookie", &admin.cookie);
+    let answer = answer
+        .config()
+        .http_status_as_error(false)
+        .build()
+        .send_form(fields);
+    assert_eq!(answer.unwrap().status(), 400);
 }
 
 #[test]

@@ -19,6 +19,8 @@ macro_rules! scenarios {
                 log_out_without_a_session
                 there_are_no_other_pages_and_links_are_relative
                 methods_other_than_get_and_head_are_refused
+                a_head_request_answers_as_get_and_changes_nothing
+                a_page_that_shows_the_session_varies_by_cookie
                 a_cookie_that_is_stale_forged_or_malformed_acts_as_none
                 a_cookie_may_come_in_one_of_several_headers
                 headers_may_have_any_bytes
@@ -161,6 +163,46 @@ pub fn methods_other_than_get_and_head_are_refused(application: Application) {
     }
     let mut head = ureq::head(&demo.url).call().unwrap();
     assert_eq!(head.body_mut().read_to_string().unwrap(), "");
+}
+
+pub fn a_head_request_answers_as_get_and_changes_nothing(application: Application) {
+    let (directory, demo, mut browser) = start(application);
+    for page in ["", "keep", "increment", "logout"] {
+        let head = browser.head(&demo, page);
+        let status = if page.is_empty() { 200 } else { 302 };
+        assert_eq!((head.status, head.set_cookie), (status, None), "{page}");
+    }
+    assert!(files(directory.path()).is_empty(), "no session was created");
+    browser.get(&demo, "keep");
+    browser.get(&demo, "increment");
+    let before = browser.look(&demo);
+    for page in [
+        "",
+        "keep",
+        "increment",
+        "incrementfail",
+        "logout",
+        "logoutfail",
+    ] {
+        let head = browser.head(&demo, page);
+        assert_eq!((head.set_cookie, head.text.as_str()), (None, ""), "{page}");
+        assert_eq!(browser.look(&demo), before, "{page}");
+    }
+}
+
+/// Otherwise a shared cache could give it to another visitor.
+pub fn a_page_that_shows_the_session_varies_by_cookie(application: Application) {
+    let (_directory, demo, mut browser) = start(application);
+    assert_eq!(browser.get(&demo, "").values("vary"), ["Cookie"]);
+    let keep = browser.get(&demo, "keep");
+    assert_eq!(keep.values("vary"), ["Cookie"]);
+    assert_eq!(keep.values("cache-control"), ["no-store"]);
+    let page = browser.get(&demo, "");
+    assert_eq!(page.values("vary"), ["Cookie"]);
+    assert!(
+        page.values("cache-control").is_empty(),
+        "no user is logged in"
+    );
 }
 
 pub fn a_cookie_that_is_stale_forged_or_malformed_acts_as_none(application: Application) {

@@ -14,7 +14,7 @@ use std::{env, fs, thread};
 
 use tempfile::{NamedTempFile, TempPath};
 use ureq::Agent;
-use ureq::http::Response;
+use ureq::http::{HeaderMap, Response};
 
 /// Returns a command that runs the program, in an environment without the user's files.
 pub fn session3() -> Command {
@@ -215,6 +215,8 @@ pub struct Page {
     pub location: Option<String>,
     /// The `Set-Cookie` header.
     pub set_cookie: Option<String>,
+    /// All headers.
+    pub headers: HeaderMap,
     /// The body.
     pub text: String,
 }
@@ -243,6 +245,12 @@ impl Browser {
         let page = Page::read(request.call().unwrap());
         self.keep_cookie(&page);
         page
+    }
+
+    /// Sends a HEAD request, and ignores the cookie of its response.
+    pub fn head(&self, demo: &Demo, page: &str) -> Page {
+        let request = self.agent.head(format!("{}{page}", demo.url));
+        Page::read(request.header("Cookie", &self.cookie).call().unwrap())
     }
 
     /// Submits the form of `page` with this action: its hidden fields and `fields`.
@@ -298,8 +306,14 @@ impl Browser {
 }
 
 impl Page {
+    /// Returns the values of all headers with this name.
+    pub fn values(&self, name: &str) -> Vec<&str> {
+        let values = self.headers.get_all(name).iter();
+        values.map(|value| value.to_str().unwrap()).collect()
+    }
+
     /// Returns the hidden fields of the first form with this action.
-    fn hidden_fields(&self, action: &str) -> Vec<(String, String)> {
+    pub fn hidden_fields(&self, action: &str) -> Vec<(String, String)> {
         let start = format!("action=\"{action}\">");
         let form = between(&self.text, &start, "</form>");
         let hidden = form.split("<input type=\"hidden\" name=\"").skip(1);
@@ -318,6 +332,7 @@ impl Page {
         };
         let (location, set_cookie) = (header("location"), header("set-cookie"));
         let status = response.status().as_u16();
+        let headers = response.headers().clone();
         let mut text = String::new();
         let mut body = response.into_body().into_reader();
         body.read_to_string(&mut text).unwrap();
@@ -325,6 +340,7 @@ impl Page {
             status,
             location,
             set_cookie,
+            headers,
             text,
         }
     }

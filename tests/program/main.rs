@@ -13,6 +13,7 @@ mod operators;
 mod policy;
 mod processes;
 mod readme;
+mod releases;
 mod serve;
 mod starting;
 mod stock;

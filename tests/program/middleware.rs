@@ -60,6 +60,8 @@ scenarios! {
     log_out_without_a_session
     there_are_no_other_pages_and_links_are_relative
     methods_other_than_get_and_head_are_refused
+    a_head_request_answers_as_get_and_changes_nothing
+    a_page_that_shows_the_session_varies_by_cookie
     a_cookie_that_is_stale_forged_or_malformed_acts_as_none
     a_cookie_may_come_in_one_of_several_headers
     headers_may_have_any_bytes
@@ -87,6 +89,33 @@ pub fn fifty_users_see_themselves(server: &Demo) {
             });
         }
     });
+}
+
+/// The response has one Cache-Control header, whatever the application has set.
+#[test]
+fn the_headers_of_session_and_application_go_together() {
+    let (_directory, server, mut browser) = start();
+    assert!(browser.get(&server, "static").values("vary").is_empty());
+    let public = browser.get(&server, "cache/max-age=60");
+    assert_eq!(public.values("cache-control"), ["max-age=60"]);
+    assert_eq!(public.values("vary"), ["Cookie"]);
+    browser.get(&server, "as/alice");
+    assert!(
+        browser
+            .get(&server, "static")
+            .values("cache-control")
+            .is_empty()
+    );
+    for (own, expected) in [
+        ("max-age=60", "no-store"),
+        ("private,max-age=60", "private,max-age=60"),
+        ("no-store,max-age=60", "no-store,max-age=60"),
+        ("public,private", "no-store"),
+    ] {
+        let page = browser.get(&server, &format!("cache/{own}"));
+        assert_eq!(page.text, "alice");
+        assert_eq!(page.values("cache-control"), [expected], "{own}");
+    }
 }
 
 #[test]

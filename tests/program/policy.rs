@@ -9,7 +9,7 @@ use std::time::Duration;
 use session3_components::{DEMO, MANAGER};
 use session3_compose::{Composition, Grant};
 
-use session3_test_program::clock::speed_up;
+use session3_test_program::clock::{Clock, speed_up};
 use session3_test_program::{Browser, Demo, between, session3};
 use session3_test_support::files;
 
@@ -207,6 +207,24 @@ fn the_manager_and_what_is_joined_with_it_carry_it_along() {
         command.args(["--store", "sessions", "--grant", "store"]);
         assert!(cookie(&Demo::run(&mut command)).contains("; Max-Age=770"));
     }
+}
+
+/// All sessions seem to have expired when the clock is wrong.
+#[test]
+fn a_clock_that_jumps_ahead_ends_no_sessions_without_a_word() {
+    let place = Place::new("");
+    let log = fs::File::create(place.path("log")).unwrap();
+    let mut command = place.command(&["--sweep-every", "1"]);
+    let mut clock = Clock::new(&mut command);
+    let server = Demo::run(command.stderr(log));
+    cookie(&server);
+    clock.advance(Duration::from_secs(100_000));
+    while !place.log().contains("deleted: 1") {
+        thread::sleep(Duration::from_millis(10));
+    }
+    let log = place.log();
+    let (before, _) = log.split_once("deleted: 1").unwrap();
+    assert!(before.contains("the time of day jumped ahead by "), "{log}");
 }
 
 #[test]

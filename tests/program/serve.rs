@@ -193,6 +193,24 @@ fn another_version_of_an_interface_takes_a_grant_too() {
     }
 }
 
+/// The refusal says how to build the component again.
+#[test]
+fn a_component_for_another_contract_is_refused() {
+    for version in [b"@0.1.0", b"@0.3.0"] {
+        let place = Place::new(&replace(DEMO, b"@0.2.0", version));
+        let said = refusal(&mut place.with_store(&["--grant", "admin"]));
+        let version = String::from_utf8_lossy(version);
+        for part in [
+            "session3:sessions/",
+            &version,
+            "has version 0.2",
+            "`session3 wit`",
+        ] {
+            assert!(said.contains(part), "{said}");
+        }
+    }
+}
+
 fn replace(bytes: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     let count = bytes.len() - old.len();

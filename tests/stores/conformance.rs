@@ -1,4 +1,4 @@
-//! The conformance suite, on the native stores.
+//! The conformance suite, run on the native stores.
 
 use std::fs;
 use std::path::Path;
@@ -33,7 +33,8 @@ async fn directory_that_flushes() -> Given {
     in_directory(|options| options.durability(Durability::Disk))
 }
 
-/// As two processes would have it: each call goes to the other handle.
+/// Returns a store whose calls go to two handles of one directory in turn, as if two processes
+/// used it.
 async fn directory_of_two_handles() -> Given {
     with_directory(|path, options| {
         let open = || DirectoryStore::open(path, options.clone()).unwrap();
@@ -75,6 +76,7 @@ fn with_directory(open: impl FnOnce(&Path, Options) -> Arc<dyn SessionStore>) ->
         .keep(directory)
 }
 
+/// A store that calls its two handles in turn.
 struct InTurn {
     handles: [DirectoryStore; 2],
     calls: AtomicUsize,

@@ -1,9 +1,10 @@
-//! System calls that fail: every one of every operation, once, with every error
-//! that fits it. An error says what the system said, the state before is there,
-//! the next operation succeeds, and no lock or file descriptor is left behind.
+//! System calls that fail. Each system call of each operation fails once with each error that
+//! fits it. Then the error of the operation contains the message of the system, each session has
+//! its previous or its new state, later operations succeed, and neither a lock nor a file descriptor
+//! is left behind.
 //!
-//! Sweeps, walks and checks look into hundreds of directories that are not
-//! there; of these calls, one in [`MISSING`] fails. All others do.
+//! Sweeps, walks and checks look into hundreds of directories that do not exist. Of these
+//! calls, only one in [`MISSING`] fails.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -24,24 +25,27 @@ use session3_test_support::{files, id};
 
 const NOW: u64 = 1_700_000_000_000;
 const LATER: u64 = NOW + 3_600_000;
-/// One in so many fails of the calls on directories that are not there.
+/// Of the calls on directories that do not exist, one in this number fails.
 const MISSING: usize = 500;
 
-/// A session of alice, saved and touched; one of bob; one that has expired.
+/// A session of Alice, which was saved and touched.
 const ALICE: u128 = 1;
+/// A session of Bob.
 const BOB: u128 = 2 << 120;
+/// A session of Alice that has expired.
 const EXPIRED: u128 = 3 << 120;
-/// An empty file.
+/// An ID with an empty file, as a create that never finished leaves it.
 const LEFTOVER: u128 = 4 << 120;
-/// Not there.
+/// An ID without a file.
 const NEW: u128 = 5 << 120;
-/// Nonsense.
+/// A session whose file holds nonsense.
 const DAMAGED: u128 = 6 << 120;
 const IDS: [u128; 6] = [ALICE, BOB, EXPIRED, LEFTOVER, NEW, DAMAGED];
 
-/// What is done, and whether the session's file is kept open then.
+/// An operation on a store.
 struct Operation {
     name: &'static str,
+    /// Whether the file of Alice's session is in the file descriptor cache before.
     is_warm: bool,
     act: fn(&Given) -> Result<String, StoreError>,
 }
@@ -83,37 +87,38 @@ const OPERATIONS: [Operation; 24] = [
     cold("check", |given| given.check()),
 ];
 
-/// Those that write a tombstone.
+/// The names of the operations that write a tombstone.
 const BURY: [&str; 3] = ["create over a leftover", "delete", "delete kept"];
 
-/// What a system call answers instead of doing what it should.
+/// How system calls fail.
 #[derive(Clone, Copy, Debug)]
 enum Fault {
-    /// This, once.
+    /// One call fails with this error.
     Once(Errno),
-    /// A write is cut short, and the call after it answers this.
+    /// A write transfers half of its bytes, and the next call fails with this error.
     HalfThen(Errno),
-    /// This, and all that follow: writes, creates and directories.
+    /// One call and every later call that changes the file system fail with this error.
     FromThenOn(Errno),
 }
 
-/// Fails a call, by its number.
+/// Records the system calls, and makes them fail as planned.
 #[derive(Default)]
 struct Saboteur(Mutex<Plan>);
 
 #[derive(Default)]
 struct Plan {
-    /// Kinds and names of the calls until now.
+    /// The kinds of the calls so far, and the names of their files.
     seen: Vec<(Kind, String)>,
+    /// The number of the call that fails, from 0, and how it fails.
     fault: Option<(usize, Fault)>,
-    /// The most that a read or write transfers.
+    /// The limit for the bytes that a read or a write transfers.
     limit: Option<Limit>,
 }
 
 #[derive(Clone, Copy)]
 enum Limit {
     OneByte,
-    /// Half a write, and some hundred bytes of a read.
+    /// Half of a write, but at most 300 bytes; and 300 bytes of a read.
     Half,
 }
 
@@ -149,7 +154,7 @@ impl Kind {
         }
     }
 
-    /// What it may answer, by its manual page.
+    /// Returns the errors with which the call may fail, by its manual page.
     fn errors(self) -> &'static [Errno] {
         use Errno as E;
         match self {
@@ -200,13 +205,13 @@ impl Fault {
         errno
     }
 
-    /// Nobody need know of a signal; and with fewer files kept open, there are
-    /// enough file descriptors.
+    /// Returns whether the operation succeeds all the same. A call that a signal interrupts is
+    /// made again; and without free file descriptors, the store closes the files in its cache.
     fn is_invisible(self, operation: &Operation, kind: Kind) -> bool {
         let is_load = operation.name.starts_with("load") || operation.name == "has";
         match self {
             Self::Once(Errno::INTR | Errno::MFILE | Errno::NFILE) => true,
-            // What may not be written may be read.
+            // A file that the process may not write may still be readable.
             Self::Once(Errno::ACCESS | Errno::ROFS) => {
                 is_load && matches!(kind, Kind::Open | Kind::Stat)
             }
@@ -214,7 +219,7 @@ impl Fault {
         }
     }
 
-    /// In place of which call, counted from the one that is to fail.
+    /// Returns the result of the watch for a call, `after` calls after the first that fails.
     fn answer(self, kind: Kind, after: usize, length: usize) -> io::Result<usize> {
         match (self, after) {
             (Self::Once(errno), 0) | (Self::HalfThen(errno), 1) => Err(errno.into()),
@@ -248,7 +253,7 @@ impl Watch for Saboteur {
     }
 }
 
-/// What each session is.
+/// The result of loading each session.
 type States = BTreeMap<SessionId, Result<Option<StoredSession>, StoreError>>;
 
 /// A directory with sessions and a store in it.
@@ -366,7 +371,7 @@ impl<'a> Given<'a> {
         self.answer(self.store.delete_old_sessions(60, None))
     }
 
-    /// Each goes on where the one before stopped.
+    /// Calls the sweep with a time limit of zero until it is complete.
     fn sweep_in_pieces(&self) -> Result<String, StoreError> {
         self.answer(async {
             let mut deleted = 0;
@@ -412,7 +417,8 @@ impl<'a> Given<'a> {
         Ok(format!("{report} {findings:?}"))
     }
 
-    /// What somebody else finds, who has the index right too.
+    /// Returns the sessions as another handle of the directory loads them, and checks that the
+    /// index names each of them.
     fn states(&self) -> States {
         let options = options(Durability::Process);
         let store = DirectoryStore::open(self.directory.path(), options).unwrap();
@@ -422,14 +428,17 @@ impl<'a> Given<'a> {
                 && let Some(user) = &loaded.state.user
             {
                 let sessions = self.runtime.block_on(store.sessions_of_user(user));
-                assert!(sessions.unwrap().contains(&session), "the index misses it");
+                assert!(
+                    sessions.unwrap().contains(&session),
+                    "the index lacks the session"
+                );
             }
             (session, loaded)
         };
         IDS.map(id).into_iter().map(load).collect()
     }
 
-    /// Whatever happened, everything works now.
+    /// Checks that every session can now be loaded, created, saved, touched and deleted.
     fn goes_on(&self) {
         self.saboteur.0.lock().unwrap().fault = None;
         let store = &self.store;
@@ -461,6 +470,7 @@ impl<'a> Given<'a> {
         });
     }
 
+    /// Checks that no file in the directory is locked.
     fn nothing_is_locked(&self) {
         for path in files(self.directory.path()) {
             let file = File::options().read(true).write(true).open(&path).unwrap();
@@ -469,7 +479,7 @@ impl<'a> Given<'a> {
         }
     }
 
-    /// File descriptors that lead into the directory.
+    /// Returns the number of file descriptors of this process that lead into the directory.
     fn descriptors(&self) -> usize {
         descriptors_in(self.directory.path())
     }
@@ -481,7 +491,8 @@ fn descriptors_in(directory: &Path) -> usize {
     paths.filter(|path| path.starts_with(directory)).count()
 }
 
-/// An operation that nothing disturbs.
+/// An operation without faults: its system calls, its result, and the sessions before and
+/// after it.
 struct Undisturbed {
     calls: Vec<(Kind, String)>,
     answer: String,
@@ -491,6 +502,7 @@ struct Undisturbed {
 }
 
 impl Undisturbed {
+    /// Runs the operation without faults.
     fn see(runtime: &Runtime, durability: Durability, operation: &Operation) -> Self {
         let given = Given::new(runtime, durability, operation);
         let before = given.states();
@@ -505,7 +517,7 @@ impl Undisturbed {
         }
     }
 
-    /// The numbers of the calls that are to fail.
+    /// Returns the numbers of the calls that fail, one in each run.
     fn targets(&self, directory: &Path) -> Vec<usize> {
         let is_there = |name: &str| directory.join(name).exists();
         let calls = self.calls.iter().enumerate();
@@ -521,10 +533,10 @@ fn is_sweep(operation: &Operation) -> bool {
     operation.name.starts_with("sweep")
 }
 
-/// Errors that the operation can live with: an entry of the index that remains
-/// is surplus, and so is the file of a lock that nobody has; half a tombstone is
-/// one, and a leftover needs none; what a sweep cannot read or delete, it leaves;
-/// what a check or a walk cannot read, it names.
+/// Returns whether the operation may succeed although this call fails. An entry of the index or
+/// the file of a lock that cannot be removed is surplus, and a sweep removes it. Half a tombstone
+/// is enough, and a leftover needs none. A sweep leaves what it cannot read or delete. A check or
+/// a walk reports what it cannot read.
 fn may_succeed(operation: &Operation, kind: Kind, name: &str) -> bool {
     let may_remain = ["users/", "locks/"].iter();
     kind == Kind::Unlink && may_remain.clone().any(|start| name.starts_with(start))
@@ -534,6 +546,8 @@ fn may_succeed(operation: &Operation, kind: Kind, name: &str) -> bool {
         || operation.name == "iter" && kind != Kind::List
 }
 
+/// Runs the operation while one call fails, and checks what the documentation of this module
+/// says.
 fn sabotage(
     runtime: &Runtime,
     durability: Durability,
@@ -558,7 +572,10 @@ fn sabotage(
             assert_eq!(*answer, undisturbed.answer, "{context}");
         }
         Ok(answer) => {
-            assert!(may_succeed(operation, *kind, name), "{context}: no error");
+            assert!(
+                may_succeed(operation, *kind, name),
+                "{context}: the operation succeeded"
+            );
             let names_it = is_sweep(operation) || answer.contains(&system);
             let may_hide_it = matches!(kind, Kind::Unlink | Kind::Write);
             assert!(names_it || may_hide_it, "{context}: {answer}");
@@ -579,14 +596,18 @@ fn sabotage(
     let kept = given.descriptors();
     assert!(
         kept <= undisturbed.descriptors + 1,
-        "{context}: {kept} open"
+        "{context}: {kept} files are open"
     );
     given.goes_on();
     let Given {
         store, directory, ..
     } = given;
     drop(store);
-    assert_eq!(descriptors_in(directory.path()), 0, "{context}: left open");
+    assert_eq!(
+        descriptors_in(directory.path()),
+        0,
+        "{context}: files are still open"
+    );
 }
 
 fn runtime() -> Runtime {
@@ -623,8 +644,8 @@ fn every_system_call_may_fail_once_under_disk() {
     every_call_fails_once(Durability::Disk);
 }
 
-/// Reads and writes may transfer less than they were asked to: the bytes are
-/// the same in the end.
+/// An operation has the same result, and leaves the same bytes in the files, if each read and
+/// write transfers fewer bytes than requested.
 #[test]
 fn short_reads_and_writes_are_invisible() {
     let runtime = runtime();
@@ -651,7 +672,8 @@ fn short_reads_and_writes_are_invisible() {
     }
 }
 
-/// One torn record must not keep anybody from ending the user's others.
+/// The list of a user's sessions leaves a damaged one out and does not fail, so that the user can
+/// still end the intact sessions.
 #[test]
 fn a_damaged_session_does_not_hide_the_users_others() {
     let runtime = runtime();
@@ -670,7 +692,7 @@ fn a_damaged_session_does_not_hide_the_users_others() {
     assert_eq!(sessions, Ok(vec![id(ALICE)]));
 }
 
-/// A small file system of its own, until this is dropped.
+/// A small file system in memory, which is unmounted when this value is dropped.
 struct Mounted(TempDir);
 
 impl Mounted {
@@ -694,9 +716,10 @@ fn mount(arguments: &[&str], directory: &Path) {
         .arg(directory)
         .status();
     let is_mounted = status.is_ok_and(|status| status.success());
-    assert!(is_mounted, "mounting needs root: run this as root");
+    assert!(is_mounted, "mount failed: run this test as root");
 }
 
+/// Checks that a call failed with this error of the system.
 fn unavailable<T: std::fmt::Debug>(result: Result<T, StoreError>, errno: Errno) {
     let system = io::Error::from(errno).to_string();
     match result {
@@ -705,12 +728,12 @@ fn unavailable<T: std::fmt::Debug>(result: Result<T, StoreError>, errno: Errno) 
     }
 }
 
-fn open_to_look(path: &Path) -> DirectoryStore {
+fn open_read_only(path: &Path) -> DirectoryStore {
     let options = options(Durability::Process).read_only(true);
     DirectoryStore::open(path, options).unwrap()
 }
 
-/// Creates sessions until that fails; how many there are.
+/// Creates sessions until that fails because the file system is full, and returns their number.
 async fn fill(store: &DirectoryStore, size: usize) -> u128 {
     for number in 0.. {
         match store
@@ -724,10 +747,11 @@ async fn fill(store: &DirectoryStore, size: usize) -> u128 {
             }
         }
     }
-    unreachable!("a small file system is full some day")
+    unreachable!("a small file system becomes full")
 }
 
-/// Not by injected errors but by file systems that are what they say.
+/// A store on a real file system that is full or read-only keeps its sessions readable, and
+/// works again once there is space.
 #[test]
 #[ignore = "mounts file systems, which needs root: make torture"]
 fn a_file_system_that_is_full_or_read_only_takes_nothing_away() {
@@ -750,12 +774,14 @@ fn a_file_system_that_is_full_or_read_only_takes_nothing_away() {
             }
             assert_eq!(store.load_session(&id(count)).await, Ok(None));
             let failed = path.join(format!("00/{}", id(count)));
-            assert!(!failed.exists(), "nothing is left of the create");
-            // As a kill leaves it, with no room for a tombstone.
+            assert!(!failed.exists(), "the failed create left its file");
+            // A killed create leaves an empty file, and a full file system has no room for its
+            // tombstone.
             fs::write(&failed, "").unwrap();
             store.delete_old_sessions(u32::MAX, None).await.unwrap();
-            let left = files(path).len() as u128;
-            assert_eq!(left, 2 * count + 1, "records, entries, the sweep's own");
+            let file_count = files(path).len() as u128;
+            // Each session has a record and an entry of the index, and the sweep has one file.
+            assert_eq!(file_count, 2 * count + 1);
             for number in 0..count {
                 let loaded = store.load_session(&id(number)).await.unwrap().unwrap();
                 assert_eq!(loaded.state, state("alice", size));
@@ -764,12 +790,12 @@ fn a_file_system_that_is_full_or_read_only_takes_nothing_away() {
             assert_eq!(store.delete_session(&id(2)).await, Ok(true));
             let (new, small) = (id(count), state("alice", size));
             let created = store.create_session(&new, &small).await;
-            assert_eq!(created, Ok(1), "there is room again");
+            assert_eq!(created, Ok(1), "the deletes make room");
 
             drop(store);
             let store = open();
             mount(&["-o", "remount,ro"], path);
-            let snapshot = open_to_look(path);
+            let snapshot = open_read_only(path);
             for store in [&store, &snapshot] {
                 let loaded = store.load_session(&id(3)).await.unwrap().unwrap();
                 assert_eq!(loaded.state, state("alice", size));

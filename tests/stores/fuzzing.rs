@@ -1,4 +1,5 @@
-//! What a fuzzer found, and mutations of it: the short form of `make fuzz`.
+//! The bodies of the fuzz targets, run with the committed corpus and with mutations of it. This
+//! is the short form of `make fuzz`.
 
 use std::fs;
 use std::path::Path;
@@ -6,10 +7,11 @@ use std::path::Path;
 use session3_test_support::dice::Dice;
 use session3_test_support::random::{is_long, seed};
 
-/// Mutations of each corpus; ten times as many with `TORTURE=long`.
+/// The number of mutated records. With `TORTURE=long`, ten times as many are run.
 const RECORDS: usize = 10_000;
+/// The number of mutated sequences of operations. With `TORTURE=long`, ten times as many are run.
 const SEQUENCES: usize = 500;
-/// Numbers that are likely to be at some edge.
+/// Numbers that are likely to be edge cases of a field.
 const EDGES: [u64; 6] = [0, 1, 512, 1 << 63, u64::MAX - 511, u64::MAX];
 
 #[test]
@@ -22,6 +24,7 @@ fn no_sequence_of_operations_departs_from_the_model() {
     fuzz("operations", SEQUENCES, session3_test_fuzzing::operations);
 }
 
+/// Calls `body` with each input of the corpus, and with `count` mutations.
 fn fuzz(target: &str, count: usize, body: fn(&[u8])) {
     let mut dice = Dice::new(seed());
     let corpus = corpus(target);
@@ -36,6 +39,7 @@ fn fuzz(target: &str, count: usize, body: fn(&[u8])) {
     );
 }
 
+/// Reads the committed inputs of a target, in the order of their names.
 fn corpus(target: &str) -> Vec<Vec<u8>> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
     let entries = fs::read_dir(directory.join(target)).unwrap();
@@ -45,12 +49,13 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
     paths.iter().map(|path| fs::read(path).unwrap()).collect()
 }
 
+/// Returns an input of the corpus with one to four random changes.
 fn mutated(corpus: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
     let mut bytes = dice.pick(corpus).clone();
     for _ in 0..=dice.below(4) {
         let at = dice.below(bytes.len() + 1);
         match dice.below(6) {
-            // Most of what matters is in the header.
+            // The header has most of the fields that decide how a record is read.
             0 => set(&mut bytes, dice.below(192), dice.roll() as u8),
             1 => set(&mut bytes, at, dice.roll() as u8),
             2 => {
@@ -77,6 +82,7 @@ fn mutated(corpus: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
     bytes
 }
 
+/// Sets a byte, if the input is that long.
 fn set(bytes: &mut [u8], at: usize, value: u8) {
     if let Some(byte) = bytes.get_mut(at) {
         *byte = value;

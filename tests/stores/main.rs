@@ -1,5 +1,5 @@
-//! Tests of the stores: the contract, the directory store's files and locks, system calls
-//! that fail, power cuts, and bytes that a fuzzer made.
+//! Tests of the stores: the contract, the files and locks of the directory store, failing system
+//! calls, power cuts, and fuzzed inputs.
 
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 

@@ -1,4 +1,4 @@
-//! Processes of our own: this program again, with a job.
+//! The processes of a torture: this program again, with a job.
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -12,14 +12,15 @@ use crate::{descriptors, kills, locks, work};
 
 /// The time by the clock of every process.
 pub const NOW: u64 = 1_700_000_000_000;
-/// When sessions expire that are to stay.
+/// The expiry of sessions that a sweep must keep.
 pub const LATER: u64 = NOW + 3_600_000;
-/// And those that a sweep may have.
+/// The expiry of sessions that a sweep may delete.
 pub const BEFORE: u64 = NOW - 1;
-/// Sweeps go by `expires` alone.
+/// The idle time for the sweeps. It never passes, since the clocks stand still, so the sweeps
+/// delete expired sessions only.
 pub const MINUTES: u32 = 60;
 
-/// What a process does.
+/// The work of a process.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Role {
     /// Adds to sessions.
@@ -28,11 +29,11 @@ pub enum Role {
     Read,
     /// Deletes old sessions.
     Sweep,
-    /// Makes sessions that are old from the beginning.
+    /// Creates sessions that have already expired.
     Visit,
-    /// Does everything, and writes down what, until it is killed.
+    /// Creates, changes, deletes and sweeps sessions, and reports each change, until it is killed.
     Change,
-    /// Holds the lock of a file.
+    /// Holds the lock of a record.
     Hold,
     /// Works with few file descriptors.
     Starve,
@@ -48,36 +49,36 @@ const ROLES: [(&str, Role); 7] = [
     ("--starve", Role::Starve),
 ];
 
-/// The role of this process, unless it is the first one.
+/// Returns the role of this process, or `None` for the first process.
 pub fn role(arguments: &[String]) -> Option<Role> {
     let first = arguments.first()?;
     let named = ROLES.into_iter().find(|(name, _)| name == first);
     named.map(|(_, role)| role)
 }
 
-/// What a process is told.
+/// The job of a process.
 #[derive(Clone)]
 pub struct Job {
-    /// Where the store and the ledger are.
+    /// The directory with the store and the ledger.
     pub directory: PathBuf,
-    /// Of the store.
+    /// The durability of the store.
     pub durability: Durability,
-    /// How many sessions there are.
+    /// The number of sessions.
     pub sessions: u64,
-    /// How many processes have cells in the ledger.
+    /// The number of processes with cells in the ledger.
     pub processes: usize,
-    /// Which of them this one is.
+    /// The number of this process among them.
     pub me: usize,
     /// How long to work.
     pub duration: Duration,
-    /// For what it chooses.
+    /// The seed of its random choices.
     pub seed: u64,
 }
 
 impl Role {
     /// Does the work of a process.
     pub fn run(self, arguments: &[String]) {
-        // Also when it is a thread that fails, while others work on.
+        // A panic on any thread ends the process, also while other threads work.
         let hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             hook(panic);
@@ -97,24 +98,24 @@ impl Role {
 }
 
 impl Job {
-    /// The store, made where it is missing.
+    /// Opens the store, and creates it if it is missing.
     pub fn open(&self) -> DirectoryStore {
         self.open_with(Options::default())
     }
 
-    /// Likewise, with options of one's own.
+    /// Opens the store with these options, and creates it if it is missing.
     pub fn open_with(&self, options: Options) -> DirectoryStore {
         let options = options.durability(self.durability).create(true);
         DirectoryStore::open(self.directory.join("store"), options.clock(|| NOW)).unwrap()
     }
 
-    /// The cells of this process.
+    /// Opens the ledger for this process.
     pub fn ledger(&self) -> Ledger {
         let path = self.directory.join("ledger");
         Ledger::open(&path, self.processes, self.me, self.sessions)
     }
 
-    /// Whether there is time left, asked in a loop.
+    /// Starts the time of the job, and returns a function that says whether some of it is left.
     pub fn clock(&self) -> impl Fn() -> bool + use<> {
         let (start, duration) = (Instant::now(), self.duration);
         move || start.elapsed() < duration
@@ -155,7 +156,7 @@ impl Job {
 pub struct Process(Child);
 
 impl Process {
-    /// Starts it.
+    /// Starts a process.
     pub fn start(role: Role, job: &Job) -> Self {
         let (name, _) = ROLES.into_iter().find(|(_, it)| *it == role).unwrap();
         let child = Command::new(std::env::current_exe().unwrap())
@@ -168,13 +169,16 @@ impl Process {
         Self(child)
     }
 
-    /// Where it writes.
+    /// Returns the standard output of the process. This can be called once.
     pub fn output(&mut self) -> ChildStdout {
         self.0.stdout.take().unwrap()
     }
 
-    /// Ends it in the middle of what it does. False when it had ended itself,
-    /// which has to be a good end.
+    /// Kills the process. Returns false if it had already ended by itself.
+    ///
+    /// # Panics
+    ///
+    /// If the process had ended with an error.
     pub fn kill(&mut self) -> bool {
         self.0.kill().unwrap();
         let status = self.0.wait().unwrap();
@@ -183,14 +187,18 @@ impl Process {
         is_killed
     }
 
-    /// All that it writes, until it ends or is killed.
+    /// Returns the whole output of the process, and waits until that ends.
     pub fn words(&mut self) -> String {
         let mut written = String::new();
         self.output().read_to_string(&mut written).unwrap();
         written
     }
 
-    /// What it has written at its own end, which has to be a good one.
+    /// Waits until the process ends by itself, and returns its output.
+    ///
+    /// # Panics
+    ///
+    /// If the process ended with an error.
     pub fn result(mut self) -> String {
         let written = self.words();
         assert!(self.0.wait().unwrap().success(), "a process failed");
@@ -205,7 +213,7 @@ impl Drop for Process {
     }
 }
 
-/// A whole line at once, whatever other threads write.
+/// Writes a line to the standard output. Lines of several threads do not mix.
 pub fn say(line: &str) {
     let mut output = std::io::stdout().lock();
     output.write_all(format!("{line}\n").as_bytes()).unwrap();

@@ -1,4 +1,4 @@
-//! States of which every byte can be told.
+//! States of which every byte can be checked.
 
 use session3_store::{SessionId, StoredSession, Version};
 
@@ -6,22 +6,22 @@ use crate::random::Random;
 
 const HEAD: usize = 40;
 
-/// What a state says about itself. All of its bytes follow from these four
-/// numbers, which it begins with, so one that is not as it was saved shows.
+/// The four numbers with which a state begins. All other bytes follow from them, so any byte that
+/// differs from the saved one is detected.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Content {
-    /// Whose state it is.
+    /// The session that the state belongs to.
     pub session: SessionId,
-    /// The version that this save makes.
+    /// The version that the save of this state makes.
     pub version: Version,
-    /// What the torture counts, or knows a save by.
+    /// A number of the torture: a count, or the identity of a save.
     pub number: u64,
-    /// Bytes in all, of which 40 are for these four.
+    /// The length of the state in bytes, with 40 bytes for these four numbers.
     pub length: u64,
 }
 
 impl Content {
-    /// What to save.
+    /// Returns the bytes of the state.
     pub fn bytes(&self) -> Vec<u8> {
         let length = self.length as usize;
         let mut bytes = Vec::with_capacity(length + 8);
@@ -39,7 +39,11 @@ impl Content {
         bytes
     }
 
-    /// What was loaded, or the name of what is wrong with it.
+    /// Reads the content of a session that was loaded.
+    ///
+    /// # Errors
+    ///
+    /// The name of the fault if the state is not one that was saved for this session and version.
     pub fn read(stored: &StoredSession) -> Result<Self, &'static str> {
         let bytes = &stored.state.data;
         let head = bytes.get(..HEAD).ok_or("torn")?;
@@ -63,7 +67,7 @@ impl Content {
     }
 }
 
-/// The 8 bytes at an offset.
+/// Returns the number in the 8 bytes at an offset.
 pub fn number_at(bytes: &[u8], offset: usize) -> u64 {
     u64::from_le_bytes(bytes[offset..][..8].try_into().unwrap())
 }

@@ -1,4 +1,4 @@
-//! A process that may have few files open.
+//! A store in a process with a low limit of open files.
 
 use std::fs::File;
 
@@ -10,10 +10,11 @@ use crate::child::{Job, LATER, MINUTES, Process, Role, block_on};
 use crate::plan::Plan;
 use crate::work::{self, id};
 
+/// The largest number of files that the process may have open.
 const LIMIT: u64 = 64;
 const SESSIONS: u64 = 500;
 
-/// Starts a process that may have 64.
+/// Starts a process with that limit for each durability.
 pub fn run_short(plan: &Plan) {
     for durability in [Durability::Process, Durability::Disk] {
         let directory = tempfile::tempdir().unwrap();
@@ -30,8 +31,8 @@ pub fn run_short(plan: &Plan) {
     }
 }
 
-/// Works on more sessions than it may have files open, although its store
-/// would keep them all.
+/// Works on more sessions than this process may have files open, with a file descriptor cache that
+/// is larger than the limit.
 pub fn starve(job: &Job) {
     let maximum = getrlimit(Resource::Nofile).maximum;
     let limit = Rlimit {
@@ -43,7 +44,7 @@ pub fn starve(job: &Job) {
         by_default(job).await;
         let greedy = job.open_with(Options::default().max_kept_files(10_000));
         let most = work_with_all(&greedy).await;
-        assert_eq!(most, LIMIT as usize, "they did not run short");
+        assert_eq!(most, LIMIT as usize, "the process did not reach its limit");
         with_none_left(&greedy).await;
         println!(
             "  {:?}: {SESSIONS} sessions with {most} of {LIMIT} files open, then with none left",
@@ -55,7 +56,7 @@ pub fn starve(job: &Job) {
     });
 }
 
-/// A store leaves most of them to others.
+/// Checks that a store with default options keeps at most a quarter of the file descriptors.
 async fn by_default(job: &Job) {
     let store = job.open();
     let before = count_open();
@@ -64,11 +65,14 @@ async fn by_default(job: &Job) {
         store.load_session(&id(session)).await.unwrap().unwrap();
     }
     let kept = count_open() - before;
-    assert!(kept > 0, "it keeps files of sessions in use");
-    assert!(kept <= LIMIT as usize / 4, "{kept} kept");
+    assert!(kept > 0, "the store caches the files of active sessions");
+    assert!(
+        kept <= LIMIT as usize / 4,
+        "the store keeps {kept} files open"
+    );
 }
 
-/// How many files were open at most.
+/// Changes every session, and returns how many files were open at most.
 async fn work_with_all(store: &DirectoryStore) -> usize {
     let mut most = 0;
     for session in 0..SESSIONS {
@@ -88,6 +92,7 @@ async fn work_with_all(store: &DirectoryStore) -> usize {
     most
 }
 
+/// Checks that walks, lists, sweeps and deletes succeed.
 async fn everything_else(store: &DirectoryStore) {
     let mut sessions = 0;
     let mut cursor = None;
@@ -114,7 +119,8 @@ async fn everything_else(store: &DirectoryStore) {
     }
 }
 
-/// Somebody else takes all that are left: the store gives back what it keeps.
+/// Checks that loads succeed while other code of the process takes every free file descriptor: the
+/// store then closes the files in its cache.
 async fn with_none_left(store: &DirectoryStore) {
     let mut others = Vec::new();
     for session in 0..SESSIONS {
@@ -124,8 +130,8 @@ async fn with_none_left(store: &DirectoryStore) {
     }
 }
 
-/// A store that keeps none has none to give back: what needs one is refused,
-/// and works again afterwards.
+/// Checks that a store without a file descriptor cache refuses calls while no file descriptor is
+/// free, and works again afterwards.
 async fn really_out(job: &Job) {
     let store = job.open_with(Options::default().max_kept_files(0));
     let others = all_free();
@@ -155,11 +161,12 @@ async fn really_out(job: &Job) {
     assert!(store.load_session(&id(0)).await.unwrap().is_some());
 }
 
-/// All the files that can be opened still.
+/// Opens as many files as the process still may.
 fn all_free() -> Vec<File> {
     std::iter::from_fn(|| File::open("/dev/null").ok()).collect()
 }
 
+/// Returns the number of files that this process has open.
 fn count_open() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }

@@ -1,8 +1,8 @@
-//! A process that changes sessions in every way is killed, again and again; then
-//! everything that it was told has to be true.
+//! A process that changes sessions in every way is killed, again and again. After each kill, every
+//! change that the store acknowledged must be there.
 //!
-//! It says what it is about to do and what the store answered, so at its end one
-//! change for each of its threads may be unknown.
+//! The process reports each change before it calls the store, and then the result. So after a kill,
+//! it may be unknown whether the last change of each of its threads took effect.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
@@ -22,7 +22,7 @@ use crate::tally::Tally;
 use crate::work::{id, user};
 
 const SESSIONS: u64 = 24;
-/// Each changes sessions of its own.
+/// The number of threads of the process. Each one changes sessions of its own.
 const THREADS: u64 = 3;
 const USERS: u64 = 5;
 const FAULTS: [&str; 11] = [
@@ -39,14 +39,14 @@ const FAULTS: [&str; 11] = [
     "failed",
 ];
 
-/// A session as it was saved, touches included.
+/// The content of a session after the last save or touch.
 #[derive(Clone, Debug, PartialEq)]
 struct Sample {
     version: u64,
-    /// No two saves have the same.
+    /// A random number, which tells the saves apart.
     number: u64,
     length: u64,
-    /// 0 for nobody.
+    /// The number of the user; 0 for a session without one.
     user: u64,
     expires: u64,
 }
@@ -62,7 +62,7 @@ pub fn kill(plan: &Plan) {
             sessions: SESSIONS,
             processes: 1,
             me: 0,
-            // It is killed long before.
+            // The process is killed long before this time is over.
             duration: Duration::from_secs(60),
             seed: 0,
         };
@@ -75,7 +75,8 @@ pub fn kill(plan: &Plan) {
             judge.tally.count("kills");
             lines.iter().for_each(|line| judge.hear(line));
             block_on(judge.look(&store, &job.open()));
-            // Not each time: the next process has to live with what is left.
+            // Most rounds skip this, so that the next process starts with the files that this one
+            // left.
             if random.below(4) == 0 {
                 block_on(judge.clean_up(&job));
             }
@@ -85,7 +86,8 @@ pub fn kill(plan: &Plan) {
     }
 }
 
-/// What the process said until it was killed, so long after the first answer.
+/// Starts a process, kills it when `pause` has passed since the first change that succeeded, and
+/// returns the lines that it reported.
 fn kill_one(job: &Job, pause: Duration) -> Vec<String> {
     let mut process = Process::start(Role::Change, job);
     let output = BufReader::new(process.output());
@@ -94,15 +96,15 @@ fn kill_one(job: &Job, pause: Duration) -> Vec<String> {
         let lines = output.lines().map(Result::unwrap);
         let listen = |line: &String| {
             if line.starts_with("done") {
-                // Nobody listens after the first.
+                // After the first message, the receiver may be gone.
                 let _ = first_answer.send(());
             }
         };
         lines.inspect(listen).collect()
     });
-    answered.recv().expect("it works");
+    answered.recv().expect("the process changes a session");
     thread::sleep(pause);
-    assert!(process.kill(), "it worked until it was killed");
+    assert!(process.kill(), "the process works until it is killed");
     listener.join().unwrap()
 }
 
@@ -118,9 +120,10 @@ pub fn change(job: &Job) {
     });
 }
 
+/// Sweeps a random number of times, each time with a short time limit.
 async fn sweep_pieces(store: &DirectoryStore, job: &Job) {
     let mut random = Random::new(job.seed ^ u64::MAX);
-    // A sweep that is always there leaves nothing to others.
+    // A sweep that never stopped would leave no old sessions and leftovers to the other threads.
     let has_time = job.clock();
     while random.below(32) > 0 && has_time() {
         let limit = Duration::from_micros(random.below(3000));
@@ -129,6 +132,7 @@ async fn sweep_pieces(store: &DirectoryStore, job: &Job) {
     }
 }
 
+/// Changes the sessions of one thread until the time is over.
 async fn change_part(store: &DirectoryStore, job: &Job, part: u64) {
     let mut random = Random::new(job.seed ^ part);
     let has_time = job.clock();
@@ -155,6 +159,7 @@ async fn change_part(store: &DirectoryStore, job: &Job, part: u64) {
     }
 }
 
+/// Deletes, touches or saves a session. Returns the result, and the session after a success.
 async fn change_one(
     store: &DirectoryStore,
     session: u64,
@@ -200,7 +205,7 @@ async fn change_one(
     }
 }
 
-/// Some are there for the sweep.
+/// Returns a random expiry. One in eight is in the past, so that sweeps have sessions to delete.
 fn expiry(random: &mut Random) -> u64 {
     match random.below(8) {
         0 => BEFORE,
@@ -208,6 +213,7 @@ fn expiry(random: &mut Random) -> u64 {
     }
 }
 
+/// Reports a change that is about to be made.
 fn announce(session: u64, before: &Option<Sample>, after: &Option<Sample>) {
     let [before, after] = [before, after].map(|sample| match sample {
         None => "-".to_owned(),
@@ -227,7 +233,7 @@ impl Sample {
         }
     }
 
-    /// What to save.
+    /// Returns the state to save.
     fn state(&self, session: u64) -> SessionState {
         let content = Content {
             session: id(session),
@@ -246,7 +252,11 @@ impl Sample {
         (self.user > 0).then(|| user(self.user))
     }
 
-    /// What was loaded, or the name of what is wrong with it.
+    /// Reads a session that was loaded.
+    ///
+    /// # Errors
+    ///
+    /// The name of the fault if the session is not as it was saved.
     fn read(session: u64, stored: &StoredSession) -> Result<Self, &'static str> {
         let content = Content::read(stored)?;
         let named = |number: &u64| stored.state.user == Some(user(*number));
@@ -266,7 +276,7 @@ impl Sample {
         })
     }
 
-    /// A sweep may have it at any time.
+    /// Returns whether a sweep may delete the session at any time.
     fn is_old(&self) -> bool {
         self.expires <= NOW
     }
@@ -282,7 +292,7 @@ impl Sample {
         format!("{version},{number},{length},{user},{expires}")
     }
 
-    /// `None` for a session that is not there.
+    /// Reads a session as [`text`](Self::text) wrote it; `None` for a session that is absent.
     fn parse(text: &str) -> Option<Self> {
         if text == "-" {
             return None;
@@ -299,10 +309,10 @@ impl Sample {
     }
 }
 
-/// Knows what has to be there.
+/// The expected sessions, and the faults that were found.
 struct Judge {
-    /// What each session may be: one thing, or two while a change is unknown.
-    /// `None` is a session that is not there.
+    /// The possible contents of each session: one, or two if it is unknown whether the last change
+    /// took effect. `None` stands for an absent session.
     may_be: HashMap<u64, Vec<Option<Sample>>>,
     tally: Tally,
 }
@@ -315,7 +325,7 @@ impl Judge {
         }
     }
 
-    /// Takes note of what the process did.
+    /// Updates the expected sessions by a line that the process reported.
     fn hear(&mut self, line: &str) {
         let mut words = line.split(' ');
         let verb = words.next().unwrap();
@@ -331,7 +341,7 @@ impl Judge {
                 self.may_be.entry(session).or_default().remove(0);
             }
             _ => {
-                // Then a sweep was faster.
+                // The session was absent, so a sweep had deleted it before the change.
                 self.may_be.entry(session).or_default().truncate(1);
                 self.expect(session, &None);
                 self.may_be.insert(session, vec![None]);
@@ -339,7 +349,7 @@ impl Judge {
         }
     }
 
-    /// Whether what somebody saw is what may be.
+    /// Counts a fault if a session was seen with other contents than the possible ones.
     fn expect(&mut self, session: u64, seen: &Option<Sample>) {
         let may_be = &self.may_be[&session];
         let is_swept = seen.is_none() && may_be.iter().flatten().any(Sample::is_old);
@@ -355,8 +365,8 @@ impl Judge {
         self.tally.fault(fault, details);
     }
 
-    /// Compares with what is there, through a store that has files open from
-    /// before and through a new one.
+    /// Compares the store with the expected sessions: through a handle whose file descriptor cache
+    /// is from before the kill, and through a new one.
     async fn look(&mut self, old: &DirectoryStore, new: &DirectoryStore) {
         for session in 0..SESSIONS {
             let is_unknown = self.may_be[&session].len() > 1;
@@ -376,6 +386,7 @@ impl Judge {
         }
     }
 
+    /// Compares the list of sessions of a user with the expected sessions.
     async fn look_at_user(&mut self, store: &DirectoryStore, number: u64) {
         let listed = store.sessions_of_user(&user(number)).await.unwrap();
         for (session, may_be) in &self.may_be {
@@ -388,7 +399,7 @@ impl Judge {
         }
     }
 
-    /// After a sweep there are the sessions and nothing else.
+    /// Sweeps, and checks that the directory then has the expected sessions and nothing else.
     async fn clean_up(&mut self, job: &Job) {
         let store = job.open();
         before_the_sweep(&store, &mut self.tally).await;
@@ -401,15 +412,19 @@ impl Judge {
             self.expect(session, &seen);
             self.may_be.insert(session, vec![seen]);
         }
-        let left = || self.may_be.values().flatten().flatten();
-        let sessions = left().count() as u64;
-        let with_user = left().filter(|sample| sample.user > 0).count() as u64;
+        let remaining = || self.may_be.values().flatten().flatten();
+        let sessions = remaining().count() as u64;
+        let with_user = remaining().filter(|sample| sample.user > 0).count() as u64;
         let path = job.directory.join("store");
         expect_nothing_else(&store, &path, sessions, with_user, &mut self.tally).await;
     }
 }
 
-/// What is there, or what is wrong with it.
+/// Loads a session.
+///
+/// # Errors
+///
+/// The name of the fault and its details if the session is not as it was saved.
 async fn load(
     store: &DirectoryStore,
     session: u64,

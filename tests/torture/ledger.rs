@@ -1,5 +1,5 @@
-//! What processes know of each other's saves, in a file that a kill does not
-//! take back: a cell for each session and process, which only that one writes.
+//! A file in which the processes record what they know of the sessions, so that a kill loses none
+//! of it. It has a cell for each session and process, which only that process writes.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -11,18 +11,18 @@ use crate::content::number_at;
 
 const CELL: usize = 32;
 
-/// What a process knows of a session.
+/// The knowledge of one process about one session.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cell {
-    /// The latest version that a store acknowledged to it or showed it.
+    /// The latest version that the process has loaded or saved.
     pub version: Version,
-    /// How often a save of its was acknowledged.
+    /// The number of its saves that were acknowledged.
     pub additions: u64,
-    /// 1 while it waits for an answer.
+    /// 1 while the process waits for the result of a save, otherwise 0.
     pub under_way: u64,
 }
 
-/// The cells of all, to read, and of one, to write.
+/// The cells of all processes, of which one process reads all and writes its own.
 pub struct Ledger {
     file: File,
     processes: usize,
@@ -31,8 +31,8 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Opens the file, and goes on where this process, or one before it with
-    /// the same number, was.
+    /// Opens the file for process number `me`, and continues with the cells that an earlier process
+    /// of this number wrote.
     pub fn open(path: &Path, processes: usize, me: usize, sessions: u64) -> Self {
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).create(true).truncate(false);
@@ -46,12 +46,12 @@ impl Ledger {
         ledger
     }
 
-    /// What each process knows of a session.
+    /// Returns the cell of each process for a session.
     pub fn cells(&self, session: u64) -> Vec<Cell> {
         let mut bytes = vec![0; self.processes * CELL];
-        // Read again if one was being written.
+        // A cell that is just being written does not pass its check, and is read again.
         loop {
-            // What was never written are zeros.
+            // Cells that were never written are zeros, also those beyond the end of the file.
             let _ = self.file.read_at(&mut bytes, self.offset(session, 0));
             let cells: Option<Vec<_>> = bytes.chunks(CELL).map(Cell::decode).collect();
             if let Some(cells) = cells {
@@ -60,26 +60,26 @@ impl Ledger {
         }
     }
 
-    /// The latest version that anybody has seen: no load that begins now may
-    /// answer with an older one.
+    /// Returns the latest version that any process has seen. No load that begins now may return an
+    /// older one.
     pub fn latest(&self, session: u64) -> Version {
         let versions = self.cells(session).into_iter().map(|cell| cell.version);
         versions.max().unwrap_or(0)
     }
 
-    /// A load has answered.
+    /// Records the version that a load returned.
     pub fn saw(&mut self, session: u64, version: Version) {
         if self.mine[session as usize].version < version {
             self.change(session, |cell| cell.version = version);
         }
     }
 
-    /// A save begins.
+    /// Records that a save begins.
     pub fn begin(&mut self, session: u64) {
         self.change(session, |cell| cell.under_way = 1);
     }
 
-    /// It was acknowledged.
+    /// Records that the save was acknowledged, with its version.
     pub fn finish(&mut self, session: u64, version: Version) {
         self.change(session, |cell| {
             cell.version = version;
@@ -88,12 +88,12 @@ impl Ledger {
         });
     }
 
-    /// It was refused, or its process was killed.
+    /// Records that the save was refused, or that its process was killed.
     pub fn abandon(&mut self, session: u64) {
         self.change(session, |cell| cell.under_way = 0);
     }
 
-    /// The sessions of which this process has a save under way.
+    /// Returns the sessions for which this process waits for the result of a save.
     pub fn under_way(&self) -> Vec<u64> {
         let cells = (0..).zip(&self.mine);
         let under_way = cells.filter(|(_, cell)| cell.under_way == 1);
@@ -114,7 +114,8 @@ impl Ledger {
 }
 
 impl Cell {
-    /// Shows whether all of a cell is of one write; of zeros it is zero.
+    /// Returns a checksum, which shows that all of a cell comes from one write. The checksum of
+    /// zeros is zero.
     fn check(&self) -> u64 {
         let sum = self.version.wrapping_mul(3) ^ self.additions.wrapping_mul(5);
         sum ^ self.under_way.wrapping_mul(7 << 32)

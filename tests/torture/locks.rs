@@ -1,4 +1,4 @@
-//! A lock that another process holds.
+//! The lock of a record that another process holds.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -12,14 +12,14 @@ use crate::child::{Job, LATER, Process, Role, block_on, say};
 use crate::plan::Plan;
 use crate::work::{self, id};
 
-/// Takes the lock of the first session, says so, and keeps it.
+/// Takes the lock of the first session, reports that, and holds the lock until it is killed.
 pub fn hold(job: &Job) {
     let name = id(0).to_string();
     let path = job.directory.join("store").join(&name[..2]).join(name);
     let file = File::options().write(true).open(path).unwrap();
     file.lock_exclusive().unwrap();
     say("locked");
-    // Until this is killed, or nobody is left who would.
+    // If the parent process ends without killing this one, the standard input ends.
     let _ = std::io::stdin().read(&mut [0]);
 }
 
@@ -47,7 +47,7 @@ impl Fixture {
         }
     }
 
-    /// A process that has the lock.
+    /// Starts a process that holds the lock, and waits until it has it.
     fn holder(&self) -> Process {
         let mut holder = Process::start(Role::Hold, &self.job);
         let mut line = String::new();
@@ -67,8 +67,8 @@ fn state() -> SessionState {
     }
 }
 
-/// Save, touch and delete give up after the timeout, and not before; a load
-/// needs no lock.
+/// Checks that a save, a touch and a delete of a locked session give up after the lock timeout and
+/// not before, and that a load and a sweep do not wait.
 pub fn busy(_: &Plan) {
     const TIMEOUT: Duration = Duration::from_millis(100);
     let fixture = Fixture::new();
@@ -92,15 +92,17 @@ pub fn busy(_: &Plan) {
         assert_eq!(
             (swept.deleted, swept.remaining),
             (0, 1),
-            "it waits for none"
+            "the sweep does not wait for the lock"
         );
         assert!(holder.kill());
         assert_eq!(store.save_session(&id(0), &state(), 1).await, Ok(2));
     });
 }
 
-/// The executor has one thread, and on it runs what ends the wait: if waiting
-/// blocked that thread, the wait would end in `busy`.
+/// Checks that a save that waits for a lock gets it when the lock holder is killed.
+///
+/// The executor has one thread, on which the kill also runs. If the wait blocked that thread, the
+/// save would fail with `busy`.
 pub fn killed_holder(_: &Plan) {
     let fixture = Fixture::new();
     let timeout = Duration::from_secs(60);
@@ -122,7 +124,7 @@ pub fn killed_holder(_: &Plan) {
         };
         let ((saved, end), killed) = tokio::join!(save, kill);
         assert_eq!(saved, Ok(2));
-        assert!(end >= killed, "it did not wait");
+        assert!(end >= killed, "the save did not wait for the lock");
         println!("  saved {:?} after the kill", end - killed);
     });
 }

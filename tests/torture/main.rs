@@ -1,15 +1,14 @@
-//! Tortures of the directory store: processes that write at once, that are
-//! killed, that run out of file descriptors or hold each other's locks.
+//! Tortures of the directory store: processes that write at the same time, are killed, run out of
+//! file descriptors, or wait for each other's locks.
 //!
-//! They have a program of their own, which starts itself again for each process
-//! that it needs, and they run one after the other, since each one wants the
-//! machine for itself. Each prints its figures. Arguments name those to run; a
-//! part of the name will do.
+//! This program starts itself again for each process that a torture needs. The tortures run one
+//! after the other, since each needs the whole machine, and each prints its figures. The arguments
+//! of the program select the tortures whose names contain one of them; without arguments, all run.
 //!
-//! `TORTURE=long` has ten seconds for each configuration and a thousand kills,
-//! which takes some minutes; without, it is about one.
-//! `TORTURE_SEED` repeats the choices of a run that failed, though not the
-//! instants at which processes took turns.
+//! With `TORTURE=long`, each configuration runs for ten seconds and a thousand processes are
+//! killed, which takes some minutes in all. Otherwise a run takes about a minute. `TORTURE_SEED`
+//! repeats the random choices of a run that failed, but not the order in which the system ran the
+//! processes.
 
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
@@ -29,7 +28,7 @@ use plan::Plan;
 
 type Torture = fn(&Plan);
 
-/// In the order of how long they take.
+/// The tortures by name, the shortest first.
 const TORTURES: [(&str, Torture); 7] = [
     ("descriptors", descriptors::run_short),
     ("locks: busy after the timeout", locks::busy),
@@ -45,7 +44,7 @@ fn main() {
     if let Some(role) = child::role(&arguments) {
         return role.run(&arguments[1..]);
     }
-    // What begins with a hyphen is meant for the usual kind of test program.
+    // Cargo may pass options for the standard test harness, which this program does not have.
     let is_name = |argument: &&String| !argument.starts_with('-');
     let names: Vec<_> = arguments.iter().filter(is_name).collect();
     let plan = Plan::from_environment();

@@ -1,4 +1,4 @@
-//! How long and by which seed the tortures run.
+//! The length of the tortures, and the seed of their random choices.
 
 use std::env;
 use std::fmt;
@@ -7,19 +7,19 @@ use std::time::Duration;
 
 use crate::random::Random;
 
-/// What the environment asks for.
+/// The length and the seed, as the environment sets them.
 pub struct Plan {
     is_long: bool,
     seed: u64,
 }
 
 impl Plan {
-    /// By `TORTURE` and `TORTURE_SEED`; a new seed each time without.
+    /// Reads `TORTURE` and `TORTURE_SEED`. The defaults are a short run and a new seed.
     pub fn from_environment() -> Self {
         let is_long = match env::var("TORTURE").as_deref() {
             Ok("long") => true,
             Ok("short") | Err(_) => false,
-            Ok(other) => panic!("TORTURE is {other}: say short or long"),
+            Ok(other) => panic!("TORTURE is `{other}`, but must be `short` or `long`"),
         };
         let seed = match env::var("TORTURE_SEED") {
             Ok(seed) => seed.parse().expect("TORTURE_SEED is a number"),
@@ -28,17 +28,17 @@ impl Plan {
         Self { is_long, seed }
     }
 
-    /// The choices of one torture.
+    /// Returns the random numbers for one torture.
     pub fn random(&self) -> Random {
         Random::new(self.seed)
     }
 
-    /// How long one configuration of processes works.
+    /// Returns how long one configuration of processes works.
     pub fn duration(&self) -> Duration {
         Duration::from_millis(if self.is_long { 10_000 } else { 2500 })
     }
 
-    /// How many processes are killed for each durability.
+    /// Returns how many processes are killed for each durability.
     pub fn kills(&self) -> u64 {
         if self.is_long { 1000 } else { 100 }
     }

@@ -23,12 +23,12 @@ const TEAM: [Role; 6] = [
     Role::Read,
 ];
 
-/// Four that add and two that read, all on one session.
+/// Lets four processes add to one session while two load it.
 pub fn one_session(plan: &Plan) {
     team(plan, 1);
 }
 
-/// Likewise, on a hundred.
+/// Lets four processes add to a hundred sessions while two load them.
 pub fn many_sessions(plan: &Plan) {
     team(plan, 100);
 }
@@ -40,8 +40,8 @@ fn team(plan: &Plan, sessions: u64) {
     }
 }
 
-/// Both durabilities on the same sessions, sweeps all the time, and somebody
-/// who kills one of them again and again.
+/// Lets processes with both durabilities use the same sessions while another one sweeps, and kills
+/// a random one of them again and again.
 pub fn mixed(plan: &Plan) {
     let crew = [
         (Role::Write, Durability::Process),
@@ -57,13 +57,14 @@ pub fn mixed(plan: &Plan) {
     Run::new(plan, 50, &crew).go("Process and Disk", true);
 }
 
+/// A run of several processes.
 struct Run {
     directory: tempfile::TempDir,
     crew: Vec<(Role, Job)>,
     random: Random,
     tally: Tally,
-    /// Saves by session that were under way when their process was killed:
-    /// nobody knows whether they took effect.
+    /// The number of saves of each session whose process was killed before it had the result. They
+    /// may or may not have taken effect.
     unknown: HashMap<u64, u64>,
 }
 
@@ -121,7 +122,7 @@ impl Run {
         self.tally.judge(title);
     }
 
-    /// Another process in the place of one that was killed.
+    /// Starts a process in the place of one that was killed.
     fn replace(&mut self, victim: usize, duration: Duration) -> Process {
         let (role, job) = &mut self.crew[victim];
         let mut ledger = job.ledger();
@@ -134,7 +135,7 @@ impl Run {
         Process::start(*role, job)
     }
 
-    /// Every addition that was acknowledged has to be there, once.
+    /// Checks that each session has every acknowledged addition exactly once.
     async fn count(&mut self) {
         let (_, job) = &self.crew[0];
         let (store, ledger) = (job.open(), job.ledger());
@@ -157,7 +158,7 @@ impl Run {
         }
     }
 
-    /// After a sweep, there are the sessions and nothing else.
+    /// Sweeps, and checks that the directory then has the sessions and nothing else.
     async fn clean_up(&mut self) {
         let (_, job) = &self.crew[0];
         let store = job.open();
@@ -168,16 +169,16 @@ impl Run {
     }
 }
 
-/// A sweep of everything.
+/// Sweeps the whole store.
 pub async fn sweep(store: &DirectoryStore) {
-    // The first one may go on in the middle.
+    // The first sweep may continue in the middle of an unfinished one.
     for _ in 0..2 {
         let report = store.delete_old_sessions(MINUTES, None).await.unwrap();
         assert!(report.complete);
     }
 }
 
-/// What kills leave may be surplus, and nothing else.
+/// Checks that killed processes left no other problems than leftovers and surplus entries.
 pub async fn before_the_sweep(store: &DirectoryStore, tally: &mut Tally) {
     let mut findings = Vec::new();
     let found = |finding| findings.push(finding);
@@ -191,7 +192,8 @@ pub async fn before_the_sweep(store: &DirectoryStore, tally: &mut Tally) {
     }
 }
 
-/// A store that has been swept: so many sessions, so many of them with a user.
+/// Checks that a store that was swept has this number of sessions, of which `with_user` have a
+/// user, and nothing else.
 pub async fn expect_nothing_else(
     store: &DirectoryStore,
     path: &Path,
@@ -211,7 +213,8 @@ pub async fn expect_nothing_else(
             format!("{} sessions, not {sessions}", report.sessions),
         );
     }
-    // One file has the lock of the sweep.
+    // Each session has a record, and an entry of the index if it has a user. The sweep has one
+    // file.
     let (files, expected) = (count_files(path), sessions + with_user + 1);
     if files != expected {
         tally.fault("left", format!("{files} files, not {expected}"));

@@ -1,28 +1,28 @@
-//! Random numbers that a seed brings back.
+//! Random numbers that a seed reproduces.
 
 use session3_test_support::dice::Dice;
 
-/// The numbers of a seed.
+/// A generator of random numbers.
 pub struct Random(Dice);
 
 impl Random {
-    /// The numbers of a seed.
+    /// Creates a generator. The same seed gives the same numbers.
     pub fn new(seed: u64) -> Self {
         Self(Dice::new(seed))
     }
 
-    /// Any number.
+    /// Returns a random number.
     pub fn number(&mut self) -> u64 {
         self.0.roll()
     }
 
-    /// One from 0 to `end`, without that.
+    /// Returns a random number below `end`.
     pub fn below(&mut self, end: u64) -> u64 {
         self.number() % end
     }
 
-    /// The length of a state, from 100 bytes to a megabyte, as many of each
-    /// order of magnitude.
+    /// Returns a random length of a state in bytes, from 100 to a million. All orders of magnitude
+    /// are about equally likely.
     pub fn length(&mut self) -> u64 {
         let least = 100 << self.below(14);
         (least + self.below(least)).min(1_000_000)

@@ -1,15 +1,15 @@
-//! What processes counted.
+//! The counts of the processes.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Faults that a torture looks for have an exclamation mark before the name; of
-/// what has a caret there, the largest number counts, and not the sum.
+/// Numbers by name. An exclamation mark before a name says that it counts a fault. A caret says
+/// that the number is a maximum: of two such numbers, the larger one remains, not the sum.
 #[derive(Clone, Debug, Default)]
 pub struct Tally(BTreeMap<String, u64>);
 
 impl Tally {
-    /// With faults that are to be printed, zero or not.
+    /// Creates a tally with these faults, which are printed even if there are none.
     pub fn looking_for(faults: &[&str]) -> Self {
         Self(
             faults
@@ -19,21 +19,22 @@ impl Tally {
         )
     }
 
-    /// One more of something.
+    /// Adds 1 to a number.
     pub fn count(&mut self, what: &str) {
         self.add(what, 1);
     }
 
-    /// So many more.
+    /// Adds to a number.
     pub fn add(&mut self, what: &str, number: u64) {
         *self.0.entry(what.to_owned()).or_default() += number;
     }
 
-    /// The largest that there was of something.
+    /// Raises a maximum to `number` if that is larger.
     pub fn raise(&mut self, what: &str, number: u64) {
         self.take(&format!("^{what}"), number);
     }
 
+    /// Adds to a number, or raises a maximum, as the name says.
     fn take(&mut self, what: &str, number: u64) {
         if !what.starts_with('^') {
             return self.add(what, number);
@@ -42,7 +43,7 @@ impl Tally {
         *most = number.max(*most);
     }
 
-    /// One more of what must not be. The first ones are shown at once.
+    /// Counts a fault. The details of the first three of a name are printed at once.
     pub fn fault(&mut self, what: &str, details: impl fmt::Display) {
         const SHOWN: u64 = 3;
         let name = format!("!{what}");
@@ -52,14 +53,14 @@ impl Tally {
         self.count(&name);
     }
 
-    /// Those of another process, too.
+    /// Adds the numbers of another process.
     pub fn merge(&mut self, other: &Self) {
         for (what, number) in &other.0 {
             self.take(what, *number);
         }
     }
 
-    /// As `lines` made it; what is there twice, is added up.
+    /// Reads the numbers that [`lines`](Self::lines) wrote. A name may occur several times.
     pub fn parse(lines: &str) -> Self {
         let mut tally = Self::default();
         for line in lines.lines() {
@@ -69,7 +70,7 @@ impl Tally {
         tally
     }
 
-    /// One line for each, for another process.
+    /// Returns a line for each number, for another process to read.
     pub fn lines(&self) -> String {
         let lines = self.0.iter();
         lines
@@ -77,7 +78,11 @@ impl Tally {
             .collect()
     }
 
-    /// Prints what was counted, and fails if there was a fault.
+    /// Prints the numbers.
+    ///
+    /// # Panics
+    ///
+    /// If there was a fault.
     pub fn judge(&self, title: &str) {
         let figures = self.0.iter().map(|(what, count)| {
             let what = what.trim_start_matches(['!', '^']);
@@ -86,6 +91,9 @@ impl Tally {
         let figures: Vec<_> = figures.collect();
         println!("  {title}: {}", figures.join(", "));
         let mut faults = self.0.iter().filter(|(what, _)| what.starts_with('!'));
-        assert!(faults.all(|(_, count)| *count == 0), "there are faults");
+        assert!(
+            faults.all(|(_, count)| *count == 0),
+            "the torture found faults"
+        );
     }
 }

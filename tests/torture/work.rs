@@ -1,7 +1,7 @@
-//! What processes do that share sessions: adding, loading, sweeping.
+//! The work of processes that share sessions: they add to sessions, load them, and sweep.
 //!
-//! Sessions with an even number keep their user; those with an odd one get
-//! another with most saves.
+//! Sessions with an even number keep their user. A save gives a random user to a session with an
+//! odd number.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -16,7 +16,7 @@ use crate::ledger::Ledger;
 use crate::random::Random;
 use crate::tally::Tally;
 
-/// What must not be.
+/// The faults that a process looks for.
 pub const FAULTS: [&str; 8] = [
     "torn",
     "foreign",
@@ -30,27 +30,28 @@ pub const FAULTS: [&str; 8] = [
 const USERS: u64 = 5;
 const SHOWN_FAULTS: u64 = 3;
 
-/// The ID of a session by its number, spread over the subdirectories.
+/// Returns the ID of a session by its number. The IDs are spread over the subdirectories.
 pub fn id(number: u64) -> SessionId {
     let spread = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
     SessionId::from(u128::from(number + 1).wrapping_mul(spread))
 }
 
-/// One of a few users.
+/// Returns the name of one of five users.
 pub fn user(number: u64) -> String {
     format!("user {}", number % USERS)
 }
 
-/// At every instant, the index has to name these sessions.
+/// Returns whether a session keeps its user, so that the index must name it at every instant.
 fn keeps_user(number: u64) -> bool {
     number.is_multiple_of(2)
 }
 
-/// States may be as large as that when half of the time is over: so there is
-/// growth all the time, however many sessions there are, and not only in the
-/// beginning, and then they shrink and grow.
+/// The largest state, in bytes. The limit grows with time and reaches this value when half of the
+/// time is over. So sessions grow all the time, however many there are, and not in the beginning
+/// only. After that they shrink and grow.
 const LARGEST: u64 = 1_000_000;
 
+/// The state of a process that works.
 struct Worker {
     store: DirectoryStore,
     start: Instant,
@@ -62,7 +63,7 @@ struct Worker {
     faults: u64,
 }
 
-/// Works until the time is over; what it did.
+/// Works until the time of the job is over, and returns the counts.
 pub async fn work(role: Role, job: &Job) -> Tally {
     let mut worker = Worker {
         store: job.open(),
@@ -86,7 +87,7 @@ pub async fn work(role: Role, job: &Job) -> Tally {
     worker.tally
 }
 
-/// The sessions that processes share, at version 1 with nothing added.
+/// Creates the sessions that the processes share, at version 1 and with the count 0.
 pub async fn create(store: &DirectoryStore, sessions: u64) {
     for number in 0..sessions {
         let content = Content {
@@ -113,7 +114,7 @@ impl Worker {
         while !self.add(number).await {}
     }
 
-    /// One more in a session; false when somebody else was faster.
+    /// Adds 1 to the count of a session. Returns false if another process saved first.
     async fn add(&mut self, number: u64) -> bool {
         let Some(before) = self.load(number).await else {
             return true;
@@ -150,6 +151,7 @@ impl Worker {
         false
     }
 
+    /// Returns the limit for the size of a state at this time, in bytes.
     fn largest(&self) -> u64 {
         let progress = self.start.elapsed().div_duration_f64(self.duration);
         100 + (2.0 * progress * LARGEST as f64) as u64
@@ -186,6 +188,7 @@ impl Worker {
         }
     }
 
+    /// Loads a session and checks it. Returns its content, or `None` after a fault.
     async fn load(&mut self, number: u64) -> Option<Content> {
         let latest = self.ledger.latest(number);
         let session = match self.store.load_session(&id(number)).await {
@@ -218,7 +221,7 @@ impl Worker {
         Some(content)
     }
 
-    /// Said at once, since this process may be killed.
+    /// Reports a fault at once, since this process may be killed.
     fn fault(&mut self, what: &str, details: impl fmt::Display) {
         self.faults += 1;
         if self.faults <= SHOWN_FAULTS {
@@ -227,9 +230,10 @@ impl Worker {
         say(&format!("1 !{what}"));
     }
 
+    /// Counts an error of an operation on a session.
     fn refused(&mut self, number: u64, error: &StoreError) {
         match error {
-            // It may be so, and says so.
+            // A call may give up while other processes hold the lock.
             StoreError::Busy => self.tally.count("busy"),
             StoreError::Corrupt(how) => self.fault("corrupt", format!("{number}: {how}")),
             StoreError::Absent => self.fault("destroyed", number),
@@ -237,7 +241,7 @@ impl Worker {
         }
     }
 
-    /// Each of the sessions is seen exactly once.
+    /// Walks through all sessions, and checks that the shared ones are seen exactly once.
     async fn walk(&mut self) {
         let (mut seen, mut cursor) = (Vec::new(), None);
         loop {
@@ -265,7 +269,7 @@ impl Worker {
         self.tally.count("walks");
     }
 
-    /// A user has the sessions that were always this user's.
+    /// Lists the sessions of a user, and checks those that keep their user.
     async fn list(&mut self) {
         let name = user(self.random.below(USERS));
         let listed = match self.store.sessions_of_user(&name).await {
@@ -290,7 +294,7 @@ impl Worker {
         }
     }
 
-    /// A session that has expired already, for the sweep.
+    /// Creates a session that has already expired, for the sweep, and sometimes deletes it.
     async fn visit(&mut self) {
         let content = Content {
             session: u128::from(self.random.number())

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::bindings::exports::session3::sessions::admin as wit;
 use crate::error::SessionError;
@@ -58,8 +58,9 @@ pub struct SessionInfo {
     pub remote_address: Option<String>,
     /// The `User-Agent` header of the request that started the session.
     pub user_agent: Option<String>,
-    /// The application's attributes. Bytes are arrays of numbers.
-    pub attributes: BTreeMap<String, Value>,
+    /// The application's attributes as JSON texts, which keep every digit of a number. Bytes
+    /// are arrays of numbers.
+    pub attributes: BTreeMap<String, Box<RawValue>>,
 }
 
 /// Calls a function of the component's administration.
@@ -124,10 +125,38 @@ impl From<wit::SessionInfo> for SessionInfo {
 }
 
 /// Converts to JSON. The manager does not check the JSON of an application: an attribute
-/// that is not JSON becomes a text.
-fn readable(value: wit::Value) -> Value {
-    match value {
-        wit::Value::Json(text) => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+/// that is not JSON becomes a text, and so does a number that JSON cannot express, which an
+/// earlier release accepted.
+fn readable(value: wit::Value) -> Box<RawValue> {
+    let json = match value {
+        wit::Value::Json(text) => match serde_json::from_str(&text) {
+            Ok(json) => return json,
+            Err(_) => text.into(),
+        },
+        wit::Value::Number(number) if !number.is_finite() => number.to_string().into(),
         value => to_json(value).unwrap_or_default(),
+    };
+    to_raw_value(&json).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_is_shown_as_it_is() {
+        let deep = format!("{}1{}", "[".repeat(1000), "]".repeat(1000));
+        let digits = "[1.00000000000000000001, 123456789012345678901234567890]";
+        for (value, expected) in [
+            (wit::Value::Integer(i64::MAX), "9223372036854775807"),
+            (wit::Value::Bytes(vec![0, 255]), "[0,255]"),
+            (wit::Value::Number(0.1), "0.1"),
+            (wit::Value::Number(f64::NAN), "\"NaN\""),
+            (wit::Value::Json(digits.into()), digits),
+            (wit::Value::Json(deep.clone()), &deep),
+            (wit::Value::Json("no JSON".into()), "\"no JSON\""),
+        ] {
+            assert_eq!(readable(value).get(), expected);
+        }
     }
 }

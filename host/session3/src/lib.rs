@@ -36,6 +36,7 @@
 
 pub mod admin;
 pub mod bindings;
+mod checked;
 mod ctx;
 mod engine;
 mod error;
@@ -43,6 +44,7 @@ mod instances;
 #[cfg(feature = "tower")]
 pub mod layer;
 mod linker;
+mod log_limit;
 pub mod manager;
 pub mod metrics;
 pub mod policy;

@@ -4,13 +4,14 @@
 //! No token and no secret reaches this module. A session's ID never becomes a label, since
 //! every label value takes memory.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use metrics::{counter, histogram};
 
 use crate::bindings::session3::sessions::events::Event;
+use crate::log_limit::{Decision, LogLimit};
 use crate::store::{
     SessionId, SessionLock, SessionPage, SessionState, SessionStore, StoreError, StoredSession,
     SweepReport, Timestamp, Version,
@@ -27,11 +28,19 @@ pub const STORE_SECONDS: &str = "session3_store_seconds";
 /// seconds.
 pub const COMMIT_SECONDS: &str = "session3_commit_seconds";
 
-/// Logs an event and counts it. This is a sink for
+/// Limits the lines about rejected tokens and changed clients, which come with each request of
+/// such a browser.
+static LIMIT: LazyLock<LogLimit> = LazyLock::new(LogLimit::default);
+
+/// Logs an event and counts it. A session gets one line about rejected tokens and one about a
+/// changed client in a minute, and all sessions together get a hundred such lines. The
+/// counters count all events. This is a sink for
 /// [`on_event`](crate::SessionsCtxBuilder::on_event).
 pub fn observe(event: Event) {
-    log(&event);
     let (name, reason) = labels(&event);
+    if is_logged(&event, name, reason) {
+        log(&event);
+    }
     counter!(EVENTS, "event" => name, "reason" => reason).increment(1);
 }
 
@@ -39,6 +48,23 @@ pub fn observe(event: Event) {
 /// [`on_commit`](crate::SessionsCtxBuilder::on_commit).
 pub fn observe_commit(time: Duration) {
     histogram!(COMMIT_SECONDS).record(time);
+}
+
+fn is_logged(event: &Event, name: &str, reason: &str) -> bool {
+    let session = match event {
+        Event::Rejected((session, _)) => session.as_deref().unwrap_or_default(),
+        Event::ClientChanged(session) => session,
+        _ => return true,
+    };
+    match LIMIT.decide(format!("{name} {reason} {session}"), Instant::now()) {
+        Decision::LeaveOut => false,
+        Decision::Log(left_out) => {
+            if left_out > 0 {
+                tracing::warn!(left_out, "more tokens were rejected, or clients changed");
+            }
+            true
+        }
+    }
 }
 
 /// Logs an event. The events of nearly every request have the level `debug`.

@@ -128,6 +128,11 @@ impl Session {
 
     /// Sets an attribute: a boolean, a number or a text as such, anything else
     /// as JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Type`] if the value is or contains an infinite number or NaN, which JSON
+    /// cannot express, or if its lists and maps are nested more than 127 deep.
     pub async fn set(&mut self, name: &str, value: &impl Serialize) -> Result<(), SessionError> {
         let value = to_value(value)?;
         Ok(call!(self.call_set(name, &value))?)

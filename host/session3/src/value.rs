@@ -5,9 +5,15 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use crate::bindings::session3::sessions::session_types::Value;
+use crate::checked::check;
 
 /// Converts a Rust value: a boolean, a number or a text as such, anything else as JSON.
+///
+/// # Errors
+///
+/// If JSON would lose a part of the value, or it could not be read again: see [`check`].
 pub fn to_value(value: &impl Serialize) -> serde_json::Result<Value> {
+    check(value)?;
     Ok(match serde_json::to_value(value)? {
         Json::Bool(value) => Value::Boolean(value),
         Json::String(value) => Value::Text(value),

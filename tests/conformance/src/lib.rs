@@ -1,7 +1,8 @@
 //! The conformance suite of session3: the promises of
 //! [`SessionStore`](session3_store::SessionStore) as tests for any store.
 //!
-//! A store's author writes a function that makes an empty store, and calls the macro:
+//! The author of a store writes a function that creates an empty store, and calls the macro
+//! [`conformance_suite!`]:
 //!
 //! ```
 //! # mod tests {
@@ -20,25 +21,25 @@
 //! # }
 //! ```
 //!
-//! This makes a module `memory` with one test for each promise, and one that compares random
-//! sequences of operations with a model. A test prints the seed of its random numbers;
-//! `SEED=…` in the environment repeats it.
+//! The macro defines a module `memory` with one test for each promise, and one test that
+//! compares random sequences of operations with a model. A test with random numbers prints
+//! their seed; set `SEED` in the environment to that seed to repeat the test.
 //!
-//! The function [`promises::waiting_for_a_lock_in_vain_ends_with_busy`] takes as long as
-//! the store's lock timeout, so it is not part of the suite.
+//! The promise [`promises::waiting_for_a_lock_in_vain_ends_with_busy`] takes as long as the
+//! store's lock timeout, so it is not part of the suite. Call it in a test of a store with a
+//! short timeout.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
 mod given;
 pub mod model;
-#[expect(missing_docs, reason = "the name of each function is the promise")]
 pub mod promises;
 pub mod random;
 
 pub use given::{Given, TestClock};
 
-/// Makes a store and runs a test with it, on a runtime with several threads.
+/// Creates a store and runs a test with it, on a runtime with several threads.
 #[doc(hidden)]
 pub fn run<F: Future<Output = Given>>(make: impl FnOnce() -> F, test: impl AsyncFnOnce(Given)) {
     tokio::runtime::Builder::new_multi_thread()
@@ -49,9 +50,31 @@ pub fn run<F: Future<Output = Given>>(make: impl FnOnce() -> F, test: impl Async
         .block_on(async { test(make().await).await });
 }
 
-/// Defines a module with the tests of the suite for a store. The argument is the name of an
-/// asynchronous function without arguments, which returns a [`Given`] with an empty store.
-/// The module has the same name.
+/// Defines a module with the tests of the suite for a store.
+///
+/// The argument is the name of an asynchronous function without arguments, which returns a
+/// [`Given`] with an empty store. The module has the name of the function. Each test calls
+/// the function once, except for the comparison with the [`model`], which calls it for every
+/// sequence of operations.
+///
+/// # Examples
+///
+/// ```
+/// # mod tests {
+/// use std::sync::Arc;
+///
+/// use session3_store::MemoryStore;
+/// use session3_store_tests::{Given, TestClock, conformance_suite};
+///
+/// async fn memory() -> Given {
+///     let clock = TestClock::default();
+///     let store = Arc::new(MemoryStore::new(clock.reader()));
+///     Given::new(store, clock)
+/// }
+///
+/// conformance_suite!(memory);
+/// # }
+/// ```
 #[macro_export]
 macro_rules! conformance_suite {
     ($store:ident) => {

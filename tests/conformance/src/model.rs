@@ -1,4 +1,5 @@
-//! Random sequences of operations on a store, beside a model of a few lines.
+//! Random sequences of operations, whose results on a store are compared with those of a
+//! simple model.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -8,19 +9,22 @@ use session3_store::{SessionId, SessionState, StoreError, StoredSession};
 
 use crate::{Given, random};
 
-/// One call, of one of a few sessions.
+/// One operation of a sequence. The first number of an operation on a session says which of
+/// five sessions that is.
 #[derive(Clone, Debug)]
 enum Operation {
     Create(u8, SessionState),
     Load(u8),
-    /// The version is this far from the right one.
+    /// The last number is the difference between the version that the save expects and the
+    /// stored version.
     Save(u8, SessionState, i8),
+    /// The numbers are the session, its new expiry, and the same difference as for a save.
     Touch(u8, u64, i8),
     Delete(u8),
     Sweep(u32),
     Walk(u32),
     OfUser(String),
-    /// The clock jumps, forwards or backwards.
+    /// Sets the clock, forwards or backwards.
     Clock(u64),
 }
 
@@ -42,7 +46,7 @@ fn users() -> impl Strategy<Value = String> {
 
 fn operations() -> impl Strategy<Value = Operation> {
     let id = || 0..5_u8;
-    // Mostly the right version.
+    // Most saves and touches expect the stored version.
     let off = || prop_oneof![8 => Just(0_i8), 1 => -2..3_i8];
     prop_oneof![
         3 => (id(), states()).prop_map(|(id, state)| Operation::Create(id, state)),
@@ -57,7 +61,7 @@ fn operations() -> impl Strategy<Value = Operation> {
     ]
 }
 
-/// What a store has to hold.
+/// The sessions that the store must hold, and the time of its clock.
 #[derive(Default)]
 struct Model {
     sessions: BTreeMap<SessionId, StoredSession>,
@@ -180,12 +184,31 @@ async fn agrees_with_the_model(given: &Given, operations: Vec<Operation>) {
     }
 }
 
-/// Runs random sequences of operations on a store and on the model, which must agree. A
-/// sequence that fails is reduced, and printed with its seed.
+/// Runs random sequences of operations on a store and on the model, which must agree.
+///
+/// `make` returns a new empty store for each sequence. A sequence that fails is reduced to a
+/// short one. The test prints this sequence, and the seed of its random numbers.
 ///
 /// # Panics
 ///
 /// If the store disagrees with the model.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use session3_store::MemoryStore;
+/// use session3_store_tests::{Given, TestClock, model};
+///
+/// async fn memory() -> Given {
+///     let clock = TestClock::default();
+///     let store = Arc::new(MemoryStore::new(clock.reader()));
+///     Given::new(store, clock)
+/// }
+///
+/// model::check(memory);
+/// ```
 pub fn check<F: Future<Output = Given>>(make: impl Fn() -> F) {
     let sequences = proptest::collection::vec(operations(), 1..60);
     random::runner(64)

@@ -1,5 +1,28 @@
-//! The contract, promise by promise. Each function panics if the store breaks the promise
-//! that is its name.
+//! The contract of a store, promise by promise.
+//!
+//! Each function takes an empty store and checks one promise. The macro
+//! [`conformance_suite!`](crate::conformance_suite) defines a test for each of them, except for
+//! [`waiting_for_a_lock_in_vain_ends_with_busy`], which takes long.
+//!
+//! # Panics
+//!
+//! Each function panics if the store breaks the promise.
+//!
+//! # Examples
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use session3_store::MemoryStore;
+//! use session3_store_tests::{Given, TestClock, promises};
+//!
+//! # #[tokio::main]
+//! # async fn main() {
+//! let clock = TestClock::default();
+//! let store = Arc::new(MemoryStore::new(clock.reader()));
+//! promises::a_create_never_replaces_a_session(Given::new(store, clock)).await;
+//! # }
+//! ```
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,6 +45,8 @@ fn state(data: &str) -> SessionState {
     }
 }
 
+/// Checks that a load returns the state that a create stored, with version 1 and the time
+/// of the create.
 pub async fn what_was_created_is_loaded_back(given: Given) {
     let store = given.store;
     let created = SessionState {
@@ -36,6 +61,8 @@ pub async fn what_was_created_is_loaded_back(given: Given) {
     assert_eq!(store.has_session(&id(1)).await, Ok(true));
 }
 
+/// Checks that a load of an absent session returns `None`, and that a save or a touch of it
+/// fails with [`StoreError::Absent`] and creates nothing.
 pub async fn an_absent_session_is_an_answer_and_no_error(given: Given) {
     let store = given.store;
     assert_eq!(store.load_session(&id(1)).await, Ok(None));
@@ -47,6 +74,8 @@ pub async fn an_absent_session_is_an_answer_and_no_error(given: Given) {
     assert_eq!(store.load_session(&id(1)).await, Ok(None));
 }
 
+/// Checks that a create with the ID of an existing session fails with
+/// [`StoreError::Exists`] and leaves that session as it was.
 pub async fn a_create_never_replaces_a_session(given: Given) {
     let store = given.store;
     store.create_session(&id(1), &state("a")).await.unwrap();
@@ -56,6 +85,8 @@ pub async fn a_create_never_replaces_a_session(given: Given) {
     assert_eq!((loaded.version, loaded.state), (1, state("a")));
 }
 
+/// Checks that a save replaces the user, the expiry and the data, adds 1 to the version,
+/// and updates the modification time.
 pub async fn a_save_replaces_the_whole_state_and_counts_up(given: Given) {
     let store = given.store;
     let first = SessionState {
@@ -77,6 +108,8 @@ pub async fn a_save_replaces_the_whole_state_and_counts_up(given: Given) {
     }
 }
 
+/// Checks that a save that expects another version than the stored one fails with
+/// [`StoreError::Conflict`] and changes nothing.
 pub async fn a_save_of_another_version_changes_nothing(given: Given) {
     let store = given.store;
     store.create_session(&id(1), &state("a")).await.unwrap();
@@ -89,6 +122,8 @@ pub async fn a_save_of_another_version_changes_nothing(given: Given) {
     assert_eq!(store.load_session(&id(1)).await, before);
 }
 
+/// Checks that a save or a touch after a delete fails with [`StoreError::Absent`] and does
+/// not revive the session.
 pub async fn a_save_after_a_delete_is_refused(given: Given) {
     let store = given.store;
     store.create_session(&id(1), &state("a")).await.unwrap();
@@ -100,6 +135,8 @@ pub async fn a_save_after_a_delete_is_refused(given: Given) {
     assert_eq!(store.load_session(&id(1)).await, Ok(None));
 }
 
+/// Checks that a touch sets the expiry and the modification time, and leaves the data and
+/// the version as they are.
 pub async fn a_touch_moves_the_times_and_nothing_else(given: Given) {
     let store = given.store;
     store.create_session(&id(1), &state("a")).await.unwrap();
@@ -114,15 +151,17 @@ pub async fn a_touch_moves_the_times_and_nothing_else(given: Given) {
         };
         assert_eq!(loaded.state, expected);
     }
-    // A save brings times of its own.
+    // A save replaces the times that the touches set.
     store.save_session(&id(1), &state("b"), 1).await.unwrap();
     let loaded = store.load_session(&id(1)).await.unwrap().unwrap();
     assert_eq!(loaded.state, state("b"));
     store.touch_session(&id(1), 1, 2).await.unwrap();
     let loaded = store.load_session(&id(1)).await.unwrap().unwrap();
-    assert_eq!(loaded.state.expires, 1, "an earlier time too");
+    assert_eq!(loaded.state.expires, 1, "a touch can set an earlier expiry");
 }
 
+/// Checks that a touch that expects another version than the stored one fails with
+/// [`StoreError::Conflict`] and changes nothing.
 pub async fn a_touch_of_another_version_changes_nothing(given: Given) {
     let store = given.store;
     store.create_session(&id(1), &state("a")).await.unwrap();
@@ -132,6 +171,8 @@ pub async fn a_touch_of_another_version_changes_nothing(given: Given) {
     assert_eq!(store.load_session(&id(1)).await, before);
 }
 
+/// Checks that a session is absent after a delete, and that a delete returns whether there
+/// was a session.
 pub async fn a_deleted_session_is_gone_and_deleting_nothing_is_fine(given: Given) {
     let store = given.store;
     assert_eq!(store.delete_session(&id(1)).await, Ok(false));
@@ -142,6 +183,7 @@ pub async fn a_deleted_session_is_gone_and_deleting_nothing_is_fine(given: Given
     assert_eq!(store.load_session(&id(1)).await, Ok(None));
 }
 
+/// Checks that an expired session can still be found and saved.
 pub async fn an_expired_session_is_returned_until_something_deletes_it(given: Given) {
     let store = given.store;
     store.create_session(&id(1), &state("a")).await.unwrap();
@@ -150,9 +192,10 @@ pub async fn an_expired_session_is_returned_until_something_deletes_it(given: Gi
     assert_eq!(store.save_session(&id(1), &state("b"), 1).await, Ok(2));
 }
 
+/// Checks that a save or a delete of one session leaves other sessions as they were.
 pub async fn sessions_do_not_disturb_each_other(given: Given) {
     let store = given.store;
-    // Two of one subdirectory, and one of another.
+    // In a directory store, the first two share a subdirectory, and the third has another.
     let ids = [id(1), id(2), SessionId::from(u128::MAX)];
     for (number, id) in ids.iter().enumerate() {
         let state = state(&number.to_string());
@@ -168,6 +211,8 @@ pub async fn sessions_do_not_disturb_each_other(given: Given) {
     assert_eq!(loaded, [Some(state("0")), Some(state("new")), None]);
 }
 
+/// Checks that states of up to a million bytes, which grow and shrink from save to save,
+/// are loaded as they were saved.
 pub async fn states_of_all_sizes_come_back_as_they_were(given: Given) {
     let store = given.store;
     store.create_session(&id(1), &state("")).await.unwrap();
@@ -186,6 +231,7 @@ pub async fn states_of_all_sizes_come_back_as_they_were(given: Given) {
     }
 }
 
+/// Checks that a second call of `setup` keeps the sessions.
 pub async fn setup_again_changes_nothing(given: Given) {
     let store = given.store;
     store.setup().await.unwrap();
@@ -194,7 +240,7 @@ pub async fn setup_again_changes_nothing(given: Given) {
     assert_eq!(store.has_session(&id(1)).await, Ok(true));
 }
 
-/// Runs `work` on eight threads at once; how many of them succeeded.
+/// Runs `work` in eight tasks at once, and returns how many of them returned true.
 async fn race<F>(work: impl Fn() -> F) -> usize
 where
     F: Future<Output = bool> + Send + 'static,
@@ -207,6 +253,7 @@ where
     succeeded
 }
 
+/// Checks that exactly one of eight concurrent creates with the same ID succeeds.
 pub async fn of_many_creates_of_one_id_exactly_one_succeeds(given: Given) {
     for number in 0..200 {
         let succeeded = race(|| {
@@ -217,6 +264,7 @@ pub async fn of_many_creates_of_one_id_exactly_one_succeeds(given: Given) {
     }
 }
 
+/// Checks that exactly one of eight concurrent saves that expect the same version succeeds.
 pub async fn of_many_saves_of_one_version_exactly_one_succeeds(given: Given) {
     let store = &given.store;
     store.create_session(&id(1), &state("a")).await.unwrap();
@@ -234,6 +282,8 @@ pub async fn of_many_saves_of_one_version_exactly_one_succeeds(given: Given) {
     }
 }
 
+/// Checks that touches and saves succeed after the store's clock was set back, and store
+/// the earlier time.
 pub async fn a_clock_that_jumps_back_does_no_harm(given: Given) {
     let store = given.store;
     store.create_session(&id(1), &state("a")).await.unwrap();
@@ -245,14 +295,15 @@ pub async fn a_clock_that_jumps_back_does_no_harm(given: Given) {
     assert_eq!(store.save_session(&id(1), &state("b"), 1).await, Ok(2));
 }
 
-fn of(user: &str, data: &str) -> SessionState {
+fn state_of(user: &str, data: &str) -> SessionState {
     SessionState {
         user: Some(user.into()),
         ..state(data)
     }
 }
 
-/// The IDs that a walk in pages of `limit` sees, in its order.
+/// Walks through all sessions in pages of `limit`, and returns their IDs in the order of the
+/// walk.
 async fn walk(store: &dyn SessionStore, limit: u32) -> Vec<SessionId> {
     let (mut seen, mut cursor) = (Vec::new(), None);
     loop {
@@ -266,19 +317,24 @@ async fn walk(store: &dyn SessionStore, limit: u32) -> Vec<SessionId> {
     }
 }
 
-/// IDs all over the place, the first and the last one too.
+/// Returns `count` IDs that are spread over the whole range and begin with the first one, and
+/// also the second and the last one.
 fn scattered(count: u128) -> BTreeSet<SessionId> {
     let numbers =
         (0..count).map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
     numbers.chain([1, u128::MAX]).map(SessionId::from).collect()
 }
 
+/// Checks that a walk returns every session exactly once, with pages of any size.
 pub async fn a_walk_sees_every_session_once(given: Given) {
     let store = given.store;
     assert_eq!(walk(&*store, 10).await, []);
     let ids = scattered(50);
     for id in &ids {
-        store.create_session(id, &of("alice", "a")).await.unwrap();
+        store
+            .create_session(id, &state_of("alice", "a"))
+            .await
+            .unwrap();
     }
     for limit in [0, 1, 7, 1000, u32::MAX] {
         let seen = walk(&*store, limit).await;
@@ -290,6 +346,7 @@ pub async fn a_walk_sees_every_session_once(given: Given) {
     assert_eq!(Some(&page.sessions[0]), loaded.as_ref());
 }
 
+/// Checks that a page has at most as many sessions as its limit, and at most 1 MiB.
 pub async fn pages_hold_no_more_than_they_may(given: Given) {
     let store = given.store;
     let large = state(&"x".repeat(300_000));
@@ -299,7 +356,7 @@ pub async fn pages_hold_no_more_than_they_may(given: Given) {
     let mut cursor = None;
     loop {
         let page = store.iter_sessions(cursor.as_deref(), 8).await.unwrap();
-        assert!(page.sessions.len() <= 3, "more than 1 MiB");
+        assert!(page.sessions.len() <= 3, "the page has more than 1 MiB");
         cursor = page.next;
         if cursor.is_none() {
             break;
@@ -310,6 +367,8 @@ pub async fn pages_hold_no_more_than_they_may(given: Given) {
     assert_eq!(page.sessions.len(), 2);
 }
 
+/// Checks that a walk returns every session that exists during the whole walk exactly once,
+/// while sessions are created, saved and deleted between its pages.
 pub async fn a_walk_under_way_sees_what_stays_exactly_once(given: Given) {
     let store = given.store;
     let ids = scattered(40);
@@ -344,6 +403,7 @@ pub async fn a_walk_under_way_sees_what_stays_exactly_once(given: Given) {
     }
 }
 
+/// Checks that a text that is no cursor is refused with [`StoreError::InvalidId`].
 pub async fn a_cursor_that_is_none_is_refused(given: Given) {
     let store = given.store;
     for cursor in ["", "x", "../00", "é"] {
@@ -352,6 +412,8 @@ pub async fn a_cursor_that_is_none_is_refused(given: Given) {
     }
 }
 
+/// Checks that the list of a user's sessions has all of them and no others, also after
+/// changes of user and deletes.
 pub async fn the_sessions_of_a_user_are_all_of_them_and_nobody_elses(given: Given) {
     let store = given.store;
     let of_user = async |user: &str| {
@@ -361,33 +423,43 @@ pub async fn the_sessions_of_a_user_are_all_of_them_and_nobody_elses(given: Give
     };
     assert_eq!(of_user("alice").await, []);
     store
-        .create_session(&id(1), &of("alice", ""))
+        .create_session(&id(1), &state_of("alice", ""))
         .await
         .unwrap();
-    store.create_session(&id(2), &of("bob", "")).await.unwrap();
     store
-        .create_session(&id(3), &of("alice", ""))
+        .create_session(&id(2), &state_of("bob", ""))
+        .await
+        .unwrap();
+    store
+        .create_session(&id(3), &state_of("alice", ""))
         .await
         .unwrap();
     store.create_session(&id(4), &state("")).await.unwrap();
     assert_eq!(of_user("alice").await, [id(1), id(3)]);
-    assert_eq!(of_user("").await, [], "nobody is no user");
-    // To another user, to nobody, from nobody, and to stay.
-    store.save_session(&id(1), &of("bob", ""), 1).await.unwrap();
+    assert_eq!(
+        of_user("").await,
+        [],
+        "the empty name is not the lack of a user"
+    );
+    // The saves change a user, remove one, keep one, and add one.
+    store
+        .save_session(&id(1), &state_of("bob", ""), 1)
+        .await
+        .unwrap();
     store.save_session(&id(2), &state(""), 1).await.unwrap();
     store
-        .save_session(&id(3), &of("alice", "b"), 1)
+        .save_session(&id(3), &state_of("alice", "b"), 1)
         .await
         .unwrap();
     store
-        .save_session(&id(4), &of("alice", ""), 1)
+        .save_session(&id(4), &state_of("alice", ""), 1)
         .await
         .unwrap();
     assert_eq!(of_user("alice").await, [id(3), id(4)]);
     assert_eq!(of_user("bob").await, [id(1)]);
-    // And back again.
+    // Session 1 returns to its first user.
     store
-        .save_session(&id(1), &of("alice", ""), 2)
+        .save_session(&id(1), &state_of("alice", ""), 2)
         .await
         .unwrap();
     store.delete_session(&id(3)).await.unwrap();
@@ -395,6 +467,8 @@ pub async fn the_sessions_of_a_user_are_all_of_them_and_nobody_elses(given: Give
     assert_eq!(of_user("bob").await, []);
 }
 
+/// Checks that the name of a user may be any text: empty, long, or with characters that are
+/// special in paths.
 pub async fn a_state_may_have_any_user(given: Given) {
     let store = given.store;
     let users = [
@@ -408,7 +482,7 @@ pub async fn a_state_may_have_any_user(given: Given) {
     ];
     for (number, user) in (1..).zip(users) {
         store
-            .create_session(&id(number), &of(user, ""))
+            .create_session(&id(number), &state_of(user, ""))
             .await
             .unwrap();
         assert_eq!(store.sessions_of_user(user).await.unwrap(), [id(number)]);
@@ -417,13 +491,15 @@ pub async fn a_state_may_have_any_user(given: Given) {
     }
 }
 
+/// Checks that a sweep deletes the sessions that have expired or were not modified for too
+/// long, and keeps all others.
 pub async fn a_sweep_deletes_what_is_old_or_expired_and_nothing_else(given: Given) {
     let store = given.store;
     let minute = 60_000;
     let start = given.clock.load(Ordering::SeqCst);
     let until = |expires| SessionState {
         expires,
-        ..of("alice", "")
+        ..state_of("alice", "")
     };
     let late = start + 1000 * minute;
     store.create_session(&id(1), &until(late)).await.unwrap();
@@ -439,20 +515,20 @@ pub async fn a_sweep_deletes_what_is_old_or_expired_and_nothing_else(given: Give
         (0, 3, true)
     );
     given.clock.store(start + 5 * minute, Ordering::SeqCst);
-    // Saved, it is no longer old.
+    // The save makes session 3 recent, so the sweeps keep it.
     store.save_session(&id(3), &until(late), 1).await.unwrap();
     let report = store.delete_old_sessions(5, None).await.unwrap();
     assert_eq!(
         (report.deleted, report.remaining),
         (1, 2),
-        "one has expired"
+        "session 2 has expired"
     );
     given.clock.fetch_add(1, Ordering::SeqCst);
     let report = store.delete_old_sessions(5, None).await.unwrap();
     assert_eq!(
         (report.deleted, report.remaining),
         (1, 1),
-        "more than five minutes"
+        "session 1 was not modified for more than five minutes"
     );
     assert_eq!(walk(&*store, 10).await, [id(3)]);
     assert_eq!(store.sessions_of_user("alice").await.unwrap(), [id(3)]);
@@ -460,6 +536,7 @@ pub async fn a_sweep_deletes_what_is_old_or_expired_and_nothing_else(given: Give
     assert_eq!(saved, Err(StoreError::Absent));
 }
 
+/// Checks that a sweep keeps the sessions that are touched while it runs.
 pub async fn a_sweep_leaves_what_was_used_meanwhile(given: Given) {
     let store = given.store;
     let start = given.clock.load(Ordering::SeqCst);
@@ -493,13 +570,15 @@ pub async fn a_sweep_leaves_what_was_used_meanwhile(given: Given) {
         touched.iter().all(|id| there.contains(id)),
         "{touched:?} {there:?}"
     );
-    // A second one finishes what the first could not lock.
+    // A second sweep deletes the sessions that the first one could not lock.
     let again = store.delete_old_sessions(u32::MAX, None).await.unwrap();
     assert_eq!(report.deleted + again.deleted, 100 - touched.len() as u64);
 }
 
 const LONG: Duration = Duration::from_secs(60);
 
+/// Checks that a lease makes a second lease on the same session wait, and delays neither
+/// leases on other sessions nor other operations on this one.
 pub async fn a_lock_keeps_other_locks_away_and_nothing_else(given: Given) {
     let store = given.store;
     let lock = store.lock_session(&id(1), LONG).await.unwrap();
@@ -519,11 +598,12 @@ pub async fn a_lock_keeps_other_locks_away_and_nothing_else(given: Given) {
     drop(lock);
     assert_eq!(waiting.await.unwrap(), Ok(()));
     drop(other);
-    // It can be had again, and leaves nothing for a walk to see.
+    // The lease can be taken again, and a walk does not see it.
     store.lock_session(&id(1), LONG).await.unwrap();
     assert_eq!(walk(&*store, 10).await, []);
 }
 
+/// Checks that a lease ends at its deadline although its holder keeps it.
 pub async fn a_lock_ends_when_its_time_is_over(given: Given) {
     let store = given.store;
     let lock = store
@@ -531,17 +611,19 @@ pub async fn a_lock_ends_when_its_time_is_over(given: Given) {
         .await
         .unwrap();
     let next = store.lock_session(&id(1), LONG).await.unwrap();
-    // Through the WIT, two timers run, and this one began a little later.
+    // Through the WIT, the store and its caller each have a timer for the lease. The timer of
+    // the caller, which this reads, began a little later.
     while lock.is_held() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     drop(lock);
     assert!(
         next.is_held(),
-        "the end of the first is not the end of the second"
+        "the deadline of the first lease does not end the second"
     );
 }
 
+/// Checks that only one of eight tasks at a time holds the lease on a session.
 pub async fn of_many_who_lock_one_has_it_at_a_time(given: Given) {
     let inside = Arc::new(AtomicBool::new(false));
     let tasks: Vec<_> = (0..8)
@@ -563,6 +645,7 @@ pub async fn of_many_who_lock_one_has_it_at_a_time(given: Given) {
     }
 }
 
+/// Checks that a lease ends when the task that holds it is cancelled.
 pub async fn a_lock_ends_with_the_task_that_has_it(given: Given) {
     let store = given.store;
     let lock = store.lock_session(&id(1), LONG).await.unwrap();
@@ -575,7 +658,10 @@ pub async fn a_lock_ends_with_the_task_that_has_it(given: Given) {
     assert!(store.lock_session(&id(1), LONG).await.is_ok());
 }
 
-/// This waits for the store's lock timeout, so it is not part of the suite.
+/// Checks that waiting for a lease that another request holds ends with
+/// [`StoreError::Busy`], and that the holder keeps its lease.
+///
+/// This takes as long as the store's lock timeout, so it is not part of the suite.
 pub async fn waiting_for_a_lock_in_vain_ends_with_busy(given: Given) {
     let store = given.store;
     let lock = store.lock_session(&id(1), LONG).await.unwrap();
@@ -584,12 +670,16 @@ pub async fn waiting_for_a_lock_in_vain_ends_with_busy(given: Given) {
     assert!(lock.is_held());
 }
 
+/// Checks that the store says whether several processes may use it, as the [`Given`]
+/// declares, and that several threads may.
 pub async fn it_says_who_may_use_it_at_once(given: Given) {
     let is_safe = given.store.is_multiprocess_safe();
     assert_eq!(is_safe, given.is_multiprocess_safe);
     assert!(given.store.is_thread_safe());
 }
 
+/// Checks that a create or a save of more than 1 MiB fails with [`StoreError::TooLarge`]
+/// and changes nothing, and that a state of exactly 1 MiB is accepted.
 pub async fn a_state_that_is_too_large_is_refused_and_changes_nothing(given: Given) {
     const LIMIT: usize = 1 << 20;
     let store = given.store;
@@ -609,9 +699,13 @@ pub async fn a_state_that_is_too_large_is_refused_and_changes_nothing(given: Giv
     assert!(loaded.version == 1 && loaded.state == sized(LIMIT));
 }
 
+/// Checks that a load of a damaged session fails with [`StoreError::Corrupt`], that a walk
+/// reports the session as damaged, and that sweeps keep it until it is deleted by its ID.
+///
+/// Checks nothing if the [`Given`] has no function that damages records.
 pub async fn a_damaged_session_is_named_and_stays_until_it_is_deleted(given: Given) {
     for number in [1, 2] {
-        let alices = of("alice", "a");
+        let alices = state_of("alice", "a");
         given
             .store
             .create_session(&id(number), &alices)
@@ -638,11 +732,16 @@ pub async fn a_damaged_session_is_named_and_stays_until_it_is_deleted(given: Giv
     assert_eq!(store.load_session(&id(1)).await, Ok(None));
 }
 
+/// Checks that sweeps with a time limit of zero make progress with each call, and together
+/// delete every old session.
 pub async fn a_sweep_that_stops_goes_on(given: Given) {
     let store = given.store;
     let ids = scattered(20);
     for id in &ids {
-        store.create_session(id, &of("alice", "")).await.unwrap();
+        store
+            .create_session(id, &state_of("alice", ""))
+            .await
+            .unwrap();
     }
     given.clock.store(u64::MAX, Ordering::SeqCst);
     let (mut deleted, mut is_complete) = (0, false);
@@ -657,10 +756,12 @@ pub async fn a_sweep_that_stops_goes_on(given: Given) {
     assert_eq!(store.sessions_of_user("alice").await, Ok(vec![]));
 }
 
+/// Checks that each of four concurrent sweeps succeeds or fails with [`StoreError::Busy`],
+/// and that together they delete each old session once.
 pub async fn of_many_sweeps_at_once_each_is_done_or_refused(given: Given) {
     const SESSIONS: u64 = 200;
     for number in 0..SESSIONS {
-        let new = of("alice", "");
+        let new = state_of("alice", "");
         given
             .store
             .create_session(&id(number.into()), &new)
@@ -696,7 +797,8 @@ fn stored(number: u128, version: u64, user: Option<&str>, data: &str) -> StoredS
     }
 }
 
-/// The session that the store has, as far as it can import.
+/// Imports a session, and checks that the store returns it; or that the store refuses the
+/// import if it does not support imports.
 async fn import(given: &Given, session: &StoredSession, expected: Option<u64>) {
     let store = &given.store;
     let imported = store.import_session(session, expected).await;
@@ -709,6 +811,10 @@ async fn import(given: &Given, session: &StoredSession, expected: Option<u64>) {
     }
 }
 
+/// Checks that an import stores the version and the times of a session, and that later
+/// touches and saves continue from them.
+///
+/// If the store does not support imports, checks that it refuses them.
 pub async fn an_import_keeps_version_and_times(given: Given) {
     let session = stored(1, 7, Some("alice"), "a");
     import(&given, &session, None).await;
@@ -716,7 +822,7 @@ pub async fn an_import_keeps_version_and_times(given: Given) {
         let store = &given.store;
         let alices = store.sessions_of_user("alice").await;
         assert_eq!(alices, Ok(vec![id(1)]));
-        // What comes later continues from there.
+        // Later touches and saves continue from the imported version.
         given.clock.store(2000, Ordering::SeqCst);
         assert_eq!(store.touch_session(&id(1), 9, 7).await, Ok(()));
         assert_eq!(store.save_session(&id(1), &state("b"), 7).await, Ok(8));
@@ -726,6 +832,10 @@ pub async fn an_import_keeps_version_and_times(given: Given) {
     }
 }
 
+/// Checks that an import replaces a session by an older version, a newer version, or other
+/// data of the same version.
+///
+/// If the store does not support imports, checks that it refuses them.
 pub async fn an_import_replaces_a_session_by_any_of_its_versions(given: Given) {
     if !given.can_import {
         return import(&given, &stored(1, 7, None, "a"), None).await;
@@ -735,11 +845,11 @@ pub async fn an_import_replaces_a_session_by_any_of_its_versions(given: Given) {
     let sequence = [
         stored(1, 3, None, "first"),
         stored(1, 4, Some("alice"), "newer"),
-        // Sealed again, say: other data of the same version.
+        // Other data of the same version, for example encrypted with another key.
         stored(1, 4, Some("alice"), "other data"),
         stored(1, 4, Some("bob"), &long),
         stored(1, 9, Some("bob"), "much newer"),
-        // A backup.
+        // An older version, as in a backup.
         stored(1, 2, None, "older"),
         stored(1, 3, Some("alice"), "last"),
     ];
@@ -751,7 +861,7 @@ pub async fn an_import_replaces_a_session_by_any_of_its_versions(given: Given) {
             let wanted = if is_users { vec![id(1)] } else { vec![] };
             assert_eq!(store.sessions_of_user(user).await, Ok(wanted));
         }
-        // A touch must not outlive the state that it belongs to.
+        // The next import must also replace the time that this touch sets.
         let touched = store.touch_session(&id(1), 77, session.version).await;
         assert_eq!(touched, Ok(()));
         let loaded = store.load_session(&id(1)).await.unwrap().unwrap();
@@ -769,6 +879,8 @@ pub async fn an_import_replaces_a_session_by_any_of_its_versions(given: Given) {
     assert_eq!(store.load_session(&id(1)).await, Ok(None));
 }
 
+/// Checks that an import fails and changes nothing if the store does not have what the
+/// import expects.
 pub async fn an_import_of_something_unexpected_changes_nothing(given: Given) {
     let store = &given.store;
     store.create_session(&id(1), &state("a")).await.unwrap();

@@ -1,12 +1,13 @@
-//! Random numbers that can be repeated: every seed is printed, and `SEED=…` in the
-//! environment sets it.
+//! Random numbers that can be repeated: every seed is printed, and `SEED` in the environment
+//! sets it.
 
 use std::env;
 use std::hash::{BuildHasher, RandomState};
 
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-/// Returns the seed of the environment, or a new one, and prints it.
+/// Returns the number in the environment variable `SEED`, or a new seed if that is not set,
+/// and prints it.
 ///
 /// # Panics
 ///
@@ -20,7 +21,12 @@ pub fn seed() -> u64 {
     seed
 }
 
-/// Creates a runner of properties with this number of cases.
+/// Creates a runner that checks a property for `cases` random values, which follow from the
+/// [`seed`].
+///
+/// # Panics
+///
+/// If `SEED` is not a number.
 pub fn runner(cases: u32) -> TestRunner {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed().to_le_bytes());
@@ -33,7 +39,7 @@ pub fn runner(cases: u32) -> TestRunner {
     TestRunner::new_with_rng(config, rng)
 }
 
-/// Returns whether `TORTURE=long` is in the environment, so that a test may take long.
+/// Returns whether the environment has `TORTURE=long`: then a test may take minutes.
 ///
 /// # Panics
 ///
@@ -42,6 +48,6 @@ pub fn is_long() -> bool {
     match env::var("TORTURE").as_deref() {
         Ok("long") => true,
         Ok("short") | Err(_) => false,
-        Ok(other) => panic!("TORTURE is {other}: say short or long"),
+        Ok(other) => panic!("TORTURE is `{other}`, but must be `short` or `long`"),
     }
 }

@@ -15,10 +15,10 @@ use session3_store_directory::{Call, DirectoryStore, Finding, Options, Watch};
 use super::Fixture;
 use session3_test_support::{block_on, files, id, state};
 
-/// SHA-256 of `alice`.
+/// The SHA-256 of `alice`.
 const ALICE: &str = "2bd806c97f0e00af1a1fc3328fa763a9269723c8db8fac4f93af71db186d6e90";
 
-fn alices() -> SessionState {
+fn state_of_alice() -> SessionState {
     SessionState {
         user: Some("alice".into()),
         expires: u64::MAX,
@@ -27,13 +27,14 @@ fn alices() -> SessionState {
 }
 
 impl Fixture {
-    /// With a session of alice's.
-    fn of_alice() -> Self {
+    /// Creates a store with a session of Alice.
+    fn with_session_of_alice() -> Self {
         let fixture = Self::new();
-        block_on(fixture.store.create_session(&id(1), &alices())).unwrap();
+        block_on(fixture.store.create_session(&id(1), &state_of_alice())).unwrap();
         fixture
     }
 
+    /// Returns the path of the entry for Alice's session with this ID.
     pub fn entry(&self, id: &SessionId) -> PathBuf {
         let (prefix, rest) = ALICE.split_at(3);
         let name = format!("users/{prefix}/{rest}.{id}");
@@ -57,7 +58,7 @@ impl Fixture {
 
 #[test]
 fn an_entry_is_an_empty_file_named_after_the_hash_of_the_user() {
-    let fixture = Fixture::of_alice();
+    let fixture = Fixture::with_session_of_alice();
     assert_eq!(fs::read(fixture.entry(&id(1))).unwrap(), b"");
     for file in files(fixture.directory.path()) {
         assert!(!file.to_string_lossy().contains("alice"), "{file:?}");
@@ -66,21 +67,21 @@ fn an_entry_is_an_empty_file_named_after_the_hash_of_the_user() {
 
 #[test]
 fn nothing_is_left_of_the_user_after_a_change_or_a_delete() {
-    let fixture = Fixture::of_alice();
+    let fixture = Fixture::with_session_of_alice();
     fixture.save("b", 1).unwrap();
     assert!(!fixture.entry(&id(1)).exists());
-    block_on(fixture.store.save_session(&id(1), &alices(), 2)).unwrap();
+    block_on(fixture.store.save_session(&id(1), &state_of_alice(), 2)).unwrap();
     assert!(fixture.entry(&id(1)).exists());
     assert_eq!(fixture.delete(), Ok(true));
     assert_eq!(files(fixture.directory.path()), [] as [PathBuf; 0]);
 }
 
-/// As a change that was cut short leaves them.
+/// A change that was interrupted leaves an entry of the index that no session needs.
 #[test]
 fn surplus_entries_are_left_out_and_removed() {
     for remove in ["sweep", "check"] {
-        let fixture = Fixture::of_alice();
-        fixture.store_of_nobody(2);
+        let fixture = Fixture::with_session_of_alice();
+        fixture.create_without_user(2);
         let surplus = [fixture.entry(&id(2)), fixture.entry(&id(3))];
         for entry in &surplus {
             fs::write(entry, "").unwrap();
@@ -89,7 +90,7 @@ fn surplus_entries_are_left_out_and_removed() {
         assert_eq!(fixture.check(false).len(), 2);
         assert!(
             surplus.iter().all(|entry| entry.exists()),
-            "a look changes nothing"
+            "a check without repair changes nothing"
         );
         match remove {
             "sweep" => drop(block_on(fixture.store.delete_old_sessions(u32::MAX, None)).unwrap()),
@@ -103,7 +104,7 @@ fn surplus_entries_are_left_out_and_removed() {
 
 #[test]
 fn an_entry_that_is_missing_is_found_and_put_back() {
-    let fixture = Fixture::of_alice();
+    let fixture = Fixture::with_session_of_alice();
     fs::remove_file(fixture.entry(&id(1))).unwrap();
     assert_eq!(fixture.check(false), [Finding::Missing(id(1))]);
     assert_eq!(fixture.of_user("alice"), []);
@@ -114,8 +115,8 @@ fn an_entry_that_is_missing_is_found_and_put_back() {
 
 #[test]
 fn a_check_names_what_is_damaged_foreign_or_left_over() {
-    let fixture = Fixture::of_alice();
-    fixture.store_of_nobody(2);
+    let fixture = Fixture::with_session_of_alice();
+    fixture.create_without_user(2);
     fs::write(fixture.path(&id(3)), "").unwrap();
     fs::write(fixture.path(&id(2)), "nonsense".repeat(100)).unwrap();
     fs::write(fixture.directory.path().join("notes.txt"), "").unwrap();
@@ -150,11 +151,12 @@ fn a_check_names_what_is_damaged_foreign_or_left_over() {
     assert!(fixture.path(&id(2)).exists() && fixture.path(&id(3)).exists());
 }
 
-/// More than are read at a time: one user may have all the sessions.
+/// A subdirectory may have more entries than are read at a time, since one user may have all
+/// sessions.
 #[test]
 fn every_entry_of_a_full_subdirectory_is_looked_at_once() {
     const MANY: u128 = 70_000;
-    let fixture = Fixture::of_alice();
+    let fixture = Fixture::with_session_of_alice();
     for number in 2..MANY {
         fs::write(fixture.entry(&id(number)), "").unwrap();
     }
@@ -169,7 +171,7 @@ fn every_entry_of_a_full_subdirectory_is_looked_at_once() {
     );
 }
 
-/// Does something once, just before a lock is taken.
+/// Calls a function once, just before the lock of a record is taken.
 struct Before(Mutex<Option<Box<dyn FnOnce() + Send>>>);
 
 impl Watch for Before {
@@ -183,18 +185,18 @@ impl Watch for Before {
     }
 }
 
-/// To look at an entry without a session, a sweep makes a file, which a create
-/// takes for a leftover, and removes.
+/// To remove an entry without a session, a sweep creates a file and locks it. A create takes that
+/// file for a leftover and removes it before the sweep has the lock.
 #[test]
 fn a_session_that_is_made_while_its_old_entry_is_removed_is_kept() {
-    let fixture = Fixture::of_alice();
+    let fixture = Fixture::with_session_of_alice();
     fixture.delete().unwrap();
     fs::write(fixture.entry(&id(1)), "").unwrap();
     let path = fixture.directory.path().to_owned();
     let create = move || {
         let created = thread::spawn(move || {
             let store = super::open(&path);
-            block_on(store.create_session(&id(1), &alices()))
+            block_on(store.create_session(&id(1), &state_of_alice()))
         });
         assert_eq!(created.join().unwrap(), Ok(1));
     };
@@ -206,10 +208,10 @@ fn a_session_that_is_made_while_its_old_entry_is_removed_is_kept() {
     assert_eq!(fixture.of_user("alice"), [id(1)]);
 }
 
-/// As seen beside a store in use.
+/// A check may run while other processes create sessions.
 #[test]
 fn a_create_under_way_is_no_leftover() {
-    let fixture = Fixture::of_alice();
+    let fixture = Fixture::with_session_of_alice();
     fs::write(fixture.path(&id(3)), "").unwrap();
     let creator = fs::File::open(fixture.path(&id(3))).unwrap();
     creator.lock_exclusive().unwrap();
@@ -219,11 +221,11 @@ fn a_create_under_way_is_no_leftover() {
 }
 
 impl Fixture {
-    fn store_of_nobody(&self, number: u128) {
-        let nobodys = SessionState {
+    fn create_without_user(&self, number: u128) {
+        let without_user = SessionState {
             user: None,
-            ..alices()
+            ..state_of_alice()
         };
-        block_on(self.store.create_session(&id(number), &nobodys)).unwrap();
+        block_on(self.store.create_session(&id(number), &without_user)).unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! Files that are kept open, and what is flushed: by the system calls.
+//! The file descriptor cache and the flushes, observed through the system calls.
 
 use std::fs;
 use std::io;
@@ -15,7 +15,7 @@ use session3_store_directory::{Call, DirectoryStore, Durability, Options, Watch}
 use super::Fixture;
 use session3_test_support::{block_on, id, record_in, state};
 
-/// Writes down the name of every call.
+/// Records the name of every system call.
 #[derive(Default)]
 struct Calls(Mutex<Vec<&'static str>>);
 
@@ -38,7 +38,7 @@ impl Watch for Calls {
     }
 }
 
-/// A store whose calls are written down.
+/// Opens a store whose system calls are recorded.
 fn watched(directory: &Path, options: Options) -> (DirectoryStore, Arc<Calls>) {
     let calls = Arc::new(Calls::default());
     let store = DirectoryStore::open(directory, options.watch(calls.clone())).unwrap();
@@ -46,16 +46,16 @@ fn watched(directory: &Path, options: Options) -> (DirectoryStore, Arc<Calls>) {
 }
 
 impl Calls {
-    /// Since the last time.
+    /// Returns the calls since the last time.
     fn take(&self) -> Vec<&'static str> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 }
 
-/// How many files of a directory this process has open.
+/// Returns the number of files in the subdirectories of a directory that this process has open.
 fn open_files(directory: &Path) -> usize {
-    let open = fs::read_dir("/proc/self/fd").unwrap();
-    let links = open.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+    let descriptors = fs::read_dir("/proc/self/fd").unwrap();
+    let links = descriptors.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
     let is_record = |link: &std::path::PathBuf| {
         link.starts_with(directory) && link.parent() != directory.parent() && link != directory
     };
@@ -84,7 +84,8 @@ fn a_session_in_use_costs_no_opening() {
     });
 }
 
-/// The system would write the time of the first read after each write.
+/// A load opens the file with `O_NOATIME`: otherwise the system would write the time of the first
+/// read after each write.
 #[test]
 fn reading_a_session_writes_nothing() {
     let fixture = Fixture::with_session(0);
@@ -101,7 +102,7 @@ fn reading_a_session_writes_nothing() {
     let other = super::open(fixture.directory.path());
     block_on(other.load_session(&id(1))).unwrap().unwrap();
     assert_eq!(accessed(), before);
-    // It does so for others.
+    // Without that flag, the file system does record the time of a read.
     fs::read(fixture.path(&id(1))).unwrap();
     assert_ne!(accessed(), before);
 }
@@ -145,7 +146,7 @@ fn what_another_handle_deleted_is_gone_though_its_file_is_kept_open() {
     let other = super::open(fixture.directory.path());
     assert_eq!(block_on(other.delete_session(&id(1))), Ok(true));
     assert_eq!(fixture.load(), Ok(None));
-    // And made again: another file.
+    // The session is created again, in a new file.
     block_on(other.create_session(&id(1), &state("again"))).unwrap();
     assert_eq!(fixture.data(), "again");
 }
@@ -161,7 +162,7 @@ fn a_file_that_was_removed_or_replaced_by_hand_is_not_the_one_kept_open() {
     assert_eq!(fixture.load(), Ok(None));
     fs::rename(&backup, &path).unwrap();
     assert_eq!(fixture.data(), "1");
-    // With a hard link to it, only its tombstone tells.
+    // With a second link, the number of links does not show the delete, but the tombstone does.
     let link = fixture.directory.path().join("link");
     fs::hard_link(&path, &link).unwrap();
     let other = super::open(fixture.directory.path());
@@ -193,7 +194,7 @@ fn a_file_that_was_removed_by_hand_is_read_for_a_second_and_never_changed() {
         assert_eq!(saved, Err(StoreError::Absent));
         assert_eq!(store.load_session(&id(1)).await, Ok(None));
 
-        // A clock that goes back does not make it longer.
+        // The second does not become longer if the clock is set back.
         store.create_session(&id(1), &state("a")).await.unwrap();
         store.load_session(&id(1)).await.unwrap().unwrap();
         fs::remove_file(record_in(directory.path(), &id(1))).unwrap();
@@ -235,7 +236,7 @@ fn process_flushes_nothing_and_disk_before_it_answers() {
             store.save_session(&id(1), &state("b"), 1).await.unwrap();
             check(&["read", "write", "flush", "write"]);
             store.save_session(&id(1), &users, 2).await.unwrap();
-            // The entry of the index first.
+            // The entry of the index is made durable before the record.
             check(&["flush directory", "write", "flush", "write"]);
             store.touch_session(&id(1), 5, 3).await.unwrap();
             check(&["read", "write", "flush"]);
@@ -245,8 +246,8 @@ fn process_flushes_nothing_and_disk_before_it_answers() {
     }
 }
 
-/// What the other mode wrote is brought to the medium before its other slot is
-/// overwritten.
+/// With `Disk`, a save makes the slot durable that a store with `Process` wrote, before it
+/// overwrites the other one.
 #[test]
 fn disk_trusts_only_what_was_flushed() {
     let directory = tempfile::tempdir().unwrap();
@@ -266,8 +267,8 @@ fn disk_trusts_only_what_was_flushed() {
     });
 }
 
-/// A delete that was cut short, or whose flush failed, told nobody: whoever asks
-/// again must be able to rely on the answer.
+/// A delete that was interrupted, or whose flush failed, was not acknowledged and may not be
+/// durable. A second delete makes the absence of the session durable before it returns.
 #[test]
 fn disk_makes_sure_that_what_is_gone_already_stays_so() {
     let directory = tempfile::tempdir().unwrap();
@@ -288,7 +289,7 @@ fn disk_makes_sure_that_what_is_gone_already_stays_so() {
     });
 }
 
-/// Holds up every flush while it is closed.
+/// Makes every flush wait while the gate is closed.
 #[derive(Default)]
 struct Gate {
     is_closed: AtomicBool,
@@ -303,7 +304,7 @@ impl Watch for Gate {
     }
 }
 
-/// The slot is written, and not yet on the medium.
+/// The future of a save is dropped after the slot was written and before it is durable.
 #[test]
 fn a_save_that_is_dropped_while_it_is_flushed_keeps_its_lock_to_the_end() {
     let fixture = Fixture::with_session(0);
@@ -322,7 +323,7 @@ fn a_save_that_is_dropped_while_it_is_flushed_keeps_its_lock_to_the_end() {
         assert_eq!(saved, Err(StoreError::Busy));
         gate.is_closed.store(false, Ordering::SeqCst);
     });
-    // The end of the runtime is that of the flush.
+    // The runtime ends only after the flush, which runs on one of its threads.
     assert_eq!(fixture.data(), "dropped");
     assert_eq!(fixture.save("next", 2), Ok(3));
 }

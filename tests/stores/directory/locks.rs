@@ -1,4 +1,4 @@
-//! The locks of exclusive requests.
+//! The leases of exclusive requests.
 
 use std::fs;
 use std::time::Duration;
@@ -35,7 +35,7 @@ fn another_handle_waits_and_gives_up() {
     });
 }
 
-/// As a killed process leaves it.
+/// A process that is killed while it holds a lease leaves the file of the lease.
 #[test]
 fn a_file_without_a_holder_is_no_lock_and_the_sweep_removes_it() {
     let fixture = Fixture::new();
@@ -53,7 +53,8 @@ fn a_file_without_a_holder_is_no_lock_and_the_sweep_removes_it() {
     });
 }
 
-/// Each time it is had by somebody else, it has another file.
+/// Each holder of the lease has a new file. The timeout of a waiting request covers all of these
+/// files together.
 #[test]
 fn who_waits_gives_up_although_the_lock_changes_hands() {
     let fixture = Fixture::new();
@@ -66,7 +67,7 @@ fn who_waits_gives_up_although_the_lock_changes_hands() {
             loop {
                 tokio::time::sleep(Duration::from_millis(60)).await;
                 drop(lock);
-                // At once: nobody else has its turn on this thread.
+                // Taking a free lease does not yield, so no other task on this thread comes first.
                 lock = fixture.store.lock_session(&id(1), LONG).await.unwrap();
             }
         };
@@ -81,6 +82,9 @@ fn who_waits_gives_up_although_the_lock_changes_hands() {
             }
         };
         let waited = tokio::time::timeout(Duration::from_secs(10), waited).await;
-        assert_eq!(waited.expect("it gives up"), Err(StoreError::Busy));
+        assert_eq!(
+            waited.expect("the waiting request gives up"),
+            Err(StoreError::Busy)
+        );
     });
 }

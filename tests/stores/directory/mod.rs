@@ -1,5 +1,5 @@
-//! The rules of the directory store, one by one, down to the bytes that its
-//! `record` module documents.
+//! The rules of the directory store, down to the bytes that the crate `session3-record`
+//! documents.
 
 mod index;
 mod kept;
@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 use session3_test_support::{block_on, id, record_in, state};
 
-// Where the fields are, by the documentation of `record`.
+// The offsets of the fields, by the documentation of `session3-record`.
 const TOMBSTONE: u64 = 32;
 const FIRST_PLACE: u64 = 40;
 const CELLS: [u64; 2] = [88, 128];
@@ -40,7 +40,8 @@ impl Fixture {
         Self { directory, store }
     }
 
-    /// With a session that was saved `saves` times: "1", "2" and so on.
+    /// Creates a store with a session that was saved `saves` times. Its data are the number of
+    /// its version, as text.
     fn with_session(saves: u64) -> Self {
         let fixture = Self::new();
         fixture.create("1").unwrap();
@@ -64,7 +65,7 @@ impl Fixture {
         fs::read(self.path(&id(1))).unwrap()
     }
 
-    /// Turns the bits of one byte round.
+    /// Inverts the bits of one byte of the record.
     fn damage(&self, offset: u64) {
         let mut byte = [0];
         self.file().read_exact_at(&mut byte, offset).unwrap();
@@ -116,7 +117,7 @@ fn corrupt<T>(result: Result<T, StoreError>) -> String {
     match result {
         Err(StoreError::Corrupt(how)) => how,
         Err(error) => panic!("{error}"),
-        Ok(_) => panic!("it was accepted"),
+        Ok(_) => panic!("the damaged record was accepted"),
     }
 }
 
@@ -136,8 +137,8 @@ fn files_are_named_after_their_session_and_nobody_elses_business() {
     assert_eq!(mode(&made), 0o700);
 }
 
-/// Stored sessions outlive releases: these bytes have to be read for ever, and
-/// to be written like this for as long as the format is 1.
+/// Stored sessions outlive releases. Every release must read these bytes, and must write the same
+/// bytes as long as the format is 1.
 #[test]
 fn the_bytes_of_format_1_are_the_golden_ones() {
     let golden = include_bytes!("golden/record-1.bin");
@@ -160,7 +161,10 @@ fn the_bytes_of_format_1_are_the_golden_ones() {
     let bytes = fixture.bytes();
     let (written, rest) = bytes.split_at(golden.len());
     assert!(written == golden, "{written:02x?}");
-    assert!(rest.iter().all(|byte| *byte == 0), "the rest of the page");
+    assert!(
+        rest.iter().all(|byte| *byte == 0),
+        "the rest of the file has zeros only"
+    );
 
     fs::write(fixture.path(&id(1)), golden).unwrap();
     let session = fixture.load().unwrap().unwrap();
@@ -183,7 +187,7 @@ fn a_save_goes_into_the_older_slot_of_the_same_file() {
         assert_eq!(
             slot(1 - newer),
             before[1 - newer],
-            "the latest is left alone"
+            "the slot with the latest version does not change"
         );
     }
     assert_eq!(fixture.file().metadata().unwrap().ino(), inode);
@@ -223,16 +227,21 @@ fn a_torn_save_leaves_the_one_before_and_the_next_save_mends_it() {
     assert_eq!(fixture.save("3", 1), Ok(2));
     assert_eq!(fixture.data(), "3");
     fixture.damage(SLOTS[1] + SLOT_HEAD);
-    assert_eq!(fixture.data(), "1", "it went into the torn slot");
+    assert_eq!(fixture.data(), "1", "the save overwrote the torn slot");
 }
 
-/// Otherwise it could be older than a save that was acknowledged.
+/// While another process holds the lock, an invalid latest slot may be a save in progress, and
+/// the older slot may be older than an acknowledged save.
 #[test]
 fn without_the_lock_no_load_falls_back_to_the_older_slot() {
     let fixture = Fixture::with_session(1);
     let writer = fixture.file();
     writer.lock_exclusive().unwrap();
-    assert_eq!(fixture.data(), "2", "whole in both slots: no lock needed");
+    assert_eq!(
+        fixture.data(),
+        "2",
+        "a record that is whole is read without the lock"
+    );
     fixture.damage(SLOTS[1] + SLOT_HEAD);
     assert_eq!(fixture.load(), Err(StoreError::Busy));
     writer.unlock().unwrap();
@@ -265,7 +274,7 @@ fn a_state_that_outgrows_its_slot_gets_a_place_at_the_end_of_the_file() {
         let after = fixture.bytes();
         assert!(
             after[512..before.len()] == before[512..],
-            "only beyond the end"
+            "a growing save writes only beyond the end of the file"
         );
     }
     assert_eq!(fixture.file().metadata().unwrap().ino(), inode);
@@ -275,7 +284,10 @@ fn a_state_that_outgrows_its_slot_gets_a_place_at_the_end_of_the_file() {
         fixture.save(&data, version).unwrap();
         assert_eq!(fixture.data(), data);
     }
-    assert!(fixture.bytes().len() < 2 * size, "places are used again");
+    assert!(
+        fixture.bytes().len() < 2 * size,
+        "later saves reuse the places"
+    );
 }
 
 #[test]
@@ -317,7 +329,8 @@ fn a_file_without_a_whole_header_is_a_create_that_never_finished() {
     }
 }
 
-/// However little there is of it.
+/// A file that is too short for a header, and does not begin like one, is not taken for an
+/// unfinished create.
 #[test]
 fn a_short_file_of_somebody_elses_is_corrupt_and_kept() {
     let whole = Fixture::with_session(0).bytes();
@@ -346,13 +359,13 @@ fn a_short_file_of_somebody_elses_is_corrupt_and_kept() {
         }
         let report = block_on(fixture.store.delete_old_sessions(0, None)).unwrap();
         assert_eq!((report.deleted, report.remaining), (0, 1));
-        assert!(fs::read(&path).unwrap() == bytes, "kept as it was");
-        assert_eq!(fixture.delete(), Ok(true), "for somebody who says so");
+        assert!(fs::read(&path).unwrap() == bytes, "the file is kept");
+        assert_eq!(fixture.delete(), Ok(true), "a delete by its ID removes it");
     }
 }
 
-/// Killed between its two writes, a create must leave nothing that is called
-/// corrupt: so the slot has to be there before the header is.
+/// A create that is killed between its two writes must not leave a corrupt record, so it writes
+/// the slot before the header.
 #[test]
 fn a_create_writes_its_header_last() {
     const SIZE: usize = 1_000_000;
@@ -387,7 +400,7 @@ fn a_header_that_promises_a_session_that_is_not_there_is_corrupt() {
         corrupt(fixture.save("x", 1));
         corrupt(fixture.touch(1));
         assert_eq!(fixture.create("x"), Err(StoreError::Exists));
-        assert_eq!(fixture.bytes().len(), length, "kept as it was");
+        assert_eq!(fixture.bytes().len(), length, "the file is kept");
     }
 }
 
@@ -406,14 +419,14 @@ fn a_foreign_or_future_file_is_corrupt_and_kept() {
             assert!(how.contains(says), "{how}");
         }
         assert_eq!(fixture.bytes(), bytes);
-        // Only somebody who says so ends it.
+        // Only a delete by its ID removes the file.
         assert_eq!(fixture.delete(), Ok(true));
         assert!(!fixture.path(&id(1)).exists());
     }
 }
 
-/// A place is only a claim: whatever it says, there is no hang and no attempt
-/// to read more than there is.
+/// The offset and the capacity of a slot in a damaged header may be any numbers. They cause
+/// neither a hang nor an attempt to read more than the file has.
 #[test]
 fn damage_of_any_byte_of_the_header_is_an_answer() {
     for offset in 0..512 {
@@ -458,7 +471,7 @@ fn a_torn_touch_leaves_the_one_before() {
     fixture.touch(1003).unwrap();
     assert_eq!(fixture.expires(), 1003);
     fixture.damage(CELLS[0] + 20);
-    assert_eq!(fixture.expires(), 1003, "it went into the torn cell");
+    assert_eq!(fixture.expires(), 1003, "the touch overwrote the torn cell");
 }
 
 #[test]
@@ -477,7 +490,7 @@ fn a_deleted_session_cannot_be_revived_by_a_hard_link_or_an_open_file() {
     assert_eq!(fixture.data(), "new");
 }
 
-/// The save has the file open, and waits for the lock that the delete has.
+/// The save has opened the file and waits for the lock, which the delete holds.
 #[test]
 fn a_save_that_waits_while_the_session_is_deleted_is_refused() {
     let fixture = Fixture::with_session(1);
@@ -498,7 +511,7 @@ fn a_save_that_waits_while_the_session_is_deleted_is_refused() {
     assert!(!fixture.path(&id(1)).exists());
 }
 
-/// The save has the file open, and waits while another one makes it grow.
+/// The save has opened the file and waits for the lock, which a save with a larger state holds.
 #[test]
 fn a_save_that_waits_while_the_session_grows_does_not_overwrite() {
     let fixture = Fixture::with_session(1);
@@ -529,7 +542,7 @@ fn whoever_waits_for_a_lock_blocks_no_thread_and_gives_up() {
     runtime.block_on(async {
         let (id, state) = (id(1), state("x"));
         let store = &fixture.store;
-        // On this one thread: it only ticks while the save does not block it.
+        // The runtime has only one thread, so this task would stop if the save blocked it.
         let ticks = tokio::spawn(async {
             for _ in 0..2 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -720,7 +733,7 @@ fn a_file_in_the_directorys_place_is_an_error() {
 #[test]
 fn a_failing_file_system_is_unavailable_and_says_why() {
     let fixture = Fixture::with_session(1);
-    // No directory can be made where a file is.
+    // A file has the name of the subdirectory that the session needs.
     fs::write(fixture.directory.path().join("ff"), "").unwrap();
     let id = SessionId::from(u128::MAX);
     let error = block_on(fixture.store.create_session(&id, &state("x")));

@@ -1,4 +1,4 @@
-//! What a sweep deletes, what it leaves, and how it goes on.
+//! The files that a sweep deletes and keeps, and where a sweep continues.
 
 use std::fs::{self, File};
 use std::io;
@@ -18,7 +18,7 @@ impl Fixture {
         block_on(self.store.delete_old_sessions(u32::MAX, limit))
     }
 
-    /// One that a sweep deletes, by the fixture's clock.
+    /// Creates a session of Alice that has expired by the fixture's clock.
     fn create_expired(&self, number: u128) {
         let expired = SessionState {
             user: Some("alice".into()),
@@ -38,7 +38,7 @@ fn what_is_no_session_is_left_alone() {
         root.join("notes.txt"),
         root.join("00/notes.txt"),
         root.join("00/0000000000000000000000000000000A"),
-        // In the wrong subdirectory.
+        // The name of a record, but in the wrong subdirectory.
         root.join("00/ff000000000000000000000000000000"),
         root.join("users/000"),
     ];
@@ -111,7 +111,7 @@ fn a_second_sweep_at_once_is_refused() {
     assert!(fixture.sweep(None).is_ok());
 }
 
-/// Another process may call the next time.
+/// Each call is made by a newly opened store, as if another process made it.
 #[test]
 fn a_sweep_that_stops_goes_on_where_it_stopped() {
     let fixture = Fixture::new();
@@ -140,7 +140,7 @@ fn a_sweep_that_stops_goes_on_where_it_stopped() {
     }
     assert_eq!((deleted, remaining), (20, 1));
     assert!(calls > 20, "{calls}");
-    // The next one begins at the beginning.
+    // The next sweep starts from the beginning.
     fixture.create_expired(0);
     assert_eq!(fixture.sweep(None).unwrap().deleted, 1);
 }
@@ -159,7 +159,8 @@ fn a_position_that_is_none_is_the_beginning() {
     }
 }
 
-/// A million entries may be one user's, and all that there is may be leftovers.
+/// A sweep also stops at its time limit among leftovers, and among the entries of one user, of
+/// which there may be a million.
 #[test]
 fn a_sweep_stops_wherever_it_is() {
     let fixture = Fixture::new();
@@ -170,16 +171,16 @@ fn a_sweep_stops_wherever_it_is() {
         fs::write(fixture.path(&id(number)), "").unwrap();
         fs::write(fixture.entry(&id(100 + number)), "").unwrap();
     }
-    let left = || files(root).len() - usize::from(root.join("sweep.lock").exists());
+    let file_count = || files(root).len() - usize::from(root.join("sweep.lock").exists());
     for before in (1..=20).rev() {
-        assert_eq!(left(), before);
+        assert_eq!(file_count(), before);
         let report = fixture.sweep(Some(Duration::ZERO)).unwrap();
         assert_eq!(report.complete, before == 1);
     }
-    assert_eq!(left(), 0);
+    assert_eq!(file_count(), 0);
 }
 
-/// Answers `EACCES`, as to a user who may not look.
+/// Lets calls on these names fail with `EACCES`, as if the user lacked the permission.
 struct Forbidden(&'static [&'static str]);
 
 impl Watch for Forbidden {
@@ -243,7 +244,7 @@ fn what_cannot_be_read_stops_no_sweep_and_no_check() {
     let locks = [0, 1, 2].map(|number| root.join(format!("locks/{}", id(number))).exists());
     assert_eq!(locks, [true, true, false]);
 
-    // A walk would leave sessions out: it says that it cannot be made.
+    // Without this subdirectory, a walk would leave sessions out, so it fails.
     match block_on(store.iter_sessions(None, 9)) {
         Err(StoreError::Unavailable(what)) => assert!(what.starts_with("00: "), "{what}"),
         other => panic!("{other:?}"),

@@ -194,7 +194,7 @@ fn what_cannot_be_ended_is_counted_when_there_is_no_time_for_the_rest() {
     let report = admin::delete_all(&*app.fake).expect("a report");
     let counts = (report.deleted, report.remaining, report.complete);
     assert_eq!(counts, (1999, 1, false));
-    assert!(admin::delete_all(&*app.fake).is_err(), "that was all");
+    assert!(admin::delete_all(&*app.fake).is_err(), "none can end");
     assert_eq!(app.stored(), 1);
 }
 

@@ -65,7 +65,7 @@ fn names_and_numbers_of_attributes_have_bounds() {
             .expect("one of a thousand");
     }
     assert!(matches!(s.add("x", 1), Err(SessionError::Invalid(_))));
-    s.set("1", text("again")).expect("one that is there");
+    s.set("1", text("again")).expect("an attribute that exists");
     app.commit(&mut s).expect("a commit");
     assert_eq!(app.open().names().len(), 1000);
 }
@@ -119,7 +119,7 @@ fn attributes_of_several_requests_have_one_bound() {
     assert_eq!(app.open().names().len(), 1000);
 }
 
-/// JSON, in which many languages read them, has no such numbers.
+/// Applications in many languages convert attributes to JSON, which has only finite numbers.
 #[test]
 fn a_number_that_is_not_finite_is_refused() {
     let mut app = App::new();

@@ -108,7 +108,7 @@ fn a_session_that_is_only_read_gives_the_token_that_it_has() {
     assert!(app.open().is_csrf_token(&again));
 }
 
-/// Any robot that loads a form causes a token.
+/// Any robot that loads a form gets such a session, so it ends after the first-use timeout.
 #[test]
 fn a_session_with_nothing_but_a_token_lasts_as_long_as_one_with_form_tokens() {
     let mut app = App::with(|c| c.first_use_timeout = c.idle_timeout + 600);

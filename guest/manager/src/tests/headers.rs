@@ -40,7 +40,7 @@ fn a_page_that_depends_on_the_session_says_so() {
         assert_eq!(commit(&app, &mut session), pairs(&[VARY]));
         assert_eq!(commit(&app, &mut session), pairs(&[VARY]), "again");
     }
-    // That there is no session is information, too.
+    // The page also depends on the cookie if there is no session.
     app.cookie.clear();
     let mut session = app.open();
     session.note_look();

@@ -37,7 +37,7 @@ fn a_late_request_does_not_undo_the_log_in() {
     assert!(app.is_logged_in());
 }
 
-/// The response to the log-in may have been lost, and people try again.
+/// If the response to the log-in was lost, the user logs in again with the earlier token.
 #[test]
 fn a_late_request_can_log_in_itself() {
     let (app, mut late) = late();

@@ -62,7 +62,7 @@ fn the_cookie_of_a_remembered_session_keeps_its_lifetime() {
     assert_eq!(max_age(&headers), Some("2592000"));
     app.take_cookie(&headers);
     app.request(|_| ());
-    // A touch sends it again, and so does a renewal.
+    // A touch sends the cookie again, and so does a renewal.
     for (seconds, is_renewed) in [(61, false), (15 * 60, true)] {
         app.fake.wait(seconds);
         let before = app.cookie.clone();
@@ -119,7 +119,7 @@ fn a_visitor_who_logs_in_stays_remembered() {
     assert!(own[0].expires > app.fake.now.get());
 }
 
-/// A session that only asks to be remembered has nothing to keep.
+/// A session that is remembered but has no content is not stored.
 #[test]
 fn to_be_remembered_is_nothing_to_keep() {
     let mut app = App::new();
@@ -140,7 +140,8 @@ fn without_times_for_it_no_session_is_remembered() {
     assert_eq!(session.commit(&*app.fake), Ok(vec![]));
 }
 
-/// An application may have been configured anew since.
+/// If the times for remembered sessions were removed from the configuration, the ordinary timeouts
+/// apply to a session that was remembered before.
 #[test]
 fn without_times_for_it_a_remembered_session_is_an_ordinary_one() {
     let app = remembered();

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::{self, BufWriter, StdoutLock, Write as _};
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use session3::admin::SessionInfo;
 use session3::store::{StoredSession, Timestamp};
 
@@ -74,7 +74,7 @@ struct ContentSummary<'a> {
     created: String,
     remote_address: Option<&'a str>,
     user_agent: Option<&'a str>,
-    attributes: &'a BTreeMap<String, Value>,
+    attributes: &'a BTreeMap<String, Box<RawValue>>,
 }
 
 /// Returns a session as one line of JSON. Times are in the format of RFC 3339, the size is

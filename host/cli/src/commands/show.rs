@@ -93,7 +93,7 @@ fn describe_content(content: &Content) -> String {
     ];
     let lines = lines.map(|(name, value)| format!("{name:8}  {value}\n"));
     let attributes = info.attributes.iter().map(|(name, value)| {
-        let value = output::printable(&value.to_string());
+        let value = output::printable(value.get());
         format!("  {} = {value}\n", output::escaped(name))
     });
     lines.into_iter().chain(attributes).collect()

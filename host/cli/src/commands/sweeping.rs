@@ -2,7 +2,7 @@
 //! is needed.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use session3::store::{SessionStore, StoreError};
 use tokio::time::interval;
@@ -15,14 +15,34 @@ const TIME_SLICE: Duration = Duration::from_secs(1);
 /// by their own timeouts.
 const NO_AGE_LIMIT: u32 = u32::MAX;
 
+/// A difference between the clocks that a correction of the time of day may cause.
+const MAX_JUMP: Duration = Duration::from_secs(60);
+
 /// Deletes the expired sessions of a store at this interval, for as long as the program
 /// runs.
+///
+/// If the time of day has jumped ahead since the last sweep, all sessions may seem to have
+/// expired. Then this writes a line to the log and leaves the sessions alone until the next
+/// sweep, so that an operator can set the clock right.
 pub async fn sweep_forever(store: Arc<dyn SessionStore>, every: Duration) {
     let mut ticks = interval(every);
     // The first tick is immediate, when a starting server has other work to do.
     ticks.tick().await;
+    let mut last = (SystemTime::now(), Instant::now());
     loop {
         ticks.tick().await;
+        let now = (SystemTime::now(), Instant::now());
+        let jump = jump_ahead(last, now);
+        last = now;
+        if let Some(jump) = jump {
+            tracing::warn!(
+                "the time of day jumped ahead by {} seconds: expired sessions are deleted in {} \
+                 seconds, so set the clock right before that if it is wrong",
+                jump.as_secs(),
+                every.as_secs()
+            );
+            continue;
+        }
         match sweep_all(&store).await {
             Ok(0) => {}
             Ok(deleted) => tracing::info!("sessions that had expired and were deleted: {deleted}"),
@@ -33,6 +53,17 @@ pub async fn sweep_forever(store: Arc<dyn SessionStore>, every: Duration) {
             }
         }
     }
+}
+
+/// Returns by how much more the time of day went on than the steady clock, if that is more
+/// than a correction. A machine that was suspended makes such a jump, too.
+fn jump_ahead(
+    (day_before, steady_before): (SystemTime, Instant),
+    (day, steady): (SystemTime, Instant),
+) -> Option<Duration> {
+    let passed = steady.saturating_duration_since(steady_before);
+    let jump = day.duration_since(day_before).ok()?.checked_sub(passed)?;
+    (jump > MAX_JUMP).then_some(jump)
 }
 
 /// Sweeps the store to its end, and returns the number of sessions that were deleted.
@@ -46,5 +77,28 @@ async fn sweep_all(store: &Arc<dyn SessionStore>) -> Result<u64, StoreError> {
         if report.complete {
             return Ok(deleted);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_jump_ahead_is_one() {
+        let (day, steady) = (SystemTime::now(), Instant::now());
+        let jump = |day_passed, steady_passed| {
+            let later = day + Duration::from_secs(day_passed);
+            jump_ahead(
+                (day, steady),
+                (later, steady + Duration::from_secs(steady_passed)),
+            )
+        };
+        assert_eq!(jump(3600, 3600), None);
+        assert_eq!(jump(3660, 3600), None);
+        assert_eq!(jump(3661, 3600), Some(Duration::from_secs(61)));
+        assert_eq!(jump(3500, 3600), None);
+        let back = (day - Duration::from_secs(9999), steady);
+        assert_eq!(jump_ahead((day, steady), back), None);
     }
 }
