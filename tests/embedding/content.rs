@@ -52,9 +52,11 @@ fn what_is_in_a_session_is_shown_but_not_what_opens_it() {
     });
     let said = run("show", &[&id]);
     let lines: Vec<_> = said.lines().skip(6).collect();
-    let (created, lines) = lines.split_first().unwrap();
-    assert!(created.starts_with("Created   20"), "{created}");
+    let (times, lines) = lines.split_at(2);
+    assert!(times[0].starts_with("Created   20"), "{times:?}");
+    assert!(times[1].starts_with("Log-in    20"), "{times:?}");
     let expected = [
+        "Remember  no",
         "Address   192.0.2.1",
         "Browser   Browser\\u{1b}[2J",
         "  count = 7",
@@ -70,6 +72,8 @@ fn what_is_in_a_session_is_shown_but_not_what_opens_it() {
     let attributes = json!({"count": 7, "dark\n": true, "list": ["a", "\u{9b}"]});
     assert_eq!(session["attributes"], attributes);
     assert_eq!(session["remote_address"], "192.0.2.1");
+    assert_eq!(session["remembered"], false);
+    assert!(session["authenticated"].as_str().unwrap().starts_with("20"));
     assert!(session.get("problem").is_none());
     for secret in secrets {
         assert!(!said.contains(&secret) && !in_json.contains(&secret));

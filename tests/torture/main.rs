@@ -6,7 +6,7 @@
 //! of the program select the tortures whose names contain one of them; without arguments, all run.
 //!
 //! With `TORTURE=long`, each configuration runs for ten seconds and a thousand processes are
-//! killed, which takes some minutes in all. Otherwise a run takes about a minute. `TORTURE_SEED`
+//! killed, which takes some minutes in all. Otherwise a run takes about a minute. `SEED`
 //! repeats the random choices of a run that failed, but not the order in which the system ran the
 //! processes.
 

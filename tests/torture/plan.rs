@@ -14,15 +14,15 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Reads `TORTURE` and `TORTURE_SEED`. The defaults are a short run and a new seed.
+    /// Reads `TORTURE` and `SEED`. The defaults are a short run and a new seed.
     pub fn from_environment() -> Self {
         let is_long = match env::var("TORTURE").as_deref() {
             Ok("long") => true,
             Ok("short") | Err(_) => false,
             Ok(other) => panic!("TORTURE is `{other}`, but must be `short` or `long`"),
         };
-        let seed = match env::var("TORTURE_SEED") {
-            Ok(seed) => seed.parse().expect("TORTURE_SEED is a number"),
+        let seed = match env::var("SEED") {
+            Ok(seed) => seed.parse().expect("SEED is a number"),
             Err(_) => RandomState::new().hash_one(0),
         };
         Self { is_long, seed }
@@ -47,6 +47,6 @@ impl Plan {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let length = if self.is_long { "long" } else { "short" };
-        write!(f, "TORTURE={length} TORTURE_SEED={}", self.seed)
+        write!(f, "TORTURE={length} SEED={}", self.seed)
     }
 }

@@ -293,3 +293,37 @@ impl Replaced {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_in_the_future_are_corrected_wherever_they_are() {
+        let hash = Secret::example().hash();
+        let secrets = |renewed, good_until| Secrets {
+            renewed,
+            replaced: vec![
+                Replaced {
+                    hash: hash.clone(),
+                    good_until,
+                },
+                Replaced {
+                    hash: hash.clone(),
+                    good_until: Some(1),
+                },
+            ],
+            ..Secrets::default()
+        };
+        for (before, is_ahead, after) in [
+            (secrets(100, Some(110)), false, secrets(100, Some(110))),
+            (secrets(101, Some(110)), true, secrets(100, Some(110))),
+            (secrets(100, Some(111)), true, secrets(100, Some(110))),
+            (secrets(100, None), false, secrets(100, None)),
+        ] {
+            let mut corrected = before;
+            assert_eq!(corrected.correct_times(100, 10), is_ahead);
+            assert_eq!(corrected, after);
+        }
+    }
+}

@@ -1,4 +1,5 @@
-//! The `session3` program.
+//! The `session3` program: parses the command line, sets up the log, and runs one module of
+//! `commands`.
 
 #![forbid(unsafe_code)]
 

@@ -1,9 +1,13 @@
 //! The WebAssembly components of session3, as bytes.
 //!
 //! ```
-//! // A component begins with the magic number of WebAssembly and the layer 1.
+//! // A component, unlike a core module, begins with these eight bytes.
 //! assert!(session3_components::MANAGER.starts_with(b"\0asm\x0d\0\x01\0"));
 //! ```
+//!
+//! [`MANAGER`] has all session logic, [`MIDDLEWARE`] and [`CONTEXT`] serve applications of WASI
+//! 0.3, [`STORE_FILESYSTEM`] is a store for other hosts, and [`DEMO`] is an application to try.
+//! The module [`wit`] has the contract as texts.
 //!
 //! In session3's repository, the build script builds the components from `guest/`. A
 //! published crate has them in `prebuilt/`.

@@ -8,8 +8,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`Composition`] adds a store, a middleware, or grants. [`inspect`] reads what a
-//! component imports, exports and needs, without compiling it.
+//! The manager is `session3_components::MANAGER`, which `session3 component manager` writes to
+//! a file. The result still imports `session3:sessions/store` and `events` from its host,
+//! unless [`Composition::store_component`] provides them. An application that imports `store`,
+//! `events` or `admin` without the [`Grant`] for it, or that was built for another version of
+//! the contract, is refused. [`Composition`] also adds the middleware.
+//!
+//! [`inspect`] reads the imports and exports of a component, and the memories, tables and
+//! instances that it needs, without compiling it.
 
 #![forbid(unsafe_code)]
 

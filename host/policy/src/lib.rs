@@ -16,9 +16,10 @@
 //! # Ok::<(), PolicyError>(())
 //! ```
 //!
-//! The crate `session3` asks the session manager for its defaults, applies a policy to
-//! them, and writes the result into the manager component. The layout of that
-//! [`place`] is all that the manager itself needs from this crate.
+//! An embedder calls `session3::policy::write_policy`, which asks the session manager for its
+//! defaults, applies a policy to them, and writes the result into the manager component. Its
+//! [`place`] there is 1 KiB behind a marker in the manager's data; the layout of that place is
+//! all that the manager itself needs from this crate.
 //!
 //! # Features
 //!

@@ -1,14 +1,8 @@
 //! The files of the directory store, and the order in which they change.
 //!
-//! A store implements [`Directory`], [`RecordFile`] and [`LockedFile`] over its file
-//! system, and this crate does the rest: [`Record`] reads and writes one session's file,
-//! [`index`] finds the sessions of a user, [`layout`] names the files,
-//! [`Transactions`] makes each change in the order that survives a crash, and [`sweep`]
-//! walks through a directory to delete what is old.
-//!
 //! ```
-//! use session3_record::{EncodedSlot, Record, RecordFile};
-//! use session3_store::{SessionId, SessionState, StoreError};
+//! use session3_record::{Record, RecordFile};
+//! use session3_store::{SessionId, StoreError};
 //!
 //! /// A file that exists in memory only.
 //! struct File(Vec<u8>);
@@ -28,6 +22,13 @@
 //! assert!(Record::read(&File(Vec::new()), &id)?.is_none());
 //! # Ok::<(), StoreError>(())
 //! ```
+//!
+//! A store implements [`Directory`], [`RecordFile`] and [`LockedFile`] over its file system,
+//! and [`sweep::Sweeper`] for its sweep. All traits are synchronous, and the store takes the
+//! locks. This crate has the rest: [`Record`] reads and writes one session's file, [`index`]
+//! finds the sessions of a user, [`layout`] names the files, [`Transactions`] makes each change
+//! in an order in which a crash at any step loses nothing that was acknowledged, and [`sweep`]
+//! walks through a directory to delete what is old.
 //!
 //! The module [`record`] documents every byte of a session's file. Both
 //! `session3-store-directory` and the component `session3-store-filesystem` use this

@@ -54,6 +54,10 @@ pub struct SessionInfo {
     pub accessed: Timestamp,
     /// The time from which it no longer opens.
     pub expires: Timestamp,
+    /// The time at which the user was last set; `None` without a user.
+    pub authenticated: Option<Timestamp>,
+    /// Whether the session outlives the browser, because its user asked for that.
+    pub is_remembered: bool,
     /// The client's address, from the request that started the session.
     pub remote_address: Option<String>,
     /// The `User-Agent` header of the request that started the session.
@@ -117,6 +121,8 @@ impl From<wit::SessionInfo> for SessionInfo {
             created: info.created,
             accessed: info.accessed,
             expires: info.expires,
+            authenticated: info.authenticated,
+            is_remembered: info.is_remembered,
             remote_address: info.remote_address,
             user_agent: info.user_agent,
             attributes: attributes.collect(),

@@ -26,11 +26,21 @@
 //! # }
 //! ```
 //!
-//! - A Rust program without an application component uses [`SessionManager`], or with
-//!   tower's services the `layer` of the feature `tower`.
+//! - A Rust program without an application component uses [`SessionManager`], or, for a
+//!   service of tower or axum, `layer::SessionLayer`.
 //! - An embedder with a linker of its own uses [`add_to_linker`], which has an example.
 //! - [`store::SessionStore`] is the trait for other stores; [`store::directory`] is the
 //!   store in a directory.
+//! - [`policy`] writes an operator's policy into the manager, [`Administration`] shows and ends
+//!   all sessions, and [`metrics`] has sinks for events and durations.
+//!
+//! The example also needs the crates `wasmtime` and `tokio`, the latter with the features
+//! `macros`, `net` and `rt-multi-thread`.
+//!
+//! # Features
+//!
+//! - `tower`: the module `layer`, with `SessionLayer` for services of tower.
+//! - `axum`: the session of that layer as an extractor of axum's handlers. It implies `tower`.
 
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,6 @@
 //! Sessions in a directory: one file per session, in 256 subdirectories by the first two
-//! digits of its ID.
+//! digits of its ID. Beside them, `users/` has the index by user, and `locks/` the leases of
+//! exclusive requests.
 //!
 //! ```
 //! use session3_store::{SessionId, SessionState, SessionStore};
@@ -27,10 +28,13 @@
 //! - **The directory is a capability.** It is opened once; IDs are checked before any
 //!   access; records are opened without following links. Files have mode 0600, directories
 //!   0700.
-//! - **Each session has a lock**, on its own file. Saves, touches and deletes hold it, for
+//! - **Each session has a lock**, on the session's file. Saves, touches and deletes hold it, for
 //!   some microseconds or for a flush. Loads do without it, and take it only if they read
 //!   something half written. Waiting for a lock blocks no thread, and ends at the lock
 //!   timeout.
+//! - **Short system calls run on the calling thread**: loads, and changes that are not flushed.
+//!   Flushes, directory listings and sweeps run on tokio's blocking threads, so the store needs
+//!   a tokio runtime.
 //! - **Records are written in place**, into the older of two slots, and never renamed: a
 //!   kill at any instant loses nothing that was acknowledged. [`Durability`] says what a
 //!   power cut may undo.
@@ -39,7 +43,7 @@
 //! - **Files of active sessions are kept open**, within a bound. Each access checks the
 //!   tombstone, which tells whether the session still exists. A file that was removed or
 //!   replaced by hand has no tombstone, so every change also asks for the number of links.
-//!   A load asks once a second, since asking takes as long as reading.
+//!   Loads of one session ask at most once a second, since asking takes as long as reading.
 
 #![forbid(unsafe_code)]
 

@@ -10,12 +10,13 @@
 //! let id: SessionId = "0123456789abcdef0123456789abcdef".parse()?;
 //! let state = SessionState {
 //!     user: Some("alice".into()),
+//!     // In milliseconds since 1970.
 //!     expires: u64::MAX,
 //!     data: b"opaque to the store".to_vec(),
 //! };
 //! let version = store.create_session(&id, &state).await?;
 //!
-//! // A save is a compare-and-swap: it names the version that it read.
+//! // A save is a compare-and-swap: the caller passes the version that it loaded.
 //! assert_eq!(store.save_session(&id, &state, version).await?, version + 1);
 //! let conflict = store.save_session(&id, &state, version).await;
 //! assert_eq!(conflict, Err(StoreError::Conflict(version + 1)));
@@ -23,15 +24,15 @@
 //! # }
 //! ```
 //!
-//! To write a store of your own, implement [`SessionStore`], build pages with
-//! [`PageBuilder`], and run the conformance suite of the crate `session3-store-tests`
+//! To write a store of your own, implement [`SessionStore`], build the pages
+//! of [`iter_sessions`](SessionStore::iter_sessions) with [`PageBuilder`], and run the conformance suite of the crate `session3-store-tests`
 //! against it.
 //!
 //! # Features
 //!
 //! `async`, on by default, has the trait, [`SessionLock`] and [`MemoryStore`]. Without
-//! it, the crate has types only and depends on no runtime: that is what stores which
-//! are WebAssembly components use.
+//! it, the types, [`PageBuilder`], the clocks and the helpers remain, which depend on no
+//! runtime: that is what stores which are WebAssembly components use.
 
 #![forbid(unsafe_code)]
 

@@ -21,12 +21,15 @@
 //! # }
 //! ```
 //!
-//! The macro defines a module `memory` with one test for each promise, and one test that
+//! Call the macro in a module, not in a function. It defines a module `memory` with one test for each promise, and one test that
 //! compares random sequences of operations with a model. A test with random numbers prints
 //! their seed; set `SEED` in the environment to that seed to repeat the test.
 //!
-//! The promise [`promises::waiting_for_a_lock_in_vain_ends_with_busy`] takes as long as the
-//! store's lock timeout, so it is not part of the suite. Call it in a test of a store with a
+//! Describe the store with `Given::damage_with`, `multiprocess_safe` and `without_import`. Without
+//! `damage_with`, the test of damaged records checks nothing.
+//!
+//! The promise [`promises::waiting_for_a_lock_in_vain_ends_with_busy`] waits for the lease of
+//! another request until the store's lock timeout ends, so it is not part of the suite. Call it in a test of a store with a
 //! short timeout.
 
 #![forbid(unsafe_code)]

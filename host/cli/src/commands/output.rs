@@ -72,6 +72,8 @@ struct Summary<'a> {
 #[derive(Serialize)]
 struct ContentSummary<'a> {
     created: String,
+    authenticated: Option<String>,
+    remembered: bool,
     remote_address: Option<&'a str>,
     user_agent: Option<&'a str>,
     attributes: &'a BTreeMap<String, Box<RawValue>>,
@@ -89,6 +91,8 @@ pub fn json(session: &StoredSession, content: &Content) -> anyhow::Result<String
         size: session.state.size(),
         content: content.as_ref().ok().map(|info| ContentSummary {
             created: format!("{:.3}", time(info.created)),
+            authenticated: info.authenticated.map(|at| format!("{:.3}", time(at))),
+            remembered: info.is_remembered,
             remote_address: info.remote_address.as_deref(),
             user_agent: info.user_agent.as_deref(),
             attributes: &info.attributes,

@@ -31,8 +31,8 @@ pub struct Show {
     /// The ID of the session, of 32 lower-case hexadecimal digits
     id: String,
     /// Print a JSON object with id, user, version, modified, expires, size, created,
-    /// remote_address, user_agent and attributes; if the content cannot be read,
-    /// problem takes the place of the last four
+    /// authenticated, remembered, remote_address, user_agent and attributes; if the
+    /// content cannot be read, problem takes the place of the last six
     #[arg(long)]
     json: bool,
 }
@@ -88,6 +88,14 @@ fn describe_content(content: &Content) -> String {
     let text = |text: &Option<String>| output::optional_text(text.as_deref());
     let lines = [
         ("Created", time(info.created)),
+        (
+            "Log-in",
+            info.authenticated.map_or_else(|| "-".into(), time),
+        ),
+        (
+            "Remember",
+            if info.is_remembered { "yes" } else { "no" }.into(),
+        ),
         ("Address", text(&info.remote_address)),
         ("Browser", text(&info.user_agent)),
     ];
