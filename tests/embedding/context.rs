@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
+use session3::SessionsCtx;
 use session3::components::{CONTEXT, MANAGER};
 use session3::store::{MemoryStore, SessionStore};
-use session3::{SessionsCtx, SessionsCtxView, SessionsView};
 use session3_compose::compose;
+use session3_test_harness::provider::{Host, link};
 use session3_test_support::block_on;
-use wasmtime::component::{Component, Linker, ResourceTable};
-use wasmtime::{Engine, Store};
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime::Store;
+use wasmtime_wasi::WasiCtx;
 
 use bindings::Both;
 use bindings::exports::session3::sessions::context::{Mode, Request, SessionError};
@@ -31,44 +31,12 @@ mod bindings {
     });
 }
 
-struct Host {
-    sessions: SessionsCtx,
-    wasi: WasiCtx,
-    table: ResourceTable,
-}
-
-impl SessionsView for Host {
-    fn sessions(&mut self) -> SessionsCtxView<'_> {
-        SessionsCtxView {
-            ctx: &mut self.sessions,
-            table: &mut self.table,
-        }
-    }
-}
-
-impl WasiView for Host {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.table,
-        }
-    }
-}
-
 async fn instance(sessions: Arc<dyn SessionStore>) -> (Store<Host>, Both) {
-    let engine = Engine::default();
-    let component = Component::new(&engine, compose(CONTEXT, MANAGER).unwrap()).unwrap();
-    let mut linker = Linker::<Host>::new(&engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
-    session3::add_to_linker(&mut linker).unwrap();
-    let host = Host {
-        sessions: SessionsCtx::new(sessions),
-        wasi: WasiCtx::default(),
-        table: ResourceTable::new(),
-    };
-    let mut store = Store::new(&engine, host);
-    let both = Both::instantiate_async(&mut store, &component, &linker);
-    let both = both.await.unwrap();
+    let pre = link(&compose(CONTEXT, MANAGER).unwrap());
+    let host = Host::new(SessionsCtx::new(sessions), WasiCtx::default());
+    let mut store = Store::new(pre.engine(), host);
+    let instance = pre.instantiate_async(&mut store).await.unwrap();
+    let both = Both::new(&mut store, &instance).unwrap();
     (store, both)
 }
 

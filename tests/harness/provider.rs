@@ -41,7 +41,8 @@ mod bindings {
 static RELAYS: LazyLock<InstancePre<Host>> = LazyLock::new(|| link(RELAY));
 static FILESYSTEM: LazyLock<InstancePre<Host>> = LazyLock::new(|| link(STORE_FILESYSTEM));
 
-fn link(component: &[u8]) -> InstancePre<Host> {
+/// Compiles a component, and links it with the host functions of sessions and of WASI 0.2.
+pub fn link(component: &[u8]) -> InstancePre<Host> {
     let engine = Engine::default();
     let component = Component::new(&engine, component).unwrap();
     let mut linker = Linker::new(&engine);
@@ -55,6 +56,17 @@ pub struct Host {
     sessions: SessionsCtx,
     wasi: WasiCtx,
     table: ResourceTable,
+}
+
+impl Host {
+    /// Creates the state of an instance with these sessions.
+    pub fn new(sessions: SessionsCtx, wasi: WasiCtx) -> Self {
+        Self {
+            sessions,
+            wasi,
+            table: ResourceTable::new(),
+        }
+    }
 }
 
 impl SessionsView for Host {
@@ -79,12 +91,9 @@ impl WasiView for Host {
 pub fn relay(store: Arc<dyn SessionStore>) -> Provided {
     Provided {
         pre: RELAYS.clone(),
-        host: Box::new(move |lock_time| Host {
-            sessions: SessionsCtx::builder(store.clone())
-                .lock_time(lock_time)
-                .build(),
-            wasi: WasiCtx::default(),
-            table: ResourceTable::new(),
+        host: Box::new(move |lock_time| {
+            let sessions = SessionsCtx::builder(store.clone()).lock_time(lock_time);
+            Host::new(sessions.build(), WasiCtx::default())
         }),
     }
 }
@@ -93,10 +102,9 @@ pub fn relay(store: Arc<dyn SessionStore>) -> Provided {
 pub fn filesystem(directory: Directory) -> Provided {
     Provided {
         pre: FILESYSTEM.clone(),
-        host: Box::new(move |_| Host {
-            sessions: SessionsCtx::new(Arc::new(MemoryStore::default())),
-            wasi: directory.wasi(),
-            table: ResourceTable::new(),
+        host: Box::new(move |_| {
+            let sessions = SessionsCtx::new(Arc::new(MemoryStore::default()));
+            Host::new(sessions, directory.wasi())
         }),
     }
 }

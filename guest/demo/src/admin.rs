@@ -1,6 +1,7 @@
 //! The page for the user `admin`, who sees and ends all sessions. It uses the manager's
 //! interface `admin`, which an application gets only if the operator grants it.
 
+use session3_store::SessionId;
 use session3_web::{Request, Response, fill};
 
 use crate::bindings::session3::sessions::admin::{self, SessionInfo};
@@ -42,7 +43,7 @@ pub fn end(session: &Session, request: &Request) -> Result<Response, SessionErro
         return Ok(forbidden());
     }
     let id = request.field("id");
-    if !is_id(id) {
+    if id.parse::<SessionId>().is_err() {
         return Ok(message(
             400,
             "That did not work",
@@ -51,14 +52,6 @@ pub fn end(session: &Session, request: &Request) -> Result<Response, SessionErro
     }
     admin::delete_session(id).map_err(SessionError::Store)?;
     Ok(to("/admin", session.commit()?))
-}
-
-/// Returns whether a text has the form of a session's ID.
-fn is_id(text: &str) -> bool {
-    text.len() == 32
-        && text
-            .bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn is_administrator(session: &Session) -> bool {
