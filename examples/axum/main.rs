@@ -4,16 +4,15 @@
 //! axum STORE [--port PORT]
 //! ```
 //!
-//! All requests that change a session are POST requests. The cookie is `SameSite=Lax`, so a
-//! browser does not send it if a page of another site submits a form. An application that
-//! authenticates its users should also protect its forms with `Session::create_form_token`.
+//! All requests that change a session are POST requests, and each form carries the session's
+//! CSRF token, so no page of another site can submit one for the user.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Form};
-use axum::http::request::Parts;
+use axum::http::{StatusCode, request::Parts};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Router, serve};
@@ -22,7 +21,7 @@ use serde::Deserialize;
 use session3::layer::{RequestSession, SessionLayer};
 use session3::manager::Config;
 use session3::store::{DirectoryStore, directory::Options};
-use session3::{SessionError, SessionManager};
+use session3::{Session, SessionError, SessionManager};
 use tokio::net::TcpListener;
 
 /// Serve an application with sessions, over plain HTTP
@@ -78,54 +77,96 @@ async fn show(session: RequestSession) -> Result<Html<String>, Failed> {
     let id = session.id().await?.unwrap_or("None".into());
     let user = session.user().await?.unwrap_or("nobody".into());
     let counter: i64 = session.get("counter").await?.unwrap_or_default();
+    let csrf = session.csrf_token().await?;
     let page = include_str!("page.html")
         .replace("{id}", &id)
+        .replace("{csrf}", &csrf)
         .replace("{counter}", &counter.to_string())
         // The user's name comes last: it may contain the other placeholders.
         .replace("{user}", &user.replace('&', "&amp;").replace('<', "&lt;"));
     Ok(Html(page))
 }
 
+/// A form with nothing but a button.
+#[derive(Deserialize)]
+struct Press {
+    csrf: String,
+}
+
 /// Adds 1 to the counter; the layer commits the session. No addition of a concurrent request is
 /// lost.
-async fn increment(session: RequestSession) -> Result<Redirect, Failed> {
-    session.lock().await.add("counter", 1).await?;
+async fn increment(session: RequestSession, Form(form): Form<Press>) -> Result<Redirect, Failed> {
+    let mut session = session.lock().await;
+    check(&mut session, &form.csrf).await?;
+    session.add("counter", 1).await?;
     Ok(Redirect::to("/"))
 }
 
 #[derive(Deserialize)]
 struct Login {
+    csrf: String,
     user: String,
 }
 
 /// Logs a user in. The commit gives the session a new token, and the previous one is not valid
 /// any more.
-async fn log_in(session: RequestSession, Form(login): Form<Login>) -> Result<Redirect, Failed> {
+async fn log_in(session: RequestSession, Form(form): Form<Login>) -> Result<Redirect, Failed> {
+    let mut session = session.lock().await;
+    // A button that is pressed twice submits the form twice.
+    if session.user().await?.as_deref() == Some(&form.user) {
+        return Ok(Redirect::to("/"));
+    }
+    check(&mut session, &form.csrf).await?;
     // Browsers require a name in this form, but other clients may send an empty one.
-    if !login.user.is_empty() {
-        session.lock().await.set_user(Some(&login.user)).await?;
+    if !form.user.is_empty() {
+        session.set_user(Some(&form.user)).await?;
     }
     Ok(Redirect::to("/"))
 }
 
 /// Ends the session. Concurrent requests cannot save it any more.
-async fn log_out(session: RequestSession) -> Result<Redirect, Failed> {
-    session.lock().await.expire().await?;
+async fn log_out(session: RequestSession, Form(form): Form<Press>) -> Result<Redirect, Failed> {
+    let mut session = session.lock().await;
+    // The same button pressed twice: the session has ended.
+    if !session.is_new().await? {
+        check(&mut session, &form.csrf).await?;
+        session.expire().await?;
+    }
     Ok(Redirect::to("/"))
 }
 
-/// The response to a request whose session failed: the status for the error, and its message.
-/// If the status is a server error, the layer does not commit the session.
-struct Failed(SessionError);
+/// Refuses a form whose CSRF token is not one of this session.
+async fn check(session: &mut Session, token: &str) -> Result<(), Failed> {
+    match session.is_csrf_token(token).await? {
+        true => Ok(()),
+        false => Err(Failed::Forged),
+    }
+}
+
+/// Why a request failed.
+enum Failed {
+    /// The form comes from another site, or from before the user changed.
+    Forged,
+    /// The session failed. If the status of the error is a server error, the layer does not
+    /// commit the session.
+    Session(SessionError),
+}
 
 impl From<SessionError> for Failed {
     fn from(error: SessionError) -> Self {
-        Self(error)
+        Self::Session(error)
     }
 }
 
 impl IntoResponse for Failed {
     fn into_response(self) -> Response {
-        (self.0.status(), self.0.to_string()).into_response()
+        match self {
+            Self::Forged => {
+                let text =
+                    "This form is not valid any more: go back, reload the page, and try again.";
+                (StatusCode::FORBIDDEN, text).into_response()
+            }
+            Self::Session(error) => (error.status(), error.to_string()).into_response(),
+        }
     }
 }

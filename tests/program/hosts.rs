@@ -6,18 +6,17 @@ use std::process::Command;
 use std::thread;
 
 use session3_test_program::{Browser, Demo, Page, target_directory};
-use session3_test_support::files;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Returns a command that finds Node.js, from the system or as `make guests` installed it.
+/// Returns a command that finds Node.js, as `make guests` installed it or from the system.
 fn with_node(program: &str) -> Command {
     let own = root().join("target/guests/javascript/venv/bin");
     let path = std::env::var("PATH").unwrap();
     let mut command = Command::new(program);
-    command.env("PATH", format!("{path}:{}", own.display()));
+    command.env("PATH", format!("{}:{path}", own.display()));
     command
 }
 
@@ -70,6 +69,8 @@ fn quixote_runs_session3s_demo() {
     assert_eq!(browser.get(&demo, "increment").set_cookie, None);
     assert_eq!(browser.look(&demo), ("None".into(), 0));
 
+    let head = browser.head(&demo, "keep");
+    assert_eq!((head.status, head.set_cookie), (302, None));
     let page = browser.get(&demo, "keep");
     assert_eq!(page.status, 302);
     let cookie = page.set_cookie.unwrap();
@@ -80,6 +81,11 @@ fn quixote_runs_session3s_demo() {
     let (id, counter) = browser.look(&demo);
     assert_eq!(counter, 0);
     browser.get(&demo, "increment");
+    for page in ["", "increment", "logout"] {
+        let head = browser.head(&demo, page);
+        assert_eq!((head.set_cookie, head.text.as_str()), (None, ""), "{page}");
+        assert_eq!(browser.look(&demo), (id.clone(), 1), "HEAD of /{page}");
+    }
     for failing in ["incrementfail", "logoutfail"] {
         assert_eq!(browser.get(&demo, failing).status, 500);
         assert_eq!(browser.look(&demo), (id.clone(), 1), "{failing}");
@@ -102,9 +108,15 @@ fn quixote_runs_session3s_demo() {
 /// Checks a server whose start page adds 1 to the counter.
 fn counts_visits(server: &Demo) {
     let mut browser = Browser::new();
+    let head = browser.head(server, "");
+    assert_eq!((head.status, head.set_cookie), (200, None));
     let (id, counter) = browser.look(server);
     assert_eq!(counter, 1);
     assert!(browser.cookie.starts_with(&format!("session3={id}.")));
+    for page in ["", "logout"] {
+        let head = browser.head(server, page);
+        assert_eq!((head.set_cookie, head.text.as_str()), (None, ""), "{page}");
+    }
     assert_eq!(browser.look(server), (id.clone(), 2));
 
     let mut forger = Browser::new();
@@ -146,16 +158,24 @@ fn axum_keeps_sessions_with_the_layer() {
     let directory = tempfile::tempdir().unwrap();
     let server = axum(directory.path());
     let mut browser = Browser::new();
-    assert_eq!(browser.look(&server), ("None".into(), 0));
-    assert!(files(directory.path()).is_empty());
-    let page = press(&mut browser, &server, "increment", &[]);
-    let cookie = page.set_cookie.unwrap();
+    let start = browser.get(&server, "");
+    let cookie = start.set_cookie.clone().unwrap();
     assert!(
         cookie.ends_with("; HttpOnly; SameSite=Lax; Path=/"),
         "{cookie}"
     );
     let (id, counter) = browser.look(&server);
-    assert_eq!(counter, 1);
+    assert_eq!(counter, 0);
+    press(&mut browser, &server, "increment", &[]);
+    assert_eq!(browser.look(&server), (id.clone(), 1));
+
+    let mut stranger = Browser::new();
+    let foreign = stranger.get(&server, "");
+    for action in ["increment", "login", "logout"] {
+        let page = browser.send(&server, &foreign, action, &[("user", "Eve")]);
+        assert_eq!(page.status, 403, "{action} with a token of another session");
+    }
+    assert_eq!(browser.look(&server), (id.clone(), 1));
     let mut other = Browser::new();
     press(&mut other, &server, "login", &[("user", "Eve & <b>")]);
     assert_eq!(other.look(&server).1, 0);
@@ -177,15 +197,17 @@ fn axum_keeps_sessions_with_the_layer() {
     press(&mut browser, &server, "login", &[("user", "Ann")]);
     assert_eq!(browser.look(&server), (id, 1));
     assert!(browser.get(&server, "").text.contains("You are Ann."));
-    assert_eq!(
-        old.look(&server).0,
-        "None",
-        "the token from before the log-in"
-    );
+    let late = old.get(&server, "");
+    assert_eq!(late.status, 409, "with the token from before the log-in");
+    assert_eq!(late.set_cookie, None);
 
     let mut stolen = browser.clone();
-    press(&mut browser, &server, "logout", &[]);
+    let start = browser.get(&server, "");
+    let page = browser.send(&server, &start, "logout", &[]);
+    assert_eq!(page.status, 303, "{}", page.text);
     assert!(browser.cookie.is_empty());
+    let page = browser.send(&server, &start, "logout", &[]);
+    assert_eq!(page.status, 303, "the button was pressed twice");
     assert_eq!(stolen.look(&server), ("None".into(), 0));
     assert_ne!(other.look(&server).0, "None");
 }

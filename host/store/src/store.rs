@@ -22,8 +22,8 @@ use crate::{
 ///   whole: never a mixture of two states, never a part, never an older state.
 /// - Absence is an answer, not an error: an error means that the store could not do what
 ///   it was asked to do. Deleting an absent session succeeds.
-/// - A state has at most 1 MiB, as [`SessionState::size`] counts it; a larger one is
-///   [`StoreError::TooLarge`], and nothing changes.
+/// - A state has at most 1 MiB, as [`SessionState::size`] counts it, unless the store is set
+///   to another limit; a larger one is [`StoreError::TooLarge`], and nothing changes.
 /// - Expired sessions are returned until a sweep or a caller deletes them. The caller
 ///   decides what expiry means.
 /// - A call whose future is dropped has either taken effect or not, and leaves no lock
