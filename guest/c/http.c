@@ -43,6 +43,9 @@ request_t http_read(wasi_http_types_own_incoming_request_t incoming) {
         demo_string_t agent = {agents.ptr[0].ptr, agents.ptr[0].len};
         request.user_agent = (demo_option_string_t){text_is_ascii(agent), agent};
     }
+    // A host can use the instance for another request only if nothing of this one is left.
+    wasi_http_types_fields_drop_own(headers);
+    wasi_http_types_incoming_request_drop_own(incoming);
     return request;
 }
 

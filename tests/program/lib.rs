@@ -179,6 +179,13 @@ impl Demo {
         assert!(status.success());
     }
 
+    /// Returns a figure of the server's memory from `/proc`, such as `VmHWM`, in kB.
+    pub fn memory(&self, name: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
     /// Waits for the server to end.
     pub fn wait(mut self) -> ExitStatus {
         self.child.wait().unwrap()

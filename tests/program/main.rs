@@ -3,17 +3,22 @@
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
 mod account;
+mod clients;
 mod cookies;
 mod guests;
 mod hosts;
 mod http;
+mod limits;
 mod metrics;
 mod middleware;
 mod operators;
+mod place;
 mod policy;
 mod processes;
+mod protocol;
 mod readme;
 mod releases;
+mod reuse;
 mod serve;
 mod starting;
 mod stock;

@@ -2,8 +2,7 @@
 //! fault of the application costs only its own request.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc;
@@ -19,8 +18,10 @@ use session3_components::{DEMO, MANAGER, STORE_FILESYSTEM};
 use session3_compose::{Composition, Grant};
 use session3_test_fixtures::{ADMINISTRATION, GUEST, NOSY, RELAY};
 
-use session3_test_program::{Browser, Demo, Page, session3};
+use session3_test_program::{Browser, Demo, session3};
 use session3_test_support::{block_on, files};
+
+use crate::place::{Place, get, hold_instance, read, send};
 
 /// The arguments for serving the demo, which has a page for the administrator.
 const AS_DEMO: [&str; 2] = ["--grant", "admin"];
@@ -31,65 +32,6 @@ fn composed() -> Vec<u8> {
     demo.compose().unwrap()
 }
 
-/// A directory for an application, its sessions and the server's log.
-struct Place {
-    directory: tempfile::TempDir,
-}
-
-impl Place {
-    /// Creates a directory with this application.
-    fn new(application: &[u8]) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let place = Self { directory };
-        place.write("application.wasm", application);
-        place
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn write(&self, name: &str, content: &[u8]) {
-        fs::write(self.path(name), content).unwrap();
-    }
-
-    /// Returns the command that serves the application, with the directory as its current one.
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = session3();
-        command
-            .current_dir(&self.directory)
-            .args(["serve", "application.wasm"])
-            .args(arguments);
-        command
-    }
-
-    /// Returns the command that also keeps sessions in the directory `sessions`.
-    fn with_store(&self, arguments: &[&str]) -> Command {
-        let mut command = self.command(arguments);
-        command.args(["--store", "sessions"]);
-        command
-    }
-
-    fn serve(&self, arguments: &[&str]) -> Demo {
-        self.run(&mut self.with_store(arguments))
-    }
-
-    fn run(&self, command: &mut Command) -> Demo {
-        Demo::run(command.stderr(fs::File::create(self.path("log")).unwrap()))
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.path("log")).unwrap()
-    }
-
-    /// Waits until the log contains this text.
-    fn wait_for(&self, text: &str) {
-        while !self.log().contains(text) {
-            thread::sleep(Duration::from_millis(10));
-        }
-    }
-}
-
 /// Runs a command that must fail. Returns its one line on standard error.
 fn refusal(command: &mut Command) -> String {
     let output = command.args(["--port", "0"]).output().unwrap();
@@ -98,40 +40,6 @@ fn refusal(command: &mut Command) -> String {
     assert_eq!(said.lines().count(), 1, "{said}");
     assert!(said.starts_with("session3: "), "{said}");
     said
-}
-
-fn get(server: &Demo, page: &str) -> Page {
-    Browser::new().get(server, page)
-}
-
-/// Opens a connection and sends a request.
-fn send(server: &Demo, request: &str) -> TcpStream {
-    let address = server.url.strip_prefix("http://").unwrap();
-    let mut stream = TcpStream::connect(address.trim_end_matches('/')).unwrap();
-    stream.write_all(request.as_bytes()).unwrap();
-    stream
-}
-
-/// Sends a request without its body, and waits until the server asks for the body: then an
-/// instance of the application runs.
-fn send_head(server: &Demo) -> TcpStream {
-    let mut stream = send(
-        server,
-        "POST /body HTTP/1.1\r\nHost: h\r\nConnection: close\r\nExpect: 100-continue\r\n\
-         Content-Length: 4\r\n\r\n",
-    );
-    let expected = b"HTTP/1.1 100 Continue\r\n\r\n";
-    let mut said = [0; 25];
-    stream.read_exact(&mut said).unwrap();
-    assert_eq!(&said, expected);
-    stream
-}
-
-fn read(mut stream: TcpStream) -> String {
-    let mut text = Vec::new();
-    // A server that refuses a body need not read it to its end.
-    let _ = stream.read_to_end(&mut text);
-    String::from_utf8(text).unwrap()
 }
 
 #[test]
@@ -343,7 +251,7 @@ fn a_body_is_limited_whether_it_says_its_length_or_not() {
 fn overload_is_answered_503_and_what_waits_is_served() {
     let place = Place::new(GUEST);
     let server = place.serve(&["--max-instances", "1", "--timeout", "60"]);
-    let mut first = send_head(&server);
+    let mut first = hold_instance(&server);
     let (sender, answers) = mpsc::channel();
     let clients: Vec<_> = (0..5)
         .map(|_| {
@@ -359,7 +267,7 @@ fn overload_is_answered_503_and_what_waits_is_served() {
     assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
     assert!(refused.contains("retry-after: 1\r\n"), "{refused}");
     first.write_all(b"body").unwrap();
-    assert!(read(first).starts_with("HTTP/1.1 200 "));
+    assert!(read(first).ends_with("\r\n4\r\nfine\r\n0\r\n\r\n"));
     for client in clients {
         client.join().unwrap();
     }
@@ -375,15 +283,14 @@ fn overload_is_answered_503_and_what_waits_is_served() {
 fn sighup_loads_anew_and_what_is_under_way_finishes_with_the_old_one() {
     let place = Place::new(GUEST);
     let server = place.serve(&AS_DEMO);
-    let mut under_way = send_head(&server);
+    let mut under_way = hold_instance(&server);
     place.write("application.wasm", DEMO);
     server.signal("HUP");
     place.wait_for("application.wasm was loaded anew");
     assert!(get(&server, "").text.contains("Your session ID is"));
     under_way.write_all(b"body").unwrap();
     let answer = read(under_way);
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    assert!(answer.contains("\r\n1\r\n4\r\n0\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n4\r\nfine\r\n0\r\n\r\n"), "{answer}");
 
     for bad in [&b"nonsense"[..], MANAGER, &composed()] {
         let count = || {
@@ -499,7 +406,7 @@ fn an_application_is_joined_for_other_hosts() {
     let compose = |arguments: &[&str]| {
         let mut command = session3();
         command
-            .current_dir(&place.directory)
+            .current_dir(place.path("."))
             .args(["compose", "application.wasm"])
             .args(arguments);
         command

@@ -15,6 +15,9 @@ use crate::user_sessions::end_surplus_sessions;
 impl Session {
     /// Commits the changes of the request and returns the headers to send.
     pub fn commit(&mut self, imports: &dyn Imports) -> Result<Vec<Header>, SessionError> {
+        if self.end == End::Closed {
+            return Err(SessionError::Ended);
+        }
         if matches!(self.mode, Mode::ReadOnly | Mode::DryRun) || self.end == End::Done {
             return Ok(self.page_headers());
         }
@@ -40,7 +43,7 @@ impl Session {
     /// Returns whether the commit creates, saves or ends a session.
     fn has_to_write(&self, now: u64) -> bool {
         match (&self.stored, self.end) {
-            (_, End::Deleted | End::Done) => false,
+            (_, End::Deleted | End::Done | End::Closed) => false,
             (stored, End::AtCommit) => stored.is_some(),
             (None, End::No) => self.view.has_info(),
             (Some(_), End::No) => {

@@ -17,8 +17,8 @@
 //! 7. What a request does with a session: `flash` and `submission` for messages and form
 //!    tokens, `own_sessions` for all sessions of its user, `save`, which writes to the store,
 //!    and `commit`.
-//! 8. The entry points: `manager` opens the session of a request, and `admin` serves
-//!    administration programs.
+//! 8. The entry points: `manager` opens the session of a request, `handle` is what the
+//!    application holds of it, and `admin` serves administration programs.
 
 mod admin;
 mod attribute;
@@ -35,6 +35,7 @@ mod errors;
 mod fake;
 mod flash;
 mod forms;
+mod handle;
 mod imports;
 mod manager;
 mod merge;
@@ -53,20 +54,19 @@ mod timeouts;
 mod token;
 mod user_sessions;
 
-use std::cell::{Ref, RefCell, RefMut};
-
 use bindings::exports::session3::sessions::{
     admin::{Guest as Admin, InfoPage, SessionInfo, SweepReport},
     manager::{
         Config, Guest, GuestSession, GuestSessionManager, Header, Mode, Request, Session as Handle,
         SessionError, SessionManager as ManagerHandle, SessionSummary,
     },
+    reuse::Guest as Reuse,
 };
 use bindings::session3::sessions::{session_types::Value, store};
+use handle::SessionHandle;
 use imports::ComponentImports;
 use manager::SessionManager;
 use operator::Operator;
-use session::Session;
 
 struct Component;
 
@@ -82,7 +82,7 @@ mod exports {
 
 impl Guest for Component {
     type SessionManager = SessionManager;
-    type Session = RefCell<Session>;
+    type Session = SessionHandle;
 
     fn default_config() -> Config {
         // This function cannot fail. If the policy cannot be read, `open` refuses it.
@@ -103,7 +103,7 @@ impl GuestSessionManager for SessionManager {
 
     fn get_session(&self, request: Request, mode: Mode) -> Result<Handle, SessionError> {
         let session = self.get_session(&request, mode, &ComponentImports)?;
-        Ok(Handle::new(RefCell::new(session)))
+        Ok(Handle::new(SessionHandle::new(session)))
     }
 
     fn is_multiprocess_safe(&self) -> bool {
@@ -115,115 +115,101 @@ impl GuestSessionManager for SessionManager {
     }
 }
 
-/// Borrows a session for a function of the application, whose response may then depend on it.
-fn look(session: &RefCell<Session>) -> Ref<'_, Session> {
-    let session = session.borrow();
-    session.note_look();
-    session
-}
-
-/// Borrows a session for a function that changes it.
-fn change(session: &RefCell<Session>) -> RefMut<'_, Session> {
-    let session = session.borrow_mut();
-    session.note_look();
-    session
-}
-
-impl GuestSession for RefCell<Session> {
+impl GuestSession for SessionHandle {
     fn id(&self) -> Option<String> {
-        look(self).id().map(str::to_owned)
+        self.look().id().map(str::to_owned)
     }
 
     fn is_new(&self) -> bool {
-        look(self).is_new()
+        self.look().is_new()
     }
 
     fn created(&self) -> u64 {
-        look(self).view().created
+        self.look().view().created
     }
 
     fn accessed(&self) -> u64 {
-        look(self).accessed()
+        self.look().accessed()
     }
 
     fn remote_address(&self) -> Option<String> {
-        look(self).view().remote_address.clone()
+        self.look().view().remote_address.clone()
     }
 
     fn user(&self) -> Option<String> {
-        look(self).view().user.clone()
+        self.look().view().user.clone()
     }
 
     fn set_user(&self, user: Option<String>) -> Result<(), SessionError> {
-        change(self).set_user(user, &ComponentImports)
+        self.change().set_user(user, &ComponentImports)
     }
 
     fn authenticated(&self) -> Option<u64> {
-        look(self).view().authenticated
+        self.look().view().authenticated
     }
 
     fn remember(&self, remember: bool) -> Result<(), SessionError> {
-        change(self).remember(remember)
+        self.change().remember(remember)
     }
 
     fn is_remembered(&self) -> bool {
-        look(self).view().is_remembered
+        self.look().view().is_remembered
     }
 
     fn has_info(&self) -> bool {
-        look(self).view().has_info()
+        self.look().view().has_info()
     }
 
     fn get(&self, name: String) -> Option<Value> {
-        look(self).get(&name)
+        self.look().get(&name)
     }
 
     fn set(&self, name: String, value: Value) -> Result<(), SessionError> {
-        change(self).set(&name, value)
+        self.change().set(&name, value)
     }
 
     fn remove(&self, name: String) -> Result<Option<Value>, SessionError> {
-        change(self).remove(&name)
+        self.change().remove(&name)
     }
 
     fn names(&self) -> Vec<String> {
-        look(self).names()
+        self.look().names()
     }
 
     fn add(&self, name: String, delta: i64) -> Result<i64, SessionError> {
-        change(self).add(&name, delta)
+        self.change().add(&name, delta)
     }
 
     fn csrf_token(&self) -> Result<String, SessionError> {
-        change(self).csrf_token(&ComponentImports)
+        self.change().csrf_token(&ComponentImports)
     }
 
     fn is_csrf_token(&self, token: String) -> bool {
-        look(self).is_csrf_token(&token)
+        self.look().is_csrf_token(&token)
     }
 
     fn create_form_token(&self) -> Result<String, SessionError> {
-        change(self).create_form_token(&ComponentImports)
+        self.change().create_form_token(&ComponentImports)
     }
 
     fn has_form_token(&self, token: String) -> bool {
-        look(self).has_form_token(&token)
+        self.look().has_form_token(&token)
     }
 
     fn remove_form_token(&self, token: String) -> Result<bool, SessionError> {
-        change(self).remove_form_token(&token, &ComponentImports)
+        self.change().remove_form_token(&token, &ComponentImports)
     }
 
     fn flash(&self, message: String) -> Result<(), SessionError> {
-        change(self).flash(message)
+        self.change().flash(message)
     }
 
     fn take_flashes(&self) -> Result<Vec<String>, SessionError> {
-        change(self).take_flashes()
+        self.change().take_flashes()
     }
 
     fn renew(&self) -> Result<(), SessionError> {
-        change(self).renew()
+        self.change().renew()
     }
 
     fn commit(&self) -> Result<Vec<Header>, SessionError> {
@@ -235,19 +221,25 @@ impl GuestSession for RefCell<Session> {
     }
 
     fn expire(&self) -> Result<(), SessionError> {
-        change(self).expire()
+        self.change().expire()
     }
 
     fn own_sessions(&self) -> Result<Vec<SessionSummary>, SessionError> {
-        look(self).own_sessions(&ComponentImports)
+        self.look().own_sessions(&ComponentImports)
     }
 
     fn expire_own(&self, id: String) -> Result<bool, SessionError> {
-        change(self).expire_own(&id, &ComponentImports)
+        self.change().expire_own(&id, &ComponentImports)
     }
 
     fn expire_others(&self) -> Result<u32, SessionError> {
-        look(self).expire_others(&ComponentImports)
+        self.look().expire_others(&ComponentImports)
+    }
+}
+
+impl Reuse for Component {
+    fn end_request() {
+        handle::end_request();
     }
 }
 

@@ -103,6 +103,8 @@ pub enum End {
     Deleted,
     /// The session was ended, and a commit has deleted the cookie.
     Done,
+    /// The request has ended, so that this view of the session is of no use any more.
+    Closed,
 }
 
 impl Session {
@@ -349,7 +351,7 @@ impl Session {
     /// Drops the changes that were not committed.
     pub fn forget_changes(&mut self) {
         self.lock = None;
-        if matches!(self.end, End::Deleted | End::Done) {
+        if matches!(self.end, End::Deleted | End::Done | End::Closed) {
             return;
         }
         self.end = End::No;
@@ -362,6 +364,15 @@ impl Session {
                 self.view.user_epoch = 0;
             }
         }
+    }
+
+    /// Closes this view, since its request has ended. The session in the store stays as it is.
+    pub fn close(&mut self) {
+        self.end = End::Closed;
+        self.lock = None;
+        self.changes = Changes::default();
+        self.view = State::default();
+        self.stored = None;
     }
 
     /// Ends the session at the commit.
@@ -394,7 +405,7 @@ impl Session {
         }
         match self.end {
             End::No => Ok(()),
-            End::AtCommit | End::Deleted | End::Done => Err(SessionError::Ended),
+            End::AtCommit | End::Deleted | End::Done | End::Closed => Err(SessionError::Ended),
         }
     }
 

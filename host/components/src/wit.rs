@@ -2,7 +2,7 @@
 
 /// The files of the package `session3:sessions`. The first one names the package, so that
 /// all of them together are one text, too.
-pub const CONTRACT: [(&str, &str); 8] = [
+pub const CONTRACT: [(&str, &str); 9] = [
     (
         "session-types.wit",
         include_str!("../wit/session-types.wit"),
@@ -11,6 +11,7 @@ pub const CONTRACT: [(&str, &str); 8] = [
     ("store.wit", include_str!("../wit/store.wit")),
     ("events.wit", include_str!("../wit/events.wit")),
     ("admin.wit", include_str!("../wit/admin.wit")),
+    ("reuse.wit", include_str!("../wit/reuse.wit")),
     ("current.wit", include_str!("../wit/current.wit")),
     ("context.wit", include_str!("../wit/context.wit")),
     ("worlds.wit", include_str!("../wit/worlds.wit")),

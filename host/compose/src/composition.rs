@@ -15,6 +15,8 @@ const CONTRACT: &str = "0.2";
 const MANAGER: &str = "session3:sessions/manager@0.2.0";
 /// The interface that administration programs import from the manager.
 const ADMIN: &str = "session3:sessions/admin@0.2.0";
+/// The interface of the manager with which a host uses an instance for several requests.
+const REUSE: &str = "session3:sessions/reuse@0.2.0";
 /// The interface that the manager imports from a store.
 const STORE: &str = "session3:sessions/store@0.2.0";
 /// The interface to which the manager reports events.
@@ -64,7 +66,8 @@ impl Grant {
 ///
 /// The application's import of `session3:sessions/manager` is connected with the manager's
 /// export. Other interfaces of session3 are connected only if they are granted. The result
-/// imports what remains, and exports what the application exports.
+/// imports what remains. It exports what the application exports, and the manager's
+/// `session3:sessions/reuse`, so that a host can use an instance for several requests.
 ///
 /// ```no_run
 /// use session3_compose::{Composition, Grant};
@@ -234,10 +237,15 @@ impl<'a> Composition<'a> {
                 HANDLER => handler,
                 _ => application,
             };
-            let export = graph
-                .alias_instance_export(exporter, name)
-                .map_err(does_not_fit)?;
-            graph.export(export, name).map_err(does_not_fit)?;
+            export(&mut graph, exporter, name)?;
+        }
+        // A manager of an earlier release does not have it.
+        let has_reuse = outline_of("manager", self.manager)?
+            .exports
+            .iter()
+            .any(|name| name == REUSE);
+        if has_reuse && !outline.exports.iter().any(|name| name == REUSE) {
+            export(&mut graph, manager, REUSE)?;
         }
         graph.encode(EncodeOptions::default()).map_err(does_not_fit)
     }
@@ -316,6 +324,15 @@ fn register(
         ComposeError::NotAComponent(name, NotAComponent::Malformed(format!("{error:#}")))
     })?;
     graph.register_package(package).map_err(does_not_fit)
+}
+
+/// Exports an interface of an instance from the composed component.
+fn export(graph: &mut CompositionGraph, from: NodeId, interface: &str) -> Result<(), ComposeError> {
+    let export = graph
+        .alias_instance_export(from, interface)
+        .map_err(does_not_fit)?;
+    graph.export(export, interface).map_err(does_not_fit)?;
+    Ok(())
 }
 
 /// Connects those of `interfaces` that the second component imports with the exports of the

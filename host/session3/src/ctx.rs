@@ -12,6 +12,10 @@ use crate::bindings::session3::sessions::events::Event;
 /// request may take by default.
 const LOCK_TIME: Duration = Duration::from_secs(30);
 
+/// How many sessions an instance may hold exclusively at a time. Each lock may take a file
+/// descriptor.
+const MAX_LOCKS: usize = 8;
+
 type CommitSink = Arc<dyn Fn(Duration) + Send + Sync>;
 type EventSink = Arc<dyn Fn(Event) + Send + Sync>;
 
@@ -117,6 +121,12 @@ impl SessionsCtx {
         &self.shared.store
     }
 
+    /// Ends the request of this instance.
+    pub(crate) fn end_request(&mut self) {
+        self.commit_began = None;
+        self.locks.clear();
+    }
+
     pub(crate) fn lock_time(&self) -> Duration {
         self.shared.lock_time
     }
@@ -138,6 +148,11 @@ impl SessionsCtx {
         let is_held = |lock: &Weak<SessionLock>| lock.upgrade().is_some_and(|l| l.is_held());
         self.locks.retain(|(_, lock)| is_held(lock));
         self.locks.iter().any(|(locked, _)| locked == id)
+    }
+
+    /// Returns whether this instance holds as many sessions exclusively as it may.
+    pub(crate) fn has_all_locks(&self) -> bool {
+        self.locks.len() >= MAX_LOCKS
     }
 
     /// Remembers that this instance holds the session exclusively.

@@ -79,6 +79,15 @@ impl Pool {
         self.is_async
     }
 
+    /// Returns how many stacks an instance may need at a time. Each asynchronous call between
+    /// its components may run on a stack of its own.
+    fn stacks(&self) -> u32 {
+        match self.is_async {
+            true => 8,
+            false => 1,
+        }
+    }
+
     /// Returns the pool as wasmtime configures it.
     fn config(&self) -> Result<PoolingAllocationConfig> {
         let Self {
@@ -105,7 +114,7 @@ impl Pool {
         let table_elements = usize::try_from(needs.table_elements.max(MIN_TABLE_ELEMENTS))?;
         let mut pool = PoolingAllocationConfig::default();
         pool.total_component_instances(instances)
-            .total_stacks(instances)
+            .total_stacks(for_all_instances(self.stacks()))
             .total_core_instances(for_all_instances(core_instances))
             .total_memories(for_all_instances(needs.memories.max(1)))
             .total_tables(for_all_instances(needs.tables.max(1)))

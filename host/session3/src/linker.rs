@@ -186,14 +186,14 @@ impl wit::Host for SessionsCtxView<'_> {
 
     async fn lock_session(&mut self, id: String) -> Result<Resource<HeldLock>, wit::StoreError> {
         let id = parse(&id)?;
-        if self.ctx.has_locked(&id) {
-            // Waiting for itself would block the instance until the deadline.
+        // Waiting for itself would block the instance until the deadline.
+        if self.ctx.has_locked(&id) || self.ctx.has_all_locks() {
             return Err(wit::StoreError::Busy);
         }
         let lock = self.ctx.store().lock_session(&id, self.ctx.lock_time());
         let lock = Arc::new(log_failure(lock.await)?);
         self.ctx.add_lock(id, &lock);
-        // The table is full only if the guest has some million handles.
+        // The table may be full of other resources.
         self.table
             .push(HeldLock(lock))
             .map_err(|_| wit::StoreError::Busy)

@@ -20,6 +20,7 @@ mod own;
 mod remember;
 mod renewal;
 mod requests;
+mod reuse;
 mod timeouts;
 mod users;
 

@@ -59,8 +59,8 @@ pub struct Serve {
     /// 500
     #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4095))]
     max_memory: u16,
-    /// Limit the time of a request, in seconds; a request that takes longer is
-    /// answered 504
+    /// Limit the time of the application for a request, in seconds, without the time in
+    /// which it waits for its client; a request that takes longer is answered 504
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     timeout: u32,
     /// Limit the body of a request, in MiB; a request with a longer body is answered
@@ -71,6 +71,29 @@ pub struct Serve {
     /// any others are answered 503
     #[arg(long, value_name = "COUNT", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     max_instances: u32,
+    /// Let an instance of the application serve up to this many requests, one after
+    /// another; requests then take less time, but an application that keeps something
+    /// of one user in a global variable may show it to another user
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    max_instance_reuse: u32,
+    /// Limit the time of a response in all, in seconds, with the time in which the
+    /// application waits for its client
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..))]
+    max_response_time: u32,
+    /// Limit the time in which a client sends or takes 16 KiB of a body, in seconds; a
+    /// request that comes more slowly is answered 408, and a connection that takes a
+    /// response more slowly is closed
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    client_timeout: u32,
+    /// Limit the time in which a client sends the headers of a request, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    header_timeout: u32,
+    /// Close connections that have had no request for this time, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 75, value_parser = clap::value_parser!(u32).range(1..))]
+    idle_timeout: u32,
+    /// Limit how many connections are open at the same time; further clients wait
+    #[arg(long, value_name = "COUNT", default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..))]
+    max_connections: u32,
     #[command(flatten)]
     serving: Serving,
 }
@@ -122,13 +145,20 @@ impl Serve {
     }
 
     fn options(&self) -> Result<ServeOptions> {
+        let seconds = |count: u32| Duration::from_secs(count.into());
         let mut options = self
             .serving
             .options()
             .max_memory(usize::from(self.max_memory) << 20)
-            .time_limit(Duration::from_secs(self.timeout.into()))
+            .time_limit(seconds(self.timeout))
+            .max_response_time(seconds(self.max_response_time))
+            .client_timeout(seconds(self.client_timeout))
+            .header_timeout(seconds(self.header_timeout))
+            .idle_timeout(seconds(self.idle_timeout))
+            .max_connections(self.max_connections)
             .max_body(u64::from(self.max_body) << 20)
-            .max_instances(self.max_instances);
+            .max_instances(self.max_instances)
+            .max_instance_reuse(self.max_instance_reuse);
         for directory in &self.directories {
             let (host, guest) = directory.split_once("::").unwrap_or((directory, directory));
             options = options.dir(host, guest);

@@ -1,41 +1,57 @@
-//! A compiled and linked component, which runs each request in a new instance.
+//! A compiled and linked component, which answers requests.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Bytes;
 use hyper::{Request, Response};
 use session3_compose::inspect;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
+use wasmtime::Result;
 use wasmtime::component::{Component, Linker};
-use wasmtime::{Result, Store};
-use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+use wasmtime_wasi_http::Error;
 
 use super::ServeOptions;
-use super::body::{LimitedBody, WholeBody};
-use super::handler::{Generation, Handler};
-use super::running::RunningGuest;
-use super::state::RequestState;
+use super::handler::{Answer, Generation, Handler};
+use super::instances::Instances;
+use super::request_body::{Fault, RequestBody};
+use super::running::{Outcome, Permits, Running};
+use super::time_limit::{Exchange, Late, Limits, TimeLimit};
 use crate::ctx::SessionsCtx;
 use crate::engine::{Pool, engine};
 use crate::linker::add_to_linker;
 
 /// A compiled component with its own engine and pool of instances.
 pub struct Application {
-    handler: Handler,
-    /// One permit for each instance of the pool.
+    instances: Arc<Instances>,
+    /// One permit for each instance of the pool that serves a request.
     instance_permits: Arc<Semaphore>,
+    limits: Limits,
+}
+
+/// A component that has sent the head of its response, and may still write the body.
+pub struct Answering {
+    /// The response, whose body is what the component writes.
+    pub response: Response<UnsyncBoxBody<Bytes, Error>>,
+    /// The component.
+    pub running: Running,
+    /// What it exchanges with its client.
+    pub exchange: Exchange,
 }
 
 /// Why a request got no response from the component.
 pub enum Failure {
     /// The component exceeded the time limit.
     TimedOut,
-    /// Too many requests are running and waiting.
+    /// Too many requests are running and waiting, or too many of them have slow clients.
     Overloaded,
-    /// The body of the request exceeds its limit.
-    BodyTooLong,
+    /// The body of the request is not complete.
+    Body(Fault),
+    /// The request does not name one host.
+    NoHost,
+    /// The request has too many headers.
+    TooManyHeaders,
     /// The component failed, with this message.
     Guest(String),
 }
@@ -47,6 +63,15 @@ impl From<wasmtime::Error> for Failure {
     }
 }
 
+impl From<Late> for Failure {
+    fn from(late: Late) -> Self {
+        match late {
+            Late::TooLong => Self::TimedOut,
+            Late::SlowClient => Self::Overloaded,
+        }
+    }
+}
+
 impl Application {
     /// Compiles a component and links it.
     ///
@@ -54,8 +79,13 @@ impl Application {
     ///
     /// If the component is not a web application or needs more than the options allow, if a
     /// directory that the options grant cannot be opened, or if compiling or linking fails.
-    pub fn new(component: &[u8], options: &ServeOptions) -> Result<Self> {
-        let generation = Generation::from_exports(&inspect(component)?.exports)?;
+    pub fn new(
+        component: &[u8],
+        sessions: SessionsCtx,
+        options: Arc<ServeOptions>,
+    ) -> Result<Self> {
+        let outline = inspect(component)?;
+        let generation = Generation::from_exports(&outline.exports)?;
         // A granted directory that is missing is an error now, not one of every request.
         options.wasi()?;
         let pool = Pool::of(component)?
@@ -71,67 +101,102 @@ impl Application {
             wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
         }
         add_to_linker(&mut linker)?;
+        let handler = Handler::new(linker.instantiate_pre(&component)?, generation)?;
+        let max_uses = max_uses(&handler, &outline.imports, &options);
+        let instance_permits = Arc::new(Semaphore::new(pool.instances() as usize));
+        let limits = Limits {
+            application: options.time_limit,
+            response: options.max_response_time,
+            instances: instance_permits.clone(),
+        };
         Ok(Self {
-            handler: Handler::new(linker.instantiate_pre(&component)?, generation)?,
-            instance_permits: Arc::new(Semaphore::new(pool.instances() as usize)),
+            instances: Arc::new(Instances::new(handler, max_uses, sessions, options)),
+            instance_permits,
+            limits,
         })
     }
 
-    /// Passes a request to a new instance, and returns the head of its response.
+    /// Passes a request to an instance, and returns the head of its response.
     ///
     /// The instance continues after that, to write the body and to save sessions, even if
     /// the client closes the connection. `admission` is the permit of the request to run
-    /// or wait; it is released when the instance has finished.
+    /// or wait.
     pub async fn run(
         &self,
-        request: Request<LimitedBody>,
-        sessions: SessionsCtx,
-        options: &ServeOptions,
+        request: Request<RequestBody>,
         admission: OwnedSemaphorePermit,
-    ) -> Result<Response<HyperOutgoingBody>, Failure> {
-        let deadline = Instant::now() + options.time_limit;
-        let permit = self.instance_permits.clone().acquire_owned();
-        let Ok(Ok(instance_permit)) = timeout_at(deadline, permit).await else {
-            return Err(Failure::Overloaded);
-        };
-        let store = self.store(sessions, options)?;
-        let is_too_long = request.body().is_too_long();
-        let is_secure = options.is_secure;
+    ) -> Result<Answering, Failure> {
+        let permits = self.wait_for_instance(admission).await?;
+        let (exchange, fault) = (request.body().exchange(), request.body().fault());
         let (sender, receiver) = oneshot::channel();
-        let handler = self.handler.clone();
-        let mut running = RunningGuest::new(async move {
-            let _permits = (instance_permit, admission);
-            // Declared after the permits, so that it is dropped before them: the next
-            // request needs the place of this instance in the pool.
-            let mut store = store;
-            let work = handler.handle(&mut store, request, is_secure, sender);
-            timeout_at(deadline, work).await
-        });
+        let instances = self.instances.clone();
+        let work = async move {
+            // If this is dropped, the permits are dropped last: the next request needs the
+            // place of this instance in the pool.
+            let permits = permits;
+            let result = instances.serve(request, sender).await;
+            (result, permits)
+        };
+        let limit = TimeLimit::new(&self.limits, exchange.clone());
+        let mut running = Running::new(work, limit);
         match running.run_until(receiver).await {
-            Ok(Ok(response)) => {
-                Ok(response.map(|body| WholeBody::new(body, running).boxed_unsync()))
+            Ok(Ok(response)) if response.status().is_informational() => {
+                let status = response.status().as_u16();
+                Err(Failure::Guest(format!(
+                    "the application answered with the status {status}, after which another \
+                     response would have to follow"
+                )))
             }
-            _ if is_too_long.load(Ordering::Relaxed) => Err(Failure::BodyTooLong),
-            Ok(Err(code)) => Err(Failure::Guest(format!(
-                "the application answered with the error {code}"
-            ))),
-            // The sender was dropped: the guest ended without a response.
-            Err(_) => Err(match running.finish().await {
-                Ok(Ok(())) => Failure::Guest("the application sent no response".into()),
-                Ok(Err(error)) => error.into(),
-                Err(_) => Failure::TimedOut,
+            Ok(Ok(response)) => Ok(Answering {
+                response,
+                running,
+                exchange,
+            }),
+            answer => Err(match fault.get() {
+                Some(fault) => Failure::Body(fault),
+                None => failure(answer, running).await,
             }),
         }
     }
 
-    /// Creates the wasmtime store of an instance, with its limits.
-    fn store(&self, sessions: SessionsCtx, options: &ServeOptions) -> Result<Store<RequestState>> {
-        let state = RequestState::new(options.wasi()?, sessions, options.max_memory);
-        let mut store = Store::new(self.handler.engine(), state);
-        store.limiter(|state| &mut state.memory);
-        // At each epoch, a guest that computes yields to other tasks.
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_async_yield_and_update(1);
-        Ok(store)
+    /// Waits for a place among the requests that run.
+    async fn wait_for_instance(&self, admission: OwnedSemaphorePermit) -> Result<Permits, Failure> {
+        let permit = self.instance_permits.clone().acquire_owned();
+        match timeout(self.limits.application, permit).await {
+            Ok(Ok(permit)) => Ok([permit, admission]),
+            _ => Err(Failure::Overloaded),
+        }
+    }
+}
+
+/// Returns how many requests an instance of a component may serve. One that contains a session
+/// manager has to say when a request ends, which earlier releases of it cannot.
+fn max_uses(handler: &Handler, imports: &[String], options: &ServeOptions) -> u32 {
+    let has_manager = imports
+        .iter()
+        .any(|import| import.starts_with("session3:sessions/store@"));
+    if options.max_instance_reuse > 1 && has_manager && !handler.can_end_requests() {
+        tracing::warn!(
+            "each request gets a new instance, since the component does not export \
+             session3:sessions/reuse: compose it again"
+        );
+        return 1;
+    }
+    options.max_instance_reuse
+}
+
+/// Returns why a component sent no response.
+async fn failure(
+    answer: Result<Answer, oneshot::error::RecvError>,
+    mut running: Running,
+) -> Failure {
+    if let Ok(Err(code)) = answer {
+        return Failure::Guest(format!("the application answered with the error {code}"));
+    }
+    // The sender was dropped: the component ended without a response.
+    match running.finish().await {
+        Outcome::Ok((Ok(()), _)) => Failure::Guest("the application sent no response".into()),
+        Outcome::Ok((Err(error), _)) => error.into(),
+        Outcome::Err(late) => late.into(),
     }
 }

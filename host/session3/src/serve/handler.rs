@@ -2,33 +2,79 @@
 //! response.
 
 use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Bytes;
 use hyper::{Request, Response};
 use tokio::sync::oneshot;
-use wasmtime::component::{Accessor, InstancePre};
+use wasmtime::component::{Accessor, ComponentExportIndex, InstancePre, TypedFunc};
 use wasmtime::{AsContextMut, Engine, Result, Store, bail};
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
-use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyIndices};
 use wasmtime_wasi_http::p3::Request as Incoming;
-use wasmtime_wasi_http::p3::bindings::{Service, ServicePre};
+use wasmtime_wasi_http::p3::bindings::{Service, ServiceIndices};
 use wasmtime_wasi_http::{Error, WasiHttpView};
 
-use super::authority_of;
-use super::body::{LimitedBody, SentBody};
-use super::state::RequestState;
+use super::authority::authority_of;
+use super::request_body::RequestBody;
+use super::sent_body::SentBody;
+use super::state::InstanceState;
 
 /// The response of a component, or the error code with which it answered.
-pub type Answer = Result<Response<HyperOutgoingBody>, String>;
+pub type Answer = Result<Response<UnsyncBoxBody<Bytes, Error>>, String>;
+
+/// Sends the answer of an instance, and notes that there was one.
+pub struct AnswerSender {
+    sender: oneshot::Sender<Answer>,
+    has_answered: Arc<AtomicBool>,
+}
+
+impl AnswerSender {
+    /// Returns the sender, and the flag that is set when it has sent a response.
+    pub fn new(sender: oneshot::Sender<Answer>) -> (Self, Arc<AtomicBool>) {
+        let has_answered = Arc::new(AtomicBool::new(false));
+        let flag = has_answered.clone();
+        let sender = Self {
+            sender,
+            has_answered,
+        };
+        (sender, flag)
+    }
+
+    fn send(self, answer: Answer) {
+        self.has_answered.store(answer.is_ok(), Relaxed);
+        // The client may have closed the connection, so that the receiver was dropped.
+        let _ = self.sender.send(answer);
+    }
+}
 
 /// A linked component, by the interface that it exports.
-#[derive(Clone)]
-pub enum Handler {
+pub struct Handler {
+    pre: InstancePre<InstanceState>,
+    indices: Indices,
+    /// The function of `session3:sessions/reuse`.
+    end_request: Option<ComponentExportIndex>,
+}
+
+enum Indices {
     /// `wasi:http/incoming-handler@0.2`
-    Wasi02(ProxyPre<RequestState>),
+    Wasi02(ProxyIndices),
     /// `wasi:http/handler@0.3`
-    Wasi03(ServicePre<RequestState>),
+    Wasi03(ServiceIndices),
+}
+
+/// An instance of a component.
+pub struct Guest {
+    exports: Exports,
+    end_request: Option<TypedFunc<(), ()>>,
+}
+
+enum Exports {
+    Wasi02(Proxy),
+    Wasi03(Service),
 }
 
 /// The generation of WASI that a component is for.
@@ -66,47 +112,99 @@ impl Handler {
     /// # Errors
     ///
     /// If the exports do not have the types of that generation.
-    pub fn new(pre: InstancePre<RequestState>, generation: Generation) -> Result<Self> {
-        Ok(match generation {
-            Generation::Wasi02 => Self::Wasi02(ProxyPre::new(pre)?),
-            Generation::Wasi03 => Self::Wasi03(ServicePre::new(pre)?),
+    pub fn new(pre: InstancePre<InstanceState>, generation: Generation) -> Result<Self> {
+        let indices = match generation {
+            Generation::Wasi02 => Indices::Wasi02(ProxyIndices::new(&pre)?),
+            Generation::Wasi03 => Indices::Wasi03(ServiceIndices::new(&pre)?),
+        };
+        let component = pre.component();
+        let reuse = component.get_export_index(None, "session3:sessions/reuse@0.2.0");
+        let end_request =
+            reuse.and_then(|reuse| component.get_export_index(Some(&reuse), "end-request"));
+        Ok(Self {
+            pre,
+            indices,
+            end_request,
         })
     }
 
     /// Returns the engine that the component was compiled with.
     pub fn engine(&self) -> &Engine {
-        match self {
-            Self::Wasi02(pre) => pre.engine(),
-            Self::Wasi03(pre) => pre.engine(),
-        }
+        self.pre.engine()
     }
 
-    /// Passes a request to a new instance, and sends its answer to `answer_sender`.
-    /// Returns when the instance has finished, which may be some time after its answer.
+    /// Returns whether the session manager in the component can be told that a request has
+    /// ended.
+    pub fn can_end_requests(&self) -> bool {
+        self.end_request.is_some()
+    }
+
+    /// Creates an instance.
     ///
     /// # Errors
     ///
     /// If the instance cannot be created, or traps.
+    pub async fn instantiate(&self, store: &mut Store<InstanceState>) -> Result<Guest> {
+        let instance = self.pre.instantiate_async(&mut *store).await?;
+        let exports = match &self.indices {
+            Indices::Wasi02(indices) => Exports::Wasi02(indices.load(&mut *store, &instance)?),
+            Indices::Wasi03(indices) => Exports::Wasi03(indices.load(&mut *store, &instance)?),
+        };
+        let end_request = match &self.end_request {
+            Some(index) => Some(instance.get_typed_func(&mut *store, index)?),
+            None => None,
+        };
+        Ok(Guest {
+            exports,
+            end_request,
+        })
+    }
+}
+
+impl Guest {
+    /// Passes a request to the instance, and sends its answer to `answer_sender`. Returns
+    /// when the instance has finished, which may be some time after its answer.
+    ///
+    /// # Errors
+    ///
+    /// If the instance traps.
     pub async fn handle(
         &self,
-        store: &mut Store<RequestState>,
-        request: Request<LimitedBody>,
+        store: &mut Store<InstanceState>,
+        request: Request<RequestBody>,
         is_secure: bool,
-        answer_sender: oneshot::Sender<Answer>,
+        answer_sender: AnswerSender,
     ) -> Result<()> {
-        match self {
-            Self::Wasi02(pre) => handle_02(pre, store, request, is_secure, answer_sender).await,
-            Self::Wasi03(pre) => handle_03(pre, store, request, is_secure, answer_sender).await,
+        match &self.exports {
+            Exports::Wasi02(proxy) => {
+                handle_02(proxy, store, request, is_secure, answer_sender).await
+            }
+            Exports::Wasi03(service) => {
+                handle_03(service, store, request, is_secure, answer_sender).await
+            }
+        }
+    }
+
+    /// Tells the session manager in the component that the request has ended, if there is
+    /// one.
+    ///
+    /// # Errors
+    ///
+    /// If the instance traps.
+    pub async fn end_request(&self, store: &mut Store<InstanceState>) -> Result<()> {
+        match &self.end_request {
+            Some(end_request) => end_request.call_async(store, ()).await,
+            None => Ok(()),
         }
     }
 }
 
 async fn handle_02(
-    pre: &ProxyPre<RequestState>,
-    store: &mut Store<RequestState>,
-    request: Request<LimitedBody>,
+    proxy: &Proxy,
+    store: &mut Store<InstanceState>,
+    request: Request<RequestBody>,
     is_secure: bool,
-    answer_sender: oneshot::Sender<Answer>,
+    answer_sender: AnswerSender,
 ) -> Result<()> {
     let scheme = match is_secure {
         true => Scheme::Https,
@@ -115,26 +213,23 @@ async fn handle_02(
     let mut http = store.data_mut().http();
     let request = http.new_incoming_request(scheme, request)?;
     let out = http.new_response_outparam_from_callback(|response| {
-        // The client may have closed the connection, so that the receiver was dropped.
-        let _ = answer_sender.send(response.map_err(|code| format!("{code:?}")));
+        answer_sender.send(response.map_err(|code| format!("{code:?}")));
     })?;
-    let proxy = pre.instantiate_async(&mut *store).await?;
     let handler = proxy.wasi_http_incoming_handler();
     handler.call_handle(store, request, out).await
 }
 
 async fn handle_03(
-    pre: &ServicePre<RequestState>,
-    store: &mut Store<RequestState>,
-    request: Request<LimitedBody>,
+    service: &Service,
+    store: &mut Store<InstanceState>,
+    request: Request<RequestBody>,
     is_secure: bool,
-    answer_sender: oneshot::Sender<Answer>,
+    answer_sender: AnswerSender,
 ) -> Result<()> {
-    let service = pre.instantiate_async(&mut *store).await?;
     let request = incoming(store, request, is_secure);
-    let run = async |accessor: &Accessor<RequestState>| {
-        let answer = respond(&service, accessor, request).await?;
-        let _ = answer_sender.send(answer);
+    let run = async |accessor: &Accessor<InstanceState>| {
+        let answer = respond(service, accessor, request).await?;
+        answer_sender.send(answer);
         // The instance may still write the body, or save something.
         poll_fn(|context| accessor.poll_no_interesting_tasks(context)).await;
         Ok(())
@@ -144,8 +239,8 @@ async fn handle_03(
 
 /// Converts a request for a component for WASI 0.3.
 fn incoming(
-    store: &mut Store<RequestState>,
-    request: Request<LimitedBody>,
+    store: &mut Store<InstanceState>,
+    request: Request<RequestBody>,
     is_secure: bool,
 ) -> Incoming {
     let authority = authority_of(&request);
@@ -161,10 +256,10 @@ fn incoming(
 }
 
 /// Calls the handler, and returns its answer. The guest learns when the whole body was
-/// sent.
+/// taken.
 async fn respond(
     service: &Service,
-    accessor: &Accessor<RequestState>,
+    accessor: &Accessor<InstanceState>,
     request: Incoming,
 ) -> Result<Answer> {
     let response = match service.handle(accessor, request).await? {

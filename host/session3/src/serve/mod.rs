@@ -1,48 +1,77 @@
 //! The server, which answers HTTP/1.1 and HTTP/2 with a component that exports `wasi:http`.
 
 mod application;
-mod body;
+mod authority;
+mod buffers;
+mod connection;
 mod handler;
+mod instances;
 mod options;
 mod output;
+mod pace;
+mod request_body;
+mod response_body;
 mod running;
+mod sent_body;
 mod state;
+mod time_limit;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{HOST, HeaderValue, RETRY_AFTER};
+use hyper::header::{HeaderValue, RETRY_AFTER};
 use hyper::http::uri::Authority;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
-use tokio::time::{sleep, timeout};
-use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use wasmtime_wasi_http::Error;
 
 use crate::ctx::SessionsCtx;
 use crate::text::escaped;
 
-use application::{Application, Failure};
-use body::LimitedBody;
+use application::{Answering, Application, Failure};
+use buffers::Buffers;
+use connection::{
+    AnsweringBody, Connection, Crowding, RequestInFlight, Timeouts, Verdict, WatchedStream,
+};
 pub use options::ServeOptions;
-
-/// How long a client may take to send the header of a request.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+use request_body::{Fault, RequestBody};
+use response_body::response_body;
+use running::Writing;
 
 /// How often a silent HTTP/2 client is pinged. A client that does not answer is
 /// disconnected.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// The largest size of the headers of a request, in bytes.
+const MAX_HEADERS_SIZE: u32 = 64 << 10;
+/// The largest number of headers of a request.
+const MAX_HEADERS: usize = 100;
+/// How much of the responses of a connection hyper holds, in bytes.
+const MAX_SEND: usize = 64 << 10;
+/// How many requests a connection of HTTP/2 may have at a time.
+const MAX_STREAMS: u32 = 100;
+/// How much of the bodies of requests a connection of HTTP/2 may send before the server has
+/// read it, in bytes, for each request and for all together.
+const STREAM_WINDOW: u32 = 64 << 10;
+const CONNECTION_WINDOW: u32 = 256 << 10;
+/// How much of the bodies of requests and responses the server holds for its clients, in bytes:
+/// for each request that may run, and at least. Most requests need much less.
+const HELD_PER_INSTANCE: usize = 256 << 10;
+const MIN_HELD: usize = 64 << 20;
 
-/// A server for a component, which runs each request in a new instance.
+/// A response to a client.
+type ServerResponse = Response<UnsyncBoxBody<Bytes, Error>>;
+
+/// A server for a component, which runs each request in an instance of its own.
 ///
 /// Clones share one server, so that one of them can [replace](Self::replace) the
 /// component while another one serves. The [documentation of the crate](crate) has a
@@ -56,9 +85,12 @@ struct Shared {
     /// The component that serves new requests.
     application: watch::Sender<Arc<Application>>,
     sessions: SessionsCtx,
-    options: ServeOptions,
+    options: Arc<ServeOptions>,
     /// One permit for each request that may run or wait.
     admissions: Arc<Semaphore>,
+    /// One permit for each connection.
+    connections: Arc<Semaphore>,
+    buffers: Buffers,
 }
 
 impl Server {
@@ -78,11 +110,16 @@ impl Server {
         sessions: SessionsCtx,
         options: ServeOptions,
     ) -> wasmtime::Result<Self> {
-        let application = Application::new(component, &options)?;
+        let options = Arc::new(options);
+        let application =
+            Application::new(component, sessions.for_new_instance(), options.clone())?;
+        let held = MIN_HELD.max(options.max_instances as usize * HELD_PER_INSTANCE);
         let shared = Shared {
             application: watch::Sender::new(Arc::new(application)),
             sessions,
             admissions: Arc::new(Semaphore::new(options.max_admitted())),
+            connections: Arc::new(Semaphore::new(options.max_connections as usize)),
+            buffers: Buffers::new(held),
             options,
         };
         Ok(Self {
@@ -98,7 +135,9 @@ impl Server {
     /// The errors of [`new`](Self::new). The server then continues with the previous
     /// component.
     pub fn replace(&self, component: &[u8]) -> wasmtime::Result<()> {
-        let application = Application::new(component, &self.shared.options)?;
+        let (sessions, options) = (&self.shared.sessions, &self.shared.options);
+        let application =
+            Application::new(component, sessions.for_new_instance(), options.clone())?;
         self.shared.application.send_replace(Arc::new(application));
         Ok(())
     }
@@ -108,28 +147,27 @@ impl Server {
     /// time limit of a request.
     pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) {
         let Self { shared } = self;
-        let connections = GracefulShutdown::new();
+        let (stop_sender, stopped) = watch::channel(());
         let mut stop = std::pin::pin!(stop);
         loop {
             tokio::select! {
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, address)) => {
-                        shared.clone().spawn_connection(stream, address, &connections);
+                accepted = shared.accept(&listener) => {
+                    if let Some((stream, address, permit)) = accepted {
+                        shared.clone().spawn_connection(stream, address, permit, stopped.clone());
                     }
-                    // Too many files may be open: wait until some are closed.
-                    Err(error) => {
-                        tracing::warn!("a connection could not be accepted: {error}");
-                        sleep(Duration::from_millis(50)).await;
-                    }
-                },
+                }
                 () = &mut stop => break,
             }
         }
         drop(listener);
-        // No request runs longer than the time limit, so only clients can delay the end
+        stop_sender.send_replace(());
+        // No application runs longer than the time limit, so only clients can delay the end
         // further.
         let limit = shared.options.time_limit;
-        if timeout(limit, connections.shutdown()).await.is_err() {
+        let all = shared
+            .connections
+            .acquire_many(shared.options.max_connections);
+        if timeout(limit, all).await.is_err() {
             tracing::warn!(
                 "the server stops although some clients have not received their whole \
                  response: they took longer than the time limit of a request"
@@ -142,125 +180,215 @@ impl Server {
 }
 
 impl Shared {
+    /// Accepts a connection, once there may be another one.
+    async fn accept(
+        &self,
+        listener: &TcpListener,
+    ) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+        let permit = self.connections.clone().acquire_owned().await.ok()?;
+        match listener.accept().await {
+            Ok((stream, address)) => Some((stream, address, permit)),
+            // Too many files may be open: wait until some are closed.
+            Err(error) => {
+                tracing::warn!("a connection could not be accepted: {error}");
+                sleep(Duration::from_millis(50)).await;
+                None
+            }
+        }
+    }
+
     /// Serves a connection in a task of its own.
     fn spawn_connection(
         self: Arc<Self>,
         stream: TcpStream,
         address: SocketAddr,
-        connections: &GracefulShutdown,
+        permit: OwnedSemaphorePermit,
+        stopped: watch::Receiver<()>,
     ) {
-        // Otherwise a small response would wait until the client acknowledges the
-        // previous one.
-        let _ = stream.set_nodelay(true);
-        let has_request = Arc::new(AtomicBool::new(false));
-        let received = has_request.clone();
-        let service = service_fn(move |request| {
-            received.store(true, Ordering::Relaxed);
-            let shared = self.clone();
-            async move { Ok::<_, Infallible>(shared.answer(request).await) }
-        });
-        let mut builder = Builder::new(TokioExecutor::new());
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIMEOUT);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .keep_alive_interval(PING_INTERVAL);
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
-        let connection = connections.watch(connection.into_owned());
         tokio::spawn(async move {
-            tokio::select! {
-                result = connection => if let Err(error) = result {
-                    tracing::debug!("the connection with {address} failed: {error}");
-                },
-                () = first_request_timeout(&has_request) => {
-                    tracing::debug!("the connection with {address} was closed: it had no request");
-                }
+            let _permit = permit;
+            if let Err(error) = self.serve_connection(stream, stopped).await {
+                tracing::debug!("the connection with {address} failed: {error}");
             }
         });
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<HyperOutgoingBody> {
-        let request = LimitedBody::limit(request, self.options.max_body);
-        // RFC 9112 §3.2 requires this response, and wasmtime's `wasi:http` takes no
-        // request without a host.
-        if authority_of(&request).is_none() {
-            return text_response(StatusCode::BAD_REQUEST, "The request names no host.\n");
-        }
-        match self.run(request).await {
-            Ok(response) => response,
-            Err(failure) => failure_response(failure),
+    async fn serve_connection(
+        self: Arc<Self>,
+        stream: TcpStream,
+        mut stopped: watch::Receiver<()>,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        // Otherwise a small response would wait until the client acknowledges the
+        // previous one.
+        let _ = stream.set_nodelay(true);
+        let host = Authority::try_from(stream.local_addr()?.to_string())?;
+        let timeouts = Timeouts::new(&self.options);
+        let connection = Connection::new(timeouts);
+        let service = service_fn(|request: Request<Incoming>| {
+            let (shared, host) = (self.clone(), host.clone());
+            let in_flight = connection.begin_request(request.version());
+            async move { Ok::<_, Infallible>(shared.answer(request, in_flight, &host).await) }
+        });
+        let builder = builder();
+        let stream = WatchedStream::new(stream, connection.clone());
+        let mut serving = std::pin::pin!(builder.serve_connection(stream, service));
+        let mut checks = interval(timeouts.check_interval);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut serving => return result,
+                Ok(()) = stopped.changed() => serving.as_mut().graceful_shutdown(),
+                _ = checks.tick() => match connection.check(self.crowding()) {
+                    Verdict::Keep => {}
+                    Verdict::Finish => serving.as_mut().graceful_shutdown(),
+                    Verdict::Close => return Ok(()),
+                },
+            }
         }
     }
 
-    async fn run(
-        &self,
-        request: Request<LimitedBody>,
-    ) -> Result<Response<HyperOutgoingBody>, Failure> {
-        if request.body().will_be_too_long() {
-            return Err(Failure::BodyTooLong);
+    fn crowding(&self) -> Crowding {
+        let free = self.connections.available_permits();
+        Crowding {
+            connections: free < self.options.max_connections as usize / 4,
+            bodies: self.buffers.are_crowded(),
         }
+    }
+
+    async fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        in_flight: RequestInFlight,
+        host: &Authority,
+    ) -> ServerResponse {
+        authority::complete(&mut request, host);
+        let (max, time) = (self.options.max_body, self.options.client_timeout);
+        let request = RequestBody::limit(request, max, time);
+        let answered = match refusal(&request) {
+            Some(failure) => Err(failure),
+            None => self.run(request).await,
+        };
+        match answered {
+            Ok(answering) => self.respond(answering, in_flight).await,
+            Err(failure) => failure_response(failure, in_flight),
+        }
+    }
+
+    async fn run(&self, mut request: Request<RequestBody>) -> Result<Answering, Failure> {
+        let received = request.body_mut().receive_beginning(&self.buffers).await;
+        received.map_err(Failure::Body)?;
         let admission = self.admissions.clone().try_acquire_owned();
         let admission = admission.map_err(|_| Failure::Overloaded)?;
         let application = self.application.borrow().clone();
-        let sessions = self.sessions.for_new_instance();
-        application
-            .run(request, sessions, &self.options, admission)
-            .await
+        application.run(request, admission).await
+    }
+
+    /// Returns the response of a component, which may still write the body.
+    async fn respond(&self, answering: Answering, in_flight: RequestInFlight) -> ServerResponse {
+        let Answering {
+            response,
+            running,
+            exchange,
+        } = answering;
+        let (head, body) = response.into_parts();
+        let (writer, for_client) = response_body(
+            &self.buffers,
+            exchange.clone(),
+            self.options.client_timeout,
+            self.options.max_response_time,
+        );
+        in_flight.connection().watch(for_client.watch());
+        Writing::new(running, body, writer, exchange).begin().await;
+        let body = AnsweringBody::new(for_client, in_flight);
+        Response::from_parts(head, body.boxed_unsync())
     }
 }
 
-/// Returns the host that a request is for, from its target or from its header `Host`.
-fn authority_of<B>(request: &Request<B>) -> Option<Authority> {
-    let by_header = || {
-        let host = request.headers().get(HOST)?;
-        Authority::try_from(host.as_bytes()).ok()
-    };
-    request.uri().authority().cloned().or_else(by_header)
+/// Returns how connections are served.
+fn builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .max_buf_size(MAX_HEADERS_SIZE as usize)
+        .half_close(true);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_INTERVAL)
+        .max_header_list_size(MAX_HEADERS_SIZE)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_send_buf_size(MAX_SEND)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW);
+    builder
 }
 
-/// Completes if the first request of a connection takes longer than [`HEADER_TIMEOUT`];
-/// otherwise never. hyper has its own timeouts only once it knows the client's version of
-/// HTTP.
-async fn first_request_timeout(has_request: &AtomicBool) {
-    sleep(HEADER_TIMEOUT).await;
-    if has_request.load(Ordering::Relaxed) {
-        std::future::pending().await
+/// Returns why a request is refused before the application gets it.
+fn refusal(request: &Request<RequestBody>) -> Option<Failure> {
+    // RFC 9112 §3.2 asks for this.
+    if !authority::names_its_host(request) {
+        return Some(Failure::NoHost);
     }
+    if request.headers().len() > MAX_HEADERS {
+        return Some(Failure::TooManyHeaders);
+    }
+    request
+        .body()
+        .will_be_too_long()
+        .then_some(Failure::Body(Fault::TooLong))
 }
 
 /// Logs why a request failed, and returns the response to the client.
-fn failure_response(failure: Failure) -> Response<HyperOutgoingBody> {
-    match failure {
+fn failure_response(failure: Failure, in_flight: RequestInFlight) -> ServerResponse {
+    let (status, text) = match failure {
         Failure::TimedOut => {
             tracing::error!("a request failed: it exceeded the time limit");
-            text_response(StatusCode::GATEWAY_TIMEOUT, "The request took too long.\n")
+            (StatusCode::GATEWAY_TIMEOUT, "The request took too long.\n")
         }
         Failure::Overloaded => {
             tracing::warn!("a request was refused: too many requests are running and waiting");
             let text = "Too many requests are under way: try again.\n";
-            let mut response = text_response(StatusCode::SERVICE_UNAVAILABLE, text);
-            let headers = response.headers_mut();
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-            response
+            (StatusCode::SERVICE_UNAVAILABLE, text)
         }
-        Failure::BodyTooLong => {
-            let text = "The request's body is too long.\n";
-            text_response(StatusCode::PAYLOAD_TOO_LARGE, text)
+        Failure::Body(fault) => match fault {
+            Fault::TooLong => {
+                let text = "The request's body is too long.\n";
+                (StatusCode::PAYLOAD_TOO_LARGE, text)
+            }
+            Fault::TooSlow => {
+                let text = "The request's body came too slowly.\n";
+                (StatusCode::REQUEST_TIMEOUT, text)
+            }
+            Fault::Broken => {
+                let text = "The request's body is not complete.\n";
+                (StatusCode::BAD_REQUEST, text)
+            }
+        },
+        Failure::NoHost => {
+            let text = "The request does not name one host.\n";
+            (StatusCode::BAD_REQUEST, text)
+        }
+        Failure::TooManyHeaders => {
+            let text = "The request has too many headers.\n";
+            (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, text)
         }
         Failure::Guest(error) => {
             tracing::error!("a request failed: {}", escaped(&error));
-            let text = "The application failed.\n";
-            text_response(StatusCode::INTERNAL_SERVER_ERROR, text)
+            (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "The application failed.\n",
+            )
         }
-    }
-}
-
-fn text_response(status: StatusCode, text: &'static str) -> Response<HyperOutgoingBody> {
-    let body = Full::new(Bytes::from_static(text.as_bytes()));
-    let mut response = Response::new(body.map_err(|never| match never {}).boxed_unsync());
+    };
+    let body = Full::new(Bytes::from_static(text.as_bytes())).map_err(|never| match never {});
+    let mut response = Response::new(AnsweringBody::new(body, in_flight).boxed_unsync());
     *response.status_mut() = status;
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        let headers = response.headers_mut();
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
     response
 }

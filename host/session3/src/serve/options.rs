@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use wasmtime::{Result, format_err};
 use wasmtime_wasi::{FsPerms, WasiCtx};
 
@@ -11,6 +10,10 @@ use super::output::{Output, Stream};
 
 /// The largest number of waiting requests for each request that can run.
 const WAITING_PER_INSTANCE: usize = 4;
+/// The largest number of instances.
+const MAX_INSTANCES: u32 = 65_536;
+/// How many random bytes a component gets in one call.
+const MAX_RANDOM: u64 = 1 << 20;
 
 /// The options of a [`Server`](crate::Server).
 ///
@@ -31,6 +34,12 @@ pub struct ServeOptions {
     pub(super) max_memory: usize,
     pub(super) max_body: u64,
     pub(super) max_instances: u32,
+    pub(super) max_instance_reuse: u32,
+    pub(super) max_response_time: Duration,
+    pub(super) client_timeout: Duration,
+    pub(super) header_timeout: Duration,
+    pub(super) idle_timeout: Duration,
+    pub(super) max_connections: u32,
     pub(super) cache: Option<PathBuf>,
     environment: Vec<(String, String)>,
     directories: Vec<(PathBuf, String)>,
@@ -44,10 +53,61 @@ impl ServeOptions {
         self
     }
 
-    /// Sets how long a request may take: 10 seconds by default. A request that takes
-    /// longer is answered 504, or 503 if it still waits for an instance.
+    /// Sets how long the application may take for a request: 10 seconds by default. A
+    /// request that takes longer is answered 504, or 503 if it still waits for an instance.
+    /// The time in which the application waits for its client does not count.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;
+        self
+    }
+
+    /// Sets how long a response may take in all, with the time in which the application waits
+    /// for its client: 10 minutes by default. A response that takes longer is cut off.
+    pub fn max_response_time(mut self, limit: Duration) -> Self {
+        self.max_response_time = limit;
+        self
+    }
+
+    /// Sets how long a client may take for each 16 KiB of a body: 10 seconds by default. If it
+    /// sends the body of a request more slowly, the request is answered 408; if it takes that
+    /// of a response more slowly, its connection is closed.
+    pub fn client_timeout(mut self, time: Duration) -> Self {
+        self.client_timeout = time;
+        self
+    }
+
+    /// Sets how long a client may take for the headers of a request: 30 seconds by default.
+    pub fn header_timeout(mut self, time: Duration) -> Self {
+        self.header_timeout = time;
+        self
+    }
+
+    /// Sets how long a connection may be open without a request: 75 seconds by default, which
+    /// is longer than proxies keep one. Pings of HTTP/2 do not count as requests.
+    pub fn idle_timeout(mut self, time: Duration) -> Self {
+        self.idle_timeout = time;
+        self
+    }
+
+    /// Sets how many connections are open at the same time: 8192 by default. Further clients
+    /// wait until one is closed. If more than three quarters are open, idle connections are
+    /// closed after a few seconds.
+    pub fn max_connections(mut self, count: u32) -> Self {
+        self.max_connections = count.max(1);
+        self
+    }
+
+    /// Sets how many requests an instance serves, one after another: 1 by default, so that
+    /// each request gets a new instance. With more, requests take less time, and a fault of
+    /// the application may pass what it remembers of one user on to another one.
+    ///
+    /// An instance that trapped, ran out of time, has kept a resource of its request at the
+    /// host, or has grown to more than half of the [memory](Self::max_memory) serves no
+    /// further request. Sessions that the application has not dropped are closed at the end
+    /// of their request. If an application fails with the second request in an instance, it
+    /// gets a new instance for each request from then on.
+    pub fn max_instance_reuse(mut self, count: u32) -> Self {
+        self.max_instance_reuse = count.max(1);
         self
     }
 
@@ -67,10 +127,10 @@ impl ServeOptions {
     }
 
     /// Sets how many requests run at the same time: 256 by default, and fewer if an
-    /// instance has many memories. Four times as many requests wait; any others are
-    /// answered 503.
+    /// instance has many memories, and 65,536 at most. Four times as many requests wait; any
+    /// others are answered 503.
     pub fn max_instances(mut self, count: u32) -> Self {
-        self.max_instances = count.max(1);
+        self.max_instances = count.clamp(1, MAX_INSTANCES);
         self
     }
 
@@ -96,21 +156,23 @@ impl ServeOptions {
 
     /// Returns how many requests can run or wait at the same time.
     pub(super) fn max_admitted(&self) -> usize {
-        let max = self.max_instances as usize * (1 + WAITING_PER_INSTANCE);
-        max.min(Semaphore::MAX_PERMITS)
+        self.max_instances as usize * (1 + WAITING_PER_INSTANCE)
     }
 
     /// Creates the WASI context of an instance: clocks, random numbers, the granted
-    /// directories and variables, and the log for its output.
+    /// directories and variables, and the log for its output. Also returns these outputs.
     ///
     /// # Errors
     ///
     /// If a granted directory cannot be opened.
-    pub(super) fn wasi(&self) -> Result<WasiCtx> {
+    pub(super) fn wasi(&self) -> Result<(WasiCtx, [Output; 2])> {
+        let output = [Stream::Stdout, Stream::Stderr].map(Output::new);
+        let [stdout, stderr] = output.clone();
         let mut wasi = WasiCtx::builder();
         wasi.envs(&self.environment)
-            .stdout(Output::new(Stream::Stdout))
-            .stderr(Output::new(Stream::Stderr));
+            .max_random_size(MAX_RANDOM)
+            .stdout(stdout)
+            .stderr(stderr);
         for (host, guest) in &self.directories {
             wasi.preopened_dir(host, guest, FsPerms::ReadWrite)
                 .map_err(|error| {
@@ -120,7 +182,7 @@ impl ServeOptions {
                     )
                 })?;
         }
-        Ok(wasi.build())
+        Ok((wasi.build(), output))
     }
 }
 
@@ -132,6 +194,12 @@ impl Default for ServeOptions {
             max_memory: 64 << 20,
             max_body: 16 << 20,
             max_instances: 256,
+            max_instance_reuse: 1,
+            max_response_time: Duration::from_secs(600),
+            client_timeout: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(75),
+            max_connections: 8192,
             cache: None,
             environment: Vec::new(),
             directories: Vec::new(),

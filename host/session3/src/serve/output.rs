@@ -58,6 +58,16 @@ impl Output {
             lines: Arc::new(Mutex::new(lines)),
         }
     }
+
+    /// Ends the request: logs the line that has not ended, and allows the next request the
+    /// whole output.
+    pub fn end_request(&self) {
+        let mut lines = self.lines.lock();
+        if !lines.line.is_empty() {
+            lines.end_line();
+        }
+        lines.remaining = MAX_OUTPUT;
+    }
 }
 
 impl Lines {

@@ -1,87 +1,216 @@
-//! The execution of a component for one request.
+//! An application that serves a request.
 //!
-//! The guest is polled in the task of its connection, as long as that task waits for it:
-//! to spawn a task for the guest, and to wake one task from the other, would take longer
-//! than many guests run.
+//! Until it has sent the head of its response, it is polled in the task of its connection:
+//! to spawn a task for it, and to wake one task from the other, would take longer than many
+//! applications run. After that, it is polled in a task of its own, unless it has ended, so
+//! that it does not depend on how its client takes the response.
 
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::{Body, Bytes};
 use tokio::runtime::Handle;
-use tokio::time::error::Elapsed;
+use tokio::sync::OwnedSemaphorePermit;
+use wasmtime_wasi_http::Error;
 
-/// How a guest ended: whether it trapped, or exceeded the time limit.
-pub type Outcome = Result<wasmtime::Result<()>, Elapsed>;
+use crate::text::escaped;
 
-/// A guest that serves a request. If this is dropped before the guest has ended, the guest
-/// continues in a task of its own.
-pub struct RunningGuest {
-    /// `None` once the guest has ended.
-    guest: Option<Pin<Box<dyn Future<Output = Outcome> + Send>>>,
-    /// The outcome of a guest that has ended, until [`poll_outcome`](Self::poll_outcome)
-    /// returns it.
+use super::response_body::BodyWriter;
+use super::time_limit::{Exchange, Late, TimeLimit};
+
+/// The place of a request among those that run, and among those that run or wait. It is held
+/// until the response does not need them any more.
+pub type Permits = [OwnedSemaphorePermit; 2];
+
+/// How an application ended by itself: whether it trapped. Its places come back.
+pub type Ended = (wasmtime::Result<()>, Permits);
+
+/// How an application ended.
+pub type Outcome = Result<Ended, Late>;
+
+/// An application that serves a request, within its time limit. If this is dropped before
+/// the application has ended, the application continues in a task of its own.
+pub struct Running {
+    /// `None` once the application has ended.
+    limited: Option<Limited>,
+    /// The outcome, until it is taken.
     outcome: Option<Outcome>,
 }
 
-impl RunningGuest {
-    /// Wraps the future of a guest, without polling it.
-    pub fn new(guest: impl Future<Output = Outcome> + Send + 'static) -> Self {
+/// A future with a time limit.
+struct Limited {
+    work: Pin<Box<dyn Future<Output = Ended> + Send>>,
+    limit: TimeLimit,
+}
+
+impl Future for Limited {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        self.limit.go_on();
+        match self.work.as_mut().poll(context) {
+            Poll::Ready(ended) => Poll::Ready(Ok(ended)),
+            Poll::Pending => self.limit.poll_late(context).map(Err),
+        }
+    }
+}
+
+impl Running {
+    /// Wraps the future of an application, without polling it.
+    pub fn new(work: impl Future<Output = Ended> + Send + 'static, limit: TimeLimit) -> Self {
+        let work = Box::pin(work);
         Self {
-            guest: Some(Box::pin(guest)),
+            limited: Some(Limited { work, limit }),
             outcome: None,
         }
     }
 
-    /// Drives the guest until another future is ready, and returns the output of that one.
+    /// Drives the application until another future is ready, and returns the output of that
+    /// one.
     pub async fn run_until<T>(&mut self, other: impl Future<Output = T>) -> T {
         let mut other = std::pin::pin!(other);
         poll_fn(|context| {
-            self.poll_guest(context);
+            self.poll(context);
             other.as_mut().poll(context)
         })
         .await
     }
 
-    /// Drives the guest to its end, and returns its outcome.
+    /// Drives the application to its end, and returns its outcome. This may be called once.
     pub async fn finish(&mut self) -> Outcome {
-        poll_fn(|context| self.poll_outcome(context)).await
+        poll_fn(|context| {
+            self.poll(context);
+            self.outcome.take().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
     }
 
-    /// Drives the guest, and returns its outcome once it has ended. The outcome is
-    /// returned only once; later calls are pending for ever.
-    pub fn poll_outcome(&mut self, context: &mut Context<'_>) -> Poll<Outcome> {
-        self.poll_guest(context);
-        match self.outcome.take() {
-            Some(outcome) => Poll::Ready(outcome),
-            None => Poll::Pending,
-        }
-    }
-
-    /// Drives the guest as far as it can run without waiting.
-    pub fn poll_guest(&mut self, context: &mut Context<'_>) {
-        // Taken out while it is polled: a guest that panics must not be polled again.
-        let Some(mut guest) = self.guest.take() else {
+    /// Drives the application as far as it can run without waiting.
+    fn poll(&mut self, context: &mut Context<'_>) {
+        // Taken out while it is polled: an application that panics must not be polled again.
+        let Some(mut limited) = self.limited.take() else {
             return;
         };
-        match guest.as_mut().poll(context) {
+        match Pin::new(&mut limited).poll(context) {
             Poll::Ready(outcome) => self.outcome = Some(outcome),
-            Poll::Pending => self.guest = Some(guest),
+            Poll::Pending => self.limited = Some(limited),
         }
-    }
-
-    /// Returns whether the guest has ended, and its outcome was returned.
-    pub fn is_outcome_taken(&self) -> bool {
-        self.guest.is_none() && self.outcome.is_none()
     }
 }
 
-impl Drop for RunningGuest {
+impl Drop for Running {
     fn drop(&mut self) {
-        if let Some(guest) = self.guest.take()
+        if let Some(limited) = self.limited.take()
             && let Ok(runtime) = Handle::try_current()
         {
-            runtime.spawn(guest);
+            runtime.spawn(limited);
         }
+    }
+}
+
+/// An application that writes the body of its response. This moves the body into the buffer
+/// of the client, and ends when the application has ended and its places are not needed any
+/// more.
+pub struct Writing {
+    running: Running,
+    /// What the application writes; `None` after its end.
+    body: Option<UnsyncBoxBody<Bytes, Error>>,
+    writer: BodyWriter,
+    exchange: Exchange,
+    /// Whether the body is incomplete.
+    has_failed: bool,
+    /// The places of an application that has ended.
+    permits: Option<Permits>,
+}
+
+impl Writing {
+    /// Begins to move the body that a running application writes.
+    pub fn new(
+        running: Running,
+        body: UnsyncBoxBody<Bytes, Error>,
+        writer: BodyWriter,
+        exchange: Exchange,
+    ) -> Self {
+        Self {
+            running,
+            body: Some(body),
+            writer,
+            exchange,
+            has_failed: false,
+            permits: None,
+        }
+    }
+
+    /// Moves what can be moved now, and leaves the rest to a task of its own.
+    pub async fn begin(mut self) {
+        let is_done = poll_fn(|context| Poll::Ready(Pin::new(&mut self).poll(context).is_ready()));
+        if !is_done.await {
+            tokio::spawn(self);
+        }
+    }
+
+    /// Moves the frames that the application has written. Returns whether there were any.
+    fn move_frames(&mut self, context: &mut Context<'_>) -> bool {
+        let mut has_moved = false;
+        while let Some(body) = &mut self.body {
+            let has_room = self.writer.poll_room(context).is_ready();
+            self.exchange.wait_for_room(!has_room);
+            if !has_room {
+                break;
+            }
+            if self.writer.is_abandoned() {
+                // The application learns that its client is gone.
+                self.body = None;
+                return true;
+            }
+            match Pin::new(body).poll_frame(context) {
+                Poll::Pending => break,
+                Poll::Ready(Some(Ok(frame))) => self.writer.push(frame),
+                Poll::Ready(Some(Err(_))) => {
+                    (self.has_failed, self.body) = (true, None);
+                }
+                Poll::Ready(None) => self.body = None,
+            }
+            has_moved = true;
+        }
+        has_moved
+    }
+
+    /// Takes the outcome of an application that has ended.
+    fn take_outcome(&mut self) {
+        match self.running.outcome.take() {
+            Some(Ok((Ok(()), permits))) => self.permits = Some(permits),
+            Some(Ok((Err(error), permits))) => {
+                let error = escaped(&error.root_cause().to_string());
+                tracing::error!("a response was cut off: {error}");
+                (self.has_failed, self.permits) = (true, Some(permits));
+            }
+            Some(Err(late)) => {
+                tracing::error!("a response was cut off: {late}");
+                self.has_failed = true;
+            }
+            None => {}
+        }
+    }
+}
+
+impl Future for Writing {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            self.running.poll(context);
+            if !self.move_frames(context) {
+                break;
+            }
+        }
+        self.take_outcome();
+        if self.running.limited.is_some() || (self.body.is_some() && !self.has_failed) {
+            return Poll::Pending;
+        }
+        self.writer.end(!self.has_failed);
+        self.writer.poll_shared(context)
     }
 }

@@ -1,57 +1,124 @@
-//! The host's state of one instance: its WASI context, its sessions, and its memory limit.
+//! The host's state of one instance: its WASI context, its sessions, and its limits.
+
+use std::any::TypeId;
 
 use hyper::{Request, Response};
-use wasmtime::ResourceLimiter;
 use wasmtime::component::ResourceTable;
+use wasmtime::{Engine, ResourceLimiter, Store};
+use wasmtime_wasi::filesystem::Descriptor;
+use wasmtime_wasi::p2::bindings::cli::terminal_input::TerminalInput;
+use wasmtime_wasi::p2::bindings::cli::terminal_output::TerminalOutput;
+use wasmtime_wasi::p2::{DynInputStream, DynOutputStream};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{
     Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
 };
 
+use super::output::Output;
 use crate::ctx::{SessionsCtx, SessionsCtxView, SessionsView};
 
 /// The future that completes an outgoing request after its response, as [`WasiHttpHooks`]
 /// requires it.
 type Transfer = Box<dyn Future<Output = Result<(), Error>> + Send>;
 
-/// How many chunks of a response's body a component for WASI 0.2 may write before the
-/// client takes the first one. With a single chunk, the component would be suspended and
-/// woken up in the middle of every page.
-const BUFFERED_CHUNKS: usize = 16;
+/// How many chunks of a body a component for WASI 0.2 may write before the server takes the
+/// first one. With a single chunk, the component would be suspended and woken up in the
+/// middle of every page.
+const BUFFERED_CHUNKS: usize = 8;
 /// The largest size of such a chunk, in bytes.
-const CHUNK_SIZE: usize = 64 << 10;
+const CHUNK_SIZE: usize = 16 << 10;
+/// How many resources an instance may have at the host at a time: headers, bodies, streams,
+/// files and so on.
+const MAX_RESOURCES: usize = 512;
+/// The largest size of the headers that an instance makes, in bytes, for each set of them.
+const MAX_FIELDS: usize = 32 << 10;
+/// How much an instance may pass to the host in one call, in bytes: a session at its largest
+/// size, and some more.
+const MAX_CALL: usize = 2 << 20;
 
 /// The host's state of one instance, which is the data of its wasmtime store.
-pub struct RequestState {
+pub struct InstanceState {
     wasi: WasiCtx,
+    output: [Output; 2],
     http: WasiHttpCtx,
     hooks: NoNetwork,
     table: ResourceTable,
     sessions: SessionsCtx,
-    /// The limiter of the wasmtime store.
-    pub memory: MemoryLimit,
+    memory: MemoryLimit,
 }
 
-impl RequestState {
-    /// Creates the state of a new instance, which may use `max_memory` bytes of memory.
-    pub fn new(wasi: WasiCtx, sessions: SessionsCtx, max_memory: usize) -> Self {
-        Self {
+impl InstanceState {
+    /// Creates the wasmtime store of a new instance, with its limits. `output` are the
+    /// streams in `wasi`.
+    pub fn new_store(
+        engine: &Engine,
+        (wasi, output): (WasiCtx, [Output; 2]),
+        sessions: SessionsCtx,
+        max_memory: usize,
+    ) -> Store<Self> {
+        let mut state = Self {
             wasi,
+            output,
             http: WasiHttpCtx::new(),
             hooks: NoNetwork,
             table: ResourceTable::new(),
             sessions,
             memory: MemoryLimit {
-                remaining: max_memory,
+                max: max_memory,
+                used: 0,
             },
+        };
+        state.http.set_field_size_limit(MAX_FIELDS);
+        state.table.set_max_capacity(MAX_RESOURCES);
+        let mut store = Store::new(engine, state);
+        store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(MAX_CALL);
+        // At each epoch, a guest that computes yields to other tasks.
+        store.epoch_deadline_async_yield_and_update(1);
+        store
+    }
+
+    /// Ends the request: what the host kept for it is of no use for the next one.
+    pub fn end_request(&mut self) {
+        for output in &self.output {
+            output.end_request();
         }
+        self.sessions.end_request();
+    }
+
+    /// Returns the kinds of resources that the instance has at the host.
+    pub fn resources(&mut self) -> Vec<TypeId> {
+        self.table
+            .iter_mut()
+            .map(|entry| (*entry).type_id())
+            .collect()
+    }
+
+    /// Returns whether an instance may keep a resource of this kind from its first request to
+    /// the next ones: libraries open the standard streams and the granted directories once.
+    pub fn may_be_kept(kind: &TypeId) -> bool {
+        [
+            TypeId::of::<Descriptor>(),
+            TypeId::of::<DynInputStream>(),
+            TypeId::of::<DynOutputStream>(),
+            TypeId::of::<TerminalInput>(),
+            TypeId::of::<TerminalOutput>(),
+        ]
+        .contains(kind)
+    }
+
+    /// Returns whether the instance uses more than half of the memory that it may use.
+    pub fn has_grown(&self) -> bool {
+        self.memory.used > self.memory.max / 2
     }
 }
 
 /// Limits the size of all memories of an instance together, including their initial size.
-pub struct MemoryLimit {
-    /// The number of bytes by which the memories may still grow.
-    remaining: usize,
+struct MemoryLimit {
+    /// The number of bytes that the memories may have.
+    max: usize,
+    /// The number of bytes that they have.
+    used: usize,
 }
 
 impl ResourceLimiter for MemoryLimit {
@@ -61,13 +128,12 @@ impl ResourceLimiter for MemoryLimit {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let growth = desired.saturating_sub(current);
-        let is_refused = maximum.is_some_and(|maximum| desired > maximum);
-        match self.remaining.checked_sub(growth) {
-            Some(remaining) if !is_refused => self.remaining = remaining,
-            _ => return Ok(false),
+        let used = self.used.saturating_add(desired.saturating_sub(current));
+        let is_refused = maximum.is_some_and(|maximum| desired > maximum) || used > self.max;
+        if !is_refused {
+            self.used = used;
         }
-        Ok(true)
+        Ok(!is_refused)
     }
 
     /// Allows every growth: the pooling allocator limits the size of tables.
@@ -96,9 +162,13 @@ impl WasiHttpHooks for NoNetwork {
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
         CHUNK_SIZE
     }
+
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
+        CHUNK_SIZE
+    }
 }
 
-impl WasiView for RequestState {
+impl WasiView for InstanceState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView {
             ctx: &mut self.wasi,
@@ -107,7 +177,7 @@ impl WasiView for RequestState {
     }
 }
 
-impl WasiHttpView for RequestState {
+impl WasiHttpView for InstanceState {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         WasiHttpCtxView {
             ctx: &mut self.http,
@@ -117,7 +187,7 @@ impl WasiHttpView for RequestState {
     }
 }
 
-impl SessionsView for RequestState {
+impl SessionsView for InstanceState {
     fn sessions(&mut self) -> SessionsCtxView<'_> {
         SessionsCtxView {
             ctx: &mut self.sessions,

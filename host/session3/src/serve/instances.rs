@@ -1,0 +1,183 @@
+//! The instances of a component: one for each request, or one for several requests, one after
+//! another.
+
+use std::any::TypeId;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use hyper::Request;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use wasmtime::{Result, Store};
+
+use super::ServeOptions;
+use super::handler::{Answer, AnswerSender, Guest, Handler};
+use super::request_body::RequestBody;
+use super::state::InstanceState;
+use crate::ctx::SessionsCtx;
+
+/// The instances of a component that wait for a request, and how new ones are created.
+pub struct Instances {
+    handler: Handler,
+    sessions: SessionsCtx,
+    options: Arc<ServeOptions>,
+    idle: Mutex<Vec<Instance>>,
+    /// How many requests an instance serves.
+    max_uses: u32,
+    /// Whether an instance has served a second request.
+    is_reuse_proven: AtomicBool,
+    /// Whether an instance failed with its second request, before any did not.
+    is_single_use: AtomicBool,
+    /// Whether the log says that instances hold resources of their requests.
+    has_warned: AtomicBool,
+}
+
+/// An instance of a component.
+struct Instance {
+    store: Store<InstanceState>,
+    guest: Guest,
+    /// The number of requests that the instance has served.
+    uses: u32,
+    /// The resources that it had at the host after the last request.
+    resources: Vec<TypeId>,
+}
+
+impl Instances {
+    /// Creates the instances of a component, of which each serves `max_uses` requests.
+    pub fn new(
+        handler: Handler,
+        max_uses: u32,
+        sessions: SessionsCtx,
+        options: Arc<ServeOptions>,
+    ) -> Self {
+        Self {
+            handler,
+            sessions,
+            options,
+            idle: Mutex::default(),
+            max_uses,
+            is_reuse_proven: AtomicBool::new(false),
+            is_single_use: AtomicBool::new(false),
+            has_warned: AtomicBool::new(false),
+        }
+    }
+
+    /// Lets an instance serve a request, and sends its answer to `answer_sender`. Returns
+    /// when the instance has finished, and is dropped or idle.
+    ///
+    /// # Errors
+    ///
+    /// If the instance cannot be created, or traps.
+    pub async fn serve(
+        &self,
+        request: Request<RequestBody>,
+        answer_sender: oneshot::Sender<Answer>,
+    ) -> Result<()> {
+        let idle = self.idle.lock().pop();
+        let mut instance = match idle {
+            Some(instance) => instance,
+            None => self.create().await?,
+        };
+        instance.store.set_epoch_deadline(1);
+        let (sender, has_answered) = AnswerSender::new(answer_sender);
+        let is_reused = instance.uses > 0;
+        let is_secure = self.options.is_secure;
+        instance.uses += 1;
+        let result = instance
+            .guest
+            .handle(&mut instance.store, request, is_secure, sender)
+            .await;
+        if is_reused {
+            self.note_reuse(has_answered.load(Relaxed));
+        }
+        result?;
+        if instance.uses < self.max_uses() {
+            match instance.end_request().await {
+                Condition::Good => self.idle.lock().push(instance),
+                Condition::HoldsResources => self.note_kept_resources(instance.uses),
+                Condition::Spent => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn max_uses(&self) -> u32 {
+        match self.is_single_use.load(Relaxed) {
+            true => 1,
+            false => self.max_uses,
+        }
+    }
+
+    async fn create(&self) -> Result<Instance> {
+        let mut store = InstanceState::new_store(
+            self.handler.engine(),
+            self.options.wasi()?,
+            self.sessions.for_new_instance(),
+            self.options.max_memory,
+        );
+        store.set_epoch_deadline(1);
+        let guest = self.handler.instantiate(&mut store).await?;
+        Ok(Instance {
+            store,
+            guest,
+            uses: 0,
+            resources: Vec::new(),
+        })
+    }
+
+    /// Notes that an instance holds resources of a request, which ends its use.
+    fn note_kept_resources(&self, uses: u32) {
+        if uses == 1 && !self.has_warned.swap(true, Relaxed) {
+            tracing::warn!(
+                "an instance of the application serves no further request, since it has not \
+                 dropped all resources of its first one, such as the request, its headers or a \
+                 body: --max-instance-reuse has no effect on such instances"
+            );
+        }
+    }
+
+    /// Notes how an instance served a request after its first one. Some components can serve
+    /// a single request, and say so by a failure.
+    fn note_reuse(&self, was_fine: bool) {
+        if was_fine {
+            self.is_reuse_proven.store(true, Relaxed);
+        } else if !self.is_reuse_proven.load(Relaxed) && !self.is_single_use.swap(true, Relaxed) {
+            tracing::warn!(
+                "the application failed in an instance that had served a request before: from \
+                 now on, each request gets a new instance; if the application cannot serve \
+                 several requests, leave out --max-instance-reuse"
+            );
+        }
+    }
+}
+
+impl Instance {
+    /// Ends the request, and returns whether the instance may serve another one.
+    async fn end_request(&mut self) -> Condition {
+        if self.guest.end_request(&mut self.store).await.is_err() {
+            return Condition::Spent;
+        }
+        let state = self.store.data_mut();
+        state.end_request();
+        let resources = state.resources();
+        let is_as_before = resources == self.resources
+            || (self.uses == 1 && resources.iter().all(InstanceState::may_be_kept));
+        self.resources = resources;
+        match (is_as_before, state.has_grown()) {
+            (true, false) => Condition::Good,
+            (true, true) => Condition::Spent,
+            (false, _) => Condition::HoldsResources,
+        }
+    }
+}
+
+/// What an instance is like after a request.
+#[derive(PartialEq)]
+enum Condition {
+    /// Nothing is left of the request.
+    Good,
+    /// It uses much memory, or trapped.
+    Spent,
+    /// It still has resources of the request at the host.
+    HoldsResources,
+}

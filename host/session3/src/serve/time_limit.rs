@@ -1,0 +1,259 @@
+//! The time that an application has for a request.
+//!
+//! The time in which the application waits for its client does not count: a client that
+//! uploads or downloads slowly is served. How slow it may be, the bodies and the connection
+//! decide.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// How long an application may wait for a client that does nothing while other requests wait
+/// for an instance.
+const SHORT_WAIT: Duration = Duration::from_secs(1);
+
+/// The limits for the time of a request.
+pub struct Limits {
+    /// How long the application may take, without the time in which it waits for its client.
+    pub application: Duration,
+    /// How long the request may take in all.
+    pub response: Duration,
+    /// One permit for each instance that is free.
+    pub instances: Arc<Semaphore>,
+}
+
+/// Why an application got no more time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Late {
+    /// It took longer than it may, or the whole request did.
+    TooLong,
+    /// It waited for a client that did nothing, and other requests wait for an instance.
+    SlowClient,
+}
+
+impl fmt::Display for Late {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::TooLong => "it exceeded the time limit",
+            Self::SlowClient => "its client did nothing, and other requests wait for an instance",
+        })
+    }
+}
+
+/// What an application exchanges with its client.
+#[derive(Clone, Default)]
+pub struct Exchange(Arc<State>);
+
+#[derive(Default)]
+struct State {
+    waits_for_request: AtomicBool,
+    waits_for_room: AtomicBool,
+    /// The number of steps that the client has made.
+    steps: AtomicU64,
+}
+
+impl Exchange {
+    /// Notes whether the application waits for the body of the request.
+    pub fn wait_for_request(&self, waits: bool) {
+        self.0.waits_for_request.store(waits, Relaxed);
+    }
+
+    /// Notes whether the application waits until the client has taken a part of the response.
+    pub fn wait_for_room(&self, waits: bool) {
+        self.0.waits_for_room.store(waits, Relaxed);
+    }
+
+    /// Notes that the client has sent or taken something.
+    pub fn note_step(&self) {
+        self.0.steps.fetch_add(1, Relaxed);
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.0.waits_for_request.load(Relaxed) || self.0.waits_for_room.load(Relaxed)
+    }
+}
+
+/// Measures the time of an application.
+pub struct TimeLimit {
+    /// When the application has used up its time. This moves on while it waits for its
+    /// client.
+    deadline: Instant,
+    /// When the whole request has used up its time.
+    last_deadline: Instant,
+    exchange: Exchange,
+    /// Whether the application waited for its client when it was last polled.
+    is_waiting: bool,
+    /// Since when the application waits, while its time stands still.
+    waits_since: Option<Instant>,
+    /// Since when the application waits and the client has not made a step; or when that was
+    /// last found to matter to nobody.
+    idle_since: Instant,
+    /// The number of steps that the client had made then.
+    steps: u64,
+    /// One permit for each instance that is free.
+    instances: Arc<Semaphore>,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl TimeLimit {
+    /// Begins to measure, now.
+    pub fn new(limits: &Limits, exchange: Exchange) -> Self {
+        let now = Instant::now();
+        let deadline = now + limits.application;
+        Self {
+            deadline,
+            last_deadline: now + limits.response,
+            exchange,
+            is_waiting: false,
+            waits_since: None,
+            idle_since: now,
+            steps: 0,
+            instances: limits.instances.clone(),
+            timer: Box::pin(sleep_until(deadline)),
+        }
+    }
+
+    /// Notes that the application goes on.
+    pub fn go_on(&mut self) {
+        if let Some(since) = self.waits_since.take() {
+            self.deadline += since.elapsed();
+        }
+    }
+
+    /// Returns why the application gets no more time, once that is so. Until then, the task
+    /// is woken when it may be so.
+    pub fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<Late> {
+        self.note_waiting();
+        loop {
+            let until = self.next_check();
+            if self.timer.deadline() != until {
+                self.timer.as_mut().reset(until);
+            }
+            if self.timer.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            if self.waits_since.is_none() || Instant::now() >= self.last_deadline {
+                return Poll::Ready(Late::TooLong);
+            }
+            if self.instances.available_permits() == 0 {
+                return Poll::Ready(Late::SlowClient);
+            }
+            self.idle_since = Instant::now();
+        }
+    }
+
+    /// Notes whether the application waits from now on, and since when its client is idle.
+    fn note_waiting(&mut self) {
+        let was_waiting = std::mem::replace(&mut self.is_waiting, self.exchange.is_waiting());
+        if !self.is_waiting {
+            return;
+        }
+        let (now, steps) = (Instant::now(), self.exchange.0.steps.load(Relaxed));
+        self.waits_since.get_or_insert(now);
+        if !was_waiting || self.steps != steps {
+            (self.steps, self.idle_since) = (steps, now);
+        }
+    }
+
+    /// Returns when the application may be late.
+    fn next_check(&self) -> Instant {
+        let until = match self.waits_since {
+            None => self.deadline,
+            Some(_) => self.idle_since + SHORT_WAIT,
+        };
+        until.min(self.last_deadline)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::time::{advance, pause};
+
+    use super::*;
+
+    fn limits(free_instances: usize) -> Limits {
+        Limits {
+            application: Duration::from_secs(10),
+            response: Duration::from_secs(100),
+            instances: Arc::new(Semaphore::new(free_instances)),
+        }
+    }
+
+    /// Returns whether and after how many seconds an application is late that does the same
+    /// all the time.
+    async fn late(limit: &mut TimeLimit) -> (Late, u64) {
+        let start = Instant::now();
+        let late = poll_fn(|context| limit.poll_late(context)).await;
+        (late, start.elapsed().as_secs())
+    }
+
+    /// Lets the application do the same for some seconds, in which it is not late.
+    async fn pass(limit: &mut TimeLimit, seconds: u64) {
+        let is_in_time = |limit: &mut TimeLimit| {
+            let mut context = Context::from_waker(std::task::Waker::noop());
+            limit.poll_late(&mut context).is_pending()
+        };
+        assert!(is_in_time(limit));
+        advance(Duration::from_secs(seconds)).await;
+        assert!(is_in_time(limit));
+        limit.go_on();
+    }
+
+    #[tokio::test]
+    async fn an_application_has_its_time() {
+        pause();
+        let mut limit = TimeLimit::new(&limits(1), Exchange::default());
+        assert_eq!(late(&mut limit).await, (Late::TooLong, 10));
+    }
+
+    #[tokio::test]
+    async fn the_time_in_which_it_waits_for_its_client_does_not_count() {
+        pause();
+        let exchange = Exchange::default();
+        let mut limit = TimeLimit::new(&limits(1), exchange.clone());
+        for wait in [Exchange::wait_for_request, Exchange::wait_for_room] {
+            pass(&mut limit, 2).await;
+            wait(&exchange, true);
+            pass(&mut limit, 20).await;
+            wait(&exchange, false);
+        }
+        assert_eq!(late(&mut limit).await, (Late::TooLong, 6));
+    }
+
+    #[tokio::test]
+    async fn the_whole_request_has_a_limit() {
+        pause();
+        let exchange = Exchange::default();
+        let mut limit = TimeLimit::new(&limits(1), exchange.clone());
+        exchange.wait_for_room(true);
+        assert_eq!(late(&mut limit).await, (Late::TooLong, 100));
+    }
+
+    #[tokio::test]
+    async fn an_idle_client_gives_way_to_requests_that_wait() {
+        pause();
+        let (limits, exchange) = (limits(1), Exchange::default());
+        exchange.wait_for_room(true);
+        let mut limit = TimeLimit::new(&limits, exchange.clone());
+        pass(&mut limit, 5).await;
+        let permit = limits.instances.try_acquire();
+        exchange.note_step();
+        assert_eq!(late(&mut limit).await, (Late::SlowClient, 1));
+        drop(permit);
+    }
+
+    #[tokio::test]
+    async fn an_application_that_computes_does_not_give_way() {
+        pause();
+        let mut limit = TimeLimit::new(&limits(0), Exchange::default());
+        assert_eq!(late(&mut limit).await, (Late::TooLong, 10));
+    }
+}

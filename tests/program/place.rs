@@ -1,0 +1,105 @@
+//! A directory from which an application is served, and raw requests to the server.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use session3_test_program::{Browser, Demo, Page, session3};
+
+/// A directory for an application, its sessions and the server's log.
+pub struct Place {
+    directory: tempfile::TempDir,
+}
+
+impl Place {
+    /// Creates a directory with this application.
+    pub fn new(application: &[u8]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let place = Self { directory };
+        place.write("application.wasm", application);
+        place
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, content: &[u8]) {
+        fs::write(self.path(name), content).unwrap();
+    }
+
+    /// Returns the command that serves the application, with the directory as its current one.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = session3();
+        command
+            .current_dir(&self.directory)
+            .args(["serve", "application.wasm"])
+            .args(arguments);
+        command
+    }
+
+    /// Returns the command that also keeps sessions in the directory `sessions`.
+    pub fn with_store(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command(arguments);
+        command.args(["--store", "sessions"]);
+        command
+    }
+
+    pub fn serve(&self, arguments: &[&str]) -> Demo {
+        self.run(&mut self.with_store(arguments))
+    }
+
+    pub fn run(&self, command: &mut Command) -> Demo {
+        Demo::run(command.stderr(fs::File::create(self.path("log")).unwrap()))
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap()
+    }
+
+    /// Waits until the log contains this text.
+    pub fn wait_for(&self, text: &str) {
+        while !self.log().contains(text) {
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// Gets a page without a cookie.
+pub fn get(server: &Demo, page: &str) -> Page {
+    Browser::new().get(server, page)
+}
+
+/// Opens a connection and sends a request.
+pub fn send(server: &Demo, request: &str) -> TcpStream {
+    let address = server.url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address.trim_end_matches('/')).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    stream
+}
+
+/// Sends a request whose body lacks its last four bytes, and waits for the head of the response:
+/// then an instance of the application waits for these bytes.
+pub fn hold_instance(server: &Demo) -> TcpStream {
+    const LENGTH: usize = 100_000;
+    let head = format!(
+        "POST /hold HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: {LENGTH}\r\n\r\n"
+    );
+    let mut stream = send(server, &(head + &"x".repeat(LENGTH - 4)));
+    let expected = b"HTTP/1.1 200 OK\r\n";
+    let mut said = [0; 17];
+    stream.read_exact(&mut said).unwrap();
+    assert_eq!(&said, expected);
+    stream
+}
+
+pub fn read(mut stream: TcpStream) -> String {
+    let mut text = Vec::new();
+    // A server that refuses a body need not read it to its end.
+    let _ = stream.read_to_end(&mut text);
+    String::from_utf8(text).unwrap()
+}
