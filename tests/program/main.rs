@@ -7,6 +7,7 @@ mod cookies;
 mod guests;
 mod hosts;
 mod http;
+mod log;
 mod metrics;
 mod middleware;
 mod operators;
