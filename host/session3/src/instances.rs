@@ -64,9 +64,12 @@ impl Instances {
         sessions: SessionsCtx,
         configure: impl FnOnce(&mut Config),
     ) -> Result<Self, SessionError> {
-        let pool = Pool::of(component)
+        let mut pool = Pool::of(component)
             .map_err(|error: NotAComponent| SessionError::failed(error))?
             .max_instances(max_sessions);
+        if max_sessions == 1 {
+            pool = pool.compact();
+        }
         let pre = engine(&pool, cache)
             .and_then(|engine| link(&engine, component))
             .map_err(SessionError::failed)?;

@@ -46,6 +46,7 @@
 
 pub mod admin;
 pub mod bindings;
+mod cache;
 mod checked;
 mod ctx;
 mod engine;
