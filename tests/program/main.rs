@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
 mod account;
+mod cache;
 mod cookies;
 mod guests;
 mod hosts;
@@ -16,6 +17,7 @@ mod processes;
 mod readme;
 mod releases;
 mod serve;
+mod signals;
 mod starting;
 mod stock;
 mod wasi03;

@@ -1,7 +1,6 @@
 //! `session3 compose`: composes an application and the session manager into one component,
 //! for other hosts.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,8 +9,9 @@ use clap::{Args, ValueEnum};
 use session3::Composition;
 use session3::components::{CONTEXT, MIDDLEWARE};
 
-use super::component;
+use super::cache::Cache;
 use super::policy::Policy;
+use super::{component, input};
 
 /// Compose an application with the session manager, for use under another host
 ///
@@ -33,12 +33,14 @@ pub struct Compose {
     /// Write the component into this file instead of to standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    cache: Cache,
 }
 
 impl Compose {
     /// Composes the component and writes it.
     pub async fn run(self) -> Result<ExitCode> {
-        let composed = self.parts.compose(true).await?;
+        let composed = self.parts.compose(true, &self.cache).await?;
         component::write(&composed, self.output.as_deref())
     }
 }
@@ -92,9 +94,9 @@ impl Parts {
     ///
     /// If a file cannot be read, the parts do not fit together, an import was not
     /// granted, or the policy would have no effect.
-    pub async fn compose(&self, has_host_store: bool) -> Result<Vec<u8>> {
+    pub async fn compose(&self, has_host_store: bool, cache: &Cache) -> Result<Vec<u8>> {
         let application = read(&self.application)?;
-        let manager = self.policy.manager().await?;
+        let manager = self.policy.manager(cache).await?;
         let store = self.store_component.as_deref().map(read).transpose()?;
         let mut composition = Composition::new(&application, &manager).host_store(has_host_store);
         if let Some(store) = &store {
@@ -120,5 +122,5 @@ impl Parts {
 }
 
 fn read(file: &Path) -> Result<Vec<u8>> {
-    fs::read(file).with_context(|| format!("{}: cannot be read", file.display()))
+    input::read(file).with_context(|| file.display().to_string())
 }

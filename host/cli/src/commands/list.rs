@@ -10,6 +10,7 @@ use indicatif::HumanBytes;
 use session3::Administration;
 use session3::store::{DirectoryStore, SessionStore, StoredSession};
 
+use super::cache::Cache;
 use super::input::{self, PAGE};
 use super::output::{self, Output, print_error};
 use super::progress::Progress;
@@ -37,6 +38,8 @@ pub struct List {
     /// Print each session as a JSON object in one line, as `session3 show --json` does
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    cache: Cache,
 }
 
 /// The list on standard output.
@@ -54,7 +57,7 @@ impl List {
     pub async fn run(self) -> Result<ExitCode> {
         let store = input::open_read_only(&self.store)?;
         let administration = match self.json {
-            true => Some(input::administration(store.clone()).await?),
+            true => Some(input::administration(store.clone(), &self.cache).await?),
             false => None,
         };
         let mut table = Table {

@@ -1,5 +1,6 @@
 //! The command line of the program: one module for each command, and what they share.
 
+mod cache;
 mod check;
 mod completions;
 mod component;
@@ -8,6 +9,7 @@ mod delete;
 mod demo;
 mod input;
 mod list;
+mod listening;
 mod man;
 mod metrics;
 pub mod output;
@@ -17,6 +19,7 @@ mod prune;
 mod serve;
 mod serving;
 mod show;
+mod signals;
 mod stats;
 mod sweeping;
 mod wit;

@@ -16,7 +16,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
 
 use super::compose::{Grant, Parts};
-use super::serving::{Serving, stop_signal, without_backtrace};
+use super::serving::{Serving, compiling, without_backtrace};
+use super::signals::StopSignals;
 
 /// Serve a web application that is a WebAssembly component
 ///
@@ -78,18 +79,15 @@ pub struct Serve {
 impl Serve {
     /// Serves the application until Ctrl-C or SIGTERM.
     pub async fn run(self) -> Result<ExitCode> {
-        let stop = stop_signal()?;
+        let stop = StopSignals::install()?;
         let hangup = signal(SignalKind::hangup())?;
         self.check_stores()?;
         let serve = Arc::new(self);
-        let listener = serve.serving.listen().await?;
-        let component = serve.component().await?;
-        let (sessions, options) = (serve.sessions()?, serve.options()?);
-        let server = Server::new(&component, sessions, options)
-            .map_err(without_backtrace)
-            .with_context(|| serve.parts.application.display().to_string())?;
+        let listeners = serve.serving.listen().await?;
+        let name = serve.parts.application.display().to_string();
+        let server = compiling(&name, async || serve.server().await).await?;
         tokio::spawn(serve.clone().reload_on(hangup, server.clone()));
-        serve.serving.run(server, listener, stop).await?;
+        serve.serving.run(server, listeners, stop).await?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -105,9 +103,19 @@ impl Serve {
         Ok(())
     }
 
+    /// Composes and compiles the component.
+    async fn server(&self) -> Result<Server> {
+        let component = self.component().await?;
+        let (sessions, options) = (self.sessions()?, self.options()?);
+        Server::new(&component, sessions, options)
+            .map_err(without_backtrace)
+            .with_context(|| self.parts.application.display().to_string())
+    }
+
     /// Composes the component that is served.
     async fn component(&self) -> Result<Vec<u8>> {
-        self.parts.compose(self.store.is_some()).await
+        let cache = &self.serving.cache;
+        self.parts.compose(self.store.is_some(), cache).await
     }
 
     /// Opens the store, and returns the context for sessions in it.
