@@ -4,6 +4,7 @@
 
 mod account;
 mod cache;
+mod compiled;
 mod cookies;
 mod guests;
 mod hosts;

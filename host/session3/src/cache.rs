@@ -60,15 +60,15 @@ fn create(directory: &Path) -> io::Result<()> {
     builder.recursive(true).mode(0o700).create(directory)
 }
 
-fn check_owner(directory: &Metadata) -> Result<(), String> {
-    let (owner, user) = (directory.uid(), geteuid().as_raw());
+/// Checks that only the current user and root can write to a file or a directory.
+pub fn check_owner(file: &Metadata) -> Result<(), String> {
+    let (owner, user) = (file.uid(), geteuid().as_raw());
     if owner != user && owner != 0 {
         return Err(format!(
-            "it belongs to the user with the ID {owner}, who could run code in this process: \
-             choose another directory with --cache"
+            "it belongs to the user with the ID {owner}, who could run code in this process"
         ));
     }
-    if directory.mode() & WRITABLE_FOR_OTHERS != 0 {
+    if file.mode() & WRITABLE_FOR_OTHERS != 0 {
         return Err(
             "other users can write to it, who could run code in this process: take that \
              permission away with `chmod go-w`"

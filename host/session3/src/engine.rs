@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use session3_compose::{Needs, NotAComponent, inspect, is_async};
+use session3_compose::Needs;
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Result, ensure,
     format_err,
 };
 
-use crate::cache;
+use crate::{cache, compiled};
 
 /// How long an epoch lasts. At the end of an epoch, a guest that computes yields to other
 /// tasks, and its time limit is checked.
@@ -41,16 +41,17 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Creates a pool for this component, of 256 instances with at most 64 MiB of memory
+    /// Creates a pool for this component, which may be [compiled](crate::compiled), of 256 instances with at most 64 MiB of memory
     /// each.
     ///
     /// # Errors
     ///
-    /// [`NotAComponent`] if the bytes are not a component, or one of an unsupported form.
-    pub fn of(component: &[u8]) -> Result<Self, NotAComponent> {
+    /// If the bytes are not a component, one of an unsupported form, or one that another
+    /// version has compiled.
+    pub fn of(component: &[u8]) -> Result<Self> {
         Ok(Self {
-            needs: inspect(component)?.needs,
-            is_async: is_async(component),
+            needs: compiled::inspect(component)?.needs,
+            is_async: compiled::is_async(component),
             max_instances: 256,
             max_memory: 64 << 20,
             is_compact: false,
@@ -160,11 +161,9 @@ impl Pool {
 /// allowed, or if the address space or a thread cannot be created.
 pub fn engine(pool: &Pool, cache: Option<&Path>) -> Result<Engine> {
     let mut config = Config::new();
+    configure_code(&mut config, pool.is_async);
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool.config()?))
-        .epoch_interruption(true)
-        // Calls are faster without this support.
-        .concurrency_support(pool.is_async)
         .cache(cache.and_then(cache::open));
     if pool.is_compact {
         config.memory_reservation(pool.max_memory as u64);
@@ -172,6 +171,14 @@ pub fn engine(pool: &Pool, cache: Option<&Path>) -> Result<Engine> {
     let engine = Engine::new(&config).map_err(|error| pool.explain(&error))?;
     spawn_epoch_thread(&engine)?;
     Ok(engine)
+}
+
+/// Sets what the compiled code depends on, so that it can be loaded by another process.
+pub(crate) fn configure_code(config: &mut Config, is_async: bool) {
+    config
+        .epoch_interruption(true)
+        // Calls are faster without this support.
+        .concurrency_support(is_async);
 }
 
 /// Starts the thread that advances the epochs of the engine, and ends with the engine. It

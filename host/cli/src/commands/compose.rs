@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use session3::Composition;
+use session3::compiled::is_compiled;
 use session3::components::{CONTEXT, MIDDLEWARE};
 
 use super::cache::Cache;
@@ -87,6 +88,18 @@ impl From<Grant> for session3::Grant {
 }
 
 impl Parts {
+    /// Returns the first option that says what is composed; `None` if there is none.
+    pub fn first_option(&self) -> Option<&'static str> {
+        let given = [
+            (self.store_component.is_some(), "--store-component"),
+            (!self.grant.is_empty(), "--grant"),
+            (self.middleware, "--middleware"),
+            (self.policy.is_given(), "--config"),
+        ];
+        let first = given.into_iter().find(|(is_given, _)| *is_given);
+        first.map(|(_, option)| option)
+    }
+
     /// Composes the parts. `has_host_store` says whether the host provides a store to the
     /// result.
     ///
@@ -95,10 +108,29 @@ impl Parts {
     /// If a file cannot be read, the parts do not fit together, an import was not
     /// granted, or the policy would have no effect.
     pub async fn compose(&self, has_host_store: bool, cache: &Cache) -> Result<Vec<u8>> {
-        let application = read(&self.application)?;
+        self.compose_with(&read(&self.application)?, has_host_store, cache)
+            .await
+    }
+
+    /// Composes the parts, with an application that has been read already.
+    ///
+    /// # Errors
+    ///
+    /// See [`compose`](Self::compose).
+    pub async fn compose_with(
+        &self,
+        application: &[u8],
+        has_host_store: bool,
+        cache: &Cache,
+    ) -> Result<Vec<u8>> {
+        ensure!(
+            !is_compiled(application),
+            "{}: it is compiled: name the component that it was compiled from",
+            self.application.display()
+        );
         let manager = self.policy.manager(cache).await?;
         let store = self.store_component.as_deref().map(read).transpose()?;
-        let mut composition = Composition::new(&application, &manager).host_store(has_host_store);
+        let mut composition = Composition::new(application, &manager).host_store(has_host_store);
         if let Some(store) = &store {
             composition = composition.store_component(store);
         }

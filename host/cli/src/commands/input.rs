@@ -1,6 +1,6 @@
 //! What several commands read: an existing store, session IDs, and all sessions of a store.
 
-use std::fs::OpenOptions;
+use std::fs::{Metadata, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -72,16 +72,24 @@ pub async fn content(
 /// Reads a regular file. Anything else is refused, since reading a FIFO would wait for its
 /// writer, and a device may have no end.
 pub fn read(file: &Path) -> Result<Vec<u8>> {
+    Ok(read_with_metadata(file)?.0)
+}
+
+/// Reads a regular file, and returns whose it is as well.
+pub fn read_with_metadata(file: &Path) -> Result<(Vec<u8>, Metadata)> {
     // Without this flag, opening a FIFO waits as well.
     let flags = OFlags::NONBLOCK.bits().try_into()?;
     let mut options = OpenOptions::new();
     let opened = options.read(true).custom_flags(flags).open(file);
     let mut opened = opened.context("cannot be read")?;
-    let is_file = opened.metadata().context("cannot be read")?.is_file();
-    ensure!(is_file, "cannot be read: it is not a regular file");
+    let metadata = opened.metadata().context("cannot be read")?;
+    ensure!(
+        metadata.is_file(),
+        "cannot be read: it is not a regular file"
+    );
     let mut bytes = Vec::new();
     opened.read_to_end(&mut bytes).context("cannot be read")?;
-    Ok(bytes)
+    Ok((bytes, metadata))
 }
 
 /// Parses a session ID from the command line.

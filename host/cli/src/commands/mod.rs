@@ -2,6 +2,7 @@
 
 mod cache;
 mod check;
+mod compile;
 mod completions;
 mod component;
 mod compose;
@@ -61,6 +62,7 @@ enum Command {
     Stats(stats::Stats),
     Component(component::Component),
     Compose(compose::Compose),
+    Compile(compile::Compile),
     Wit(wit::Wit),
     Completions(completions::Completions),
     Man(man::Man),
@@ -80,6 +82,7 @@ impl Cli {
             Command::Stats(stats) => stats.run().await,
             Command::Component(component) => component.run().await,
             Command::Compose(compose) => compose.run().await,
+            Command::Compile(compile) => compile.run().await,
             Command::Wit(wit) => wit.run(),
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),

@@ -5,10 +5,9 @@ use std::sync::atomic::Ordering;
 
 use http_body_util::BodyExt;
 use hyper::{Request, Response};
-use session3_compose::inspect;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::Linker;
 use wasmtime::{Result, Store};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
@@ -17,6 +16,7 @@ use super::body::{LimitedBody, WholeBody};
 use super::handler::{Generation, Handler};
 use super::running::RunningGuest;
 use super::state::RequestState;
+use crate::compiled::{inspect, load};
 use crate::ctx::SessionsCtx;
 use crate::engine::{Pool, engine};
 use crate::linker::add_to_linker;
@@ -62,7 +62,7 @@ impl Application {
             .max_instances(options.max_instances)
             .max_memory(options.max_memory);
         let engine = engine(&pool, options.cache.as_deref())?;
-        let component = Component::new(&engine, component)?;
+        let component = load(&engine, component, options.is_compiled_allowed)?;
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;

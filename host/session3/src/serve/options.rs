@@ -34,6 +34,7 @@ pub struct ServeOptions {
     pub(super) cache: Option<PathBuf>,
     environment: Vec<(String, String)>,
     directories: Vec<(PathBuf, String)>,
+    pub(super) is_compiled_allowed: bool,
 }
 
 impl ServeOptions {
@@ -78,6 +79,13 @@ impl ServeOptions {
     /// default. Every process that can write to it can run code in this process.
     pub fn cache(mut self, directory: Option<PathBuf>) -> Self {
         self.cache = directory;
+        self
+    }
+
+    /// Sets whether the server may load [compiled](crate::compiled) components: `false` by
+    /// default. Such a component is code of this process, which no sandbox confines.
+    pub fn allow_compiled(mut self, is_allowed: bool) -> Self {
+        self.is_compiled_allowed = is_allowed;
         self
     }
 
@@ -135,6 +143,7 @@ impl Default for ServeOptions {
             cache: None,
             environment: Vec::new(),
             directories: Vec::new(),
+            is_compiled_allowed: false,
         }
     }
 }
