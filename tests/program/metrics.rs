@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use session3_components::DEMO;
 
+use session3_test_fixtures::FORGER;
 use session3_test_program::clock::{Clock, speed_up};
 use session3_test_program::{Browser, Demo, Page, session3};
 use session3_test_support::base64url::decoded;
@@ -134,6 +135,27 @@ fn metrics_are_only_read() {
         assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
         assert!(answer.contains("allow: GET, HEAD\r\n"), "{answer}");
     }
+}
+
+#[test]
+fn events_that_are_not_logged_are_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("forger.wasm"), FORGER).unwrap();
+    let log = directory.path().join("log");
+    let mut command = session3();
+    command
+        .current_dir(&directory)
+        .args(["serve", "forger.wasm", "--grant", "store"])
+        .args(["--store", "sessions", "--metrics", "127.0.0.1:0"])
+        .stderr(File::create(&log).unwrap());
+    let server = Demo::run(&mut command);
+    assert_eq!(Browser::new().get(&server, "many").status, 200);
+    let (_, export) = fetch(&format!("{}/metrics", address_of_metrics(&server)));
+    let changes = "session3_events_total{event=\"user-changed\",reason=\"\"}";
+    assert_eq!(value(&export, changes), 20_000.0);
+    assert_eq!(server.stop().code(), Some(0));
+    let lines = fs::read_to_string(&log).unwrap().lines().count();
+    assert!(lines <= 10_000, "{lines} lines");
 }
 
 /// The program's time is a hundred times as fast, so that a silent client has 0.1 seconds.
