@@ -7,7 +7,7 @@ pub mod clock;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
 use std::time::Duration;
 use std::{env, fs, thread};
@@ -168,6 +168,11 @@ impl Demo {
     /// far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.log.as_ref().unwrap()).unwrap()
+    }
+
+    /// Returns the reading end of the server's standard error, which has to be a pipe.
+    pub fn take_stderr(&mut self) -> ChildStderr {
+        self.child.stderr.take().unwrap()
     }
 
     /// Sends a signal to the server, by its name, such as `TERM`.

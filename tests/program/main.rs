@@ -3,12 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
 mod account;
+mod cache;
 mod clients;
+mod compiled;
 mod cookies;
 mod guests;
 mod hosts;
 mod http;
 mod limits;
+mod log;
 mod metrics;
 mod middleware;
 mod operators;
@@ -20,6 +23,7 @@ mod readme;
 mod releases;
 mod reuse;
 mod serve;
+mod signals;
 mod starting;
 mod stock;
 mod wasi03;

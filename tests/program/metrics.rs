@@ -2,12 +2,15 @@
 //! secret.
 
 use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
 use session3_components::DEMO;
 
-use session3_test_program::clock::Clock;
+use session3_test_fixtures::FORGER;
+use session3_test_program::clock::{Clock, speed_up};
 use session3_test_program::{Browser, Demo, Page, session3};
 use session3_test_support::base64url::decoded;
 use session3_test_support::files;
@@ -64,13 +67,17 @@ fn with_metrics(directory: &Path) -> (Demo, Clock, String) {
         .stderr(File::create(directory.join("log")).unwrap());
     let clock = Clock::new(&mut command);
     let demo = Demo::run(&mut command);
+    let url = address_of_metrics(&demo);
+    (demo, clock, url)
+}
+
+fn address_of_metrics(demo: &Demo) -> String {
     let mut lines = demo.greeting.iter();
     let said = lines.find_map(|line| line.strip_prefix("Metrics are at "));
     let url = said
         .expect("the server should print the address of its metrics")
         .strip_suffix("/metrics.");
-    let url = url.unwrap().to_owned();
-    (demo, clock, url)
+    url.unwrap().to_owned()
 }
 
 fn fetch(url: &str) -> (u16, String) {
@@ -93,6 +100,80 @@ fn spellings(secret: &str) -> [Vec<u8>; 3] {
     let bytes = decoded(secret);
     let hexadecimal: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     [secret.into(), hexadecimal.into(), bytes]
+}
+
+/// Sends bytes to the server for metrics, and returns what it answers until it closes the
+/// connection.
+fn send(url: &str, request: &str) -> String {
+    let mut stream = connect(url);
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn connect(url: &str) -> TcpStream {
+    TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap()
+}
+
+#[test]
+fn metrics_are_only_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_demo, _clock, metrics) = with_metrics(directory.path());
+    let ask = |method: &str| {
+        let head = "HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+        send(&metrics, &format!("{method} /healthz {head}"))
+    };
+    assert!(ask("GET").ends_with("\r\n\r\nfine\n"));
+    let head = ask("HEAD");
+    assert!(
+        head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"),
+        "{head}"
+    );
+    for method in ["POST", "DELETE", "OPTIONS"] {
+        let answer = ask(method);
+        assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+        assert!(answer.contains("allow: GET, HEAD\r\n"), "{answer}");
+    }
+}
+
+#[test]
+fn events_that_are_not_logged_are_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("forger.wasm"), FORGER).unwrap();
+    let log = directory.path().join("log");
+    let mut command = session3();
+    command
+        .current_dir(&directory)
+        .args(["serve", "forger.wasm", "--grant", "store"])
+        .args(["--store", "sessions", "--metrics", "127.0.0.1:0"])
+        .stderr(File::create(&log).unwrap());
+    let server = Demo::run(&mut command);
+    assert_eq!(Browser::new().get(&server, "many").status, 200);
+    let (_, export) = fetch(&format!("{}/metrics", address_of_metrics(&server)));
+    let changes = "session3_events_total{event=\"user-changed\",reason=\"\"}";
+    assert_eq!(value(&export, changes), 20_000.0);
+    assert_eq!(server.stop().code(), Some(0));
+    let lines = fs::read_to_string(&log).unwrap().lines().count();
+    assert!(lines <= 10_000, "{lines} lines");
+}
+
+/// The program's time is a hundred times as fast, so that a silent client has 0.1 seconds.
+#[test]
+fn silent_clients_do_not_keep_others_from_the_metrics() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = session3();
+    command
+        .current_dir(directory.path())
+        .args(["demo", "sessions"]);
+    command.args(["--metrics", "127.0.0.1:0"]);
+    let demo = Demo::run(speed_up(&mut command, 100));
+    let url = address_of_metrics(&demo);
+    let silent: Vec<_> = (0..100).map(|_| connect(&url)).collect();
+    assert_eq!(fetch(&format!("{url}/healthz")).0, 200);
+    for mut stream in silent {
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    }
 }
 
 #[test]

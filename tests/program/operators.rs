@@ -26,7 +26,7 @@ const SLOT: u64 = 512;
 /// The problem that is reported for the data of these tests, which no manager wrote: their
 /// first byte is higher than the version of the manager's encoding.
 const NO_CONTENT: &str = "a newer manager wrote the session: use that one";
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "demo",
     "list",
     "show",
@@ -39,6 +39,7 @@ const COMMANDS: [&str; 13] = [
     "serve",
     "component",
     "compose",
+    "compile",
     "wit",
 ];
 
@@ -477,6 +478,21 @@ fn prune_deletes_what_is_old_and_a_dry_run_says_how_many() {
     assert_eq!(said, fine("deleted 1, remaining 1\n"));
 }
 
+#[test]
+fn prune_without_minutes_deletes_only_what_has_expired_and_0_deletes_all() {
+    let store = store_to_prune();
+    let dry = store.run("prune", &["--dry-run"]);
+    assert_eq!(dry, fine("would delete 1 that had expired, remaining 4\n"));
+    let said = store.run("prune", &[]);
+    assert_eq!(said, fine("deleted 1 that had expired, remaining 4\n"));
+    assert!(!store.ids().contains(&id(3)));
+    let said = store.run("prune", &["--minutes", "0"]);
+    assert_eq!(
+        said,
+        fine("deleted 4 that had expired or not, remaining 0\n")
+    );
+}
+
 /// `prune` looks at the whole store, also where the previous sweep stopped at its time limit.
 #[test]
 fn prune_looks_at_every_session_although_a_sweep_stopped_half_way() {
@@ -771,8 +787,7 @@ fn a_path_that_a_terminal_would_obey_is_one_line() {
 #[test]
 fn wrong_arguments_are_status_2_and_change_nothing() {
     let store = store_to_prune();
-    let wrong: [(&str, &[&str]); 11] = [
-        ("prune", &[]),
+    let wrong: [(&str, &[&str]); 10] = [
         ("prune", &["--minutes", "-1"]),
         ("prune", &["--minutes=-1"]),
         ("prune", &["--minutes", "4294967296"]),

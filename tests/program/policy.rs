@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use session3_components::{DEMO, MANAGER};
 use session3_compose::{Composition, Grant};
@@ -225,6 +225,26 @@ fn a_clock_that_jumps_ahead_ends_no_sessions_without_a_word() {
     let log = place.log();
     let (before, _) = log.split_once("deleted: 1").unwrap();
     assert!(before.contains("the time of day jumped ahead by "), "{log}");
+}
+
+/// The program's time is a day ahead and 20 times as fast, so that the first sweep comes within
+/// 3 seconds; the second one would come after 3 minutes.
+#[test]
+fn a_server_that_is_started_again_deletes_what_expired_before() {
+    let place = Place::new("idle-timeout = 2\nfirst-use-timeout = 1\ntouch-after = 0\n");
+    let log = || fs::File::create(place.path("log")).unwrap();
+    let mut command = place.command(&["--sweep-every", "0"]);
+    let server = Demo::run(command.stderr(log()));
+    cookie(&server);
+    drop(server);
+    let mut command = place.command(&["--sweep-every", "3600"]);
+    speed_up(&mut command, 20).env("FAKETIME", "+1d x20");
+    let _server = Demo::run(command.stderr(log()));
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !place.log().contains("expired and were deleted: 1") {
+        assert!(Instant::now() < deadline, "{}", place.log());
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]

@@ -70,6 +70,39 @@ fn a_directory_that_cannot_be_written_is_one_line() {
     assert!(said.contains("cannot be written"), "{said}");
 }
 
+/// Changes a command so that it has 2 GB of address space.
+fn with_little_address_space(command: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", "ulimit -v 2000000 && exec \"$0\" \"$@\""])
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        shell.env(name, value.unwrap_or_default());
+    }
+    shell
+}
+
+#[test]
+fn little_address_space_is_enough_for_operators_and_a_server_says_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Demo::start(directory.path());
+    let mut browser = Browser::new();
+    browser.get(&server, "keep");
+    let (id, _) = browser.look(&server);
+    for arguments in [&["show", &id, "--json"][..], &["list", "--json"]] {
+        let mut command = session3();
+        command.arg(arguments[0]).arg(directory.path());
+        let mut command = with_little_address_space(command.args(&arguments[1..]));
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{said}");
+        assert!(said.contains(&id), "{said}");
+    }
+    let said = refusal(&mut with_little_address_space(&demo(directory.path())));
+    assert!(said.contains("--max-instances"), "{said}");
+}
+
 #[test]
 fn wrong_arguments_are_refused_with_the_usage() {
     for arguments in [&["demo"][..], &["demo", "d", "--port", "x"], &["nonsense"]] {

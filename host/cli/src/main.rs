@@ -4,32 +4,30 @@
 #![forbid(unsafe_code)]
 
 mod commands;
+mod log;
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
+use std::time::Duration;
 
+use anyhow::Result;
 use clap::Parser;
+use tokio::runtime::Runtime;
 
-use commands::output;
+use commands::{Cli, output};
+use log::Log;
 
 /// The allocator of the whole program. A request makes some hundred allocations, and they
 /// may happen on any thread.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let cli = commands::Cli::parse();
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .without_time()
-        .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal())
-        // Otherwise the subscriber reports a failed write on standard error, and panics if
-        // standard error is closed.
-        .log_internal_errors(false)
-        .init();
-    match cli.run().await {
+/// How long the end of the program waits for work that cannot be interrupted, such as a call
+/// of a sweep to the file system.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
         Ok(status) => status,
         // The reader of a pipe, such as `head`, has closed it: this is no failure.
         Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
@@ -38,4 +36,27 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    let log = Log::start(io::stderr())?;
+    subscribe(log.clone());
+    let runtime = Runtime::new()?;
+    let result = runtime.block_on(cli.run());
+    runtime.shutdown_timeout(SHUTDOWN_LIMIT);
+    log.finish();
+    result
+}
+
+/// Sends the log of all crates to `log`.
+fn subscribe(log: Log) {
+    tracing_subscriber::fmt()
+        .with_writer(move || log.clone())
+        .without_time()
+        .with_target(false)
+        .with_ansi(io::stderr().is_terminal())
+        // Otherwise the subscriber reports a failed write on standard error, and panics if
+        // standard error is closed.
+        .log_internal_errors(false)
+        .init();
 }

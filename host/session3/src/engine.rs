@@ -1,15 +1,15 @@
 //! The wasmtime engine of a server, with a pool of instances.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::Duration;
 
-use session3_compose::{Needs, NotAComponent, inspect, is_async};
+use session3_compose::Needs;
 use wasmtime::{
-    Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy,
-    PoolingAllocationConfig, Result, ensure, format_err,
+    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Result, ensure,
+    format_err,
 };
+
+use crate::{cache, compiled};
 
 /// How long an epoch lasts. At the end of an epoch, a guest that computes yields to other
 /// tasks, and its time limit is checked.
@@ -37,21 +37,24 @@ pub struct Pool {
     is_async: bool,
     max_instances: u32,
     max_memory: usize,
+    is_compact: bool,
 }
 
 impl Pool {
-    /// Creates a pool for this component, of 256 instances with at most 64 MiB of memory
+    /// Creates a pool for this component, which may be [compiled](crate::compiled), of 256 instances with at most 64 MiB of memory
     /// each.
     ///
     /// # Errors
     ///
-    /// [`NotAComponent`] if the bytes are not a component, or one of an unsupported form.
-    pub fn of(component: &[u8]) -> Result<Self, NotAComponent> {
+    /// If the bytes are not a component, one of an unsupported form, or one that another
+    /// version has compiled.
+    pub fn of(component: &[u8]) -> Result<Self> {
         Ok(Self {
-            needs: inspect(component)?.needs,
-            is_async: is_async(component),
+            needs: compiled::inspect(component)?.needs,
+            is_async: compiled::is_async(component),
             max_instances: 256,
             max_memory: 64 << 20,
+            is_compact: false,
         })
     }
 
@@ -64,6 +67,14 @@ impl Pool {
     /// Sets how much memory an instance may use, in bytes.
     pub fn max_memory(mut self, bytes: usize) -> Self {
         self.max_memory = bytes;
+        self
+    }
+
+    /// Makes each memory reserve only the address space that it may use, instead of 4 GiB. The
+    /// code is slower then, since it checks the bounds of each access. This is for a program
+    /// that may run with little address space, such as a command of an operator.
+    pub(crate) fn compact(mut self) -> Self {
+        self.is_compact = true;
         self
     }
 
@@ -133,44 +144,50 @@ impl Pool {
         }
         Ok(pool)
     }
+
+    /// Says why there is no engine with this pool.
+    fn explain(&self, error: &wasmtime::Error) -> wasmtime::Error {
+        let (instances, memories) = (self.instances(), self.needs.memories.max(1));
+        let cause = error.root_cause();
+        if self.is_compact {
+            return format_err!("allow more address space with `ulimit -v`: {cause}");
+        }
+        format_err!(
+            "the address space for {instances} instances with {memories} memories of 4 GiB each \
+             cannot be reserved: choose fewer instances with --max-instances, or allow more \
+             address space with `ulimit -v`: {cause}"
+        )
+    }
 }
 
 /// Creates an engine with a pool of instances, which caches compiled code in the directory
-/// `cache`.
+/// `cache`. A directory that cannot be used, or in which another user could write, causes a
+/// warning, and nothing is cached.
 ///
 /// # Errors
 ///
 /// If the component of the pool needs more memory, memories or table elements than are
-/// allowed, or if the cache or a thread cannot be created.
+/// allowed, or if the address space or a thread cannot be created.
 pub fn engine(pool: &Pool, cache: Option<&Path>) -> Result<Engine> {
     let mut config = Config::new();
+    configure_code(&mut config, pool.is_async);
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool.config()?))
-        .epoch_interruption(true)
-        // Calls are faster without this support.
-        .concurrency_support(pool.is_async)
-        .cache(cache.map(open_cache).transpose()?);
-    let engine = Engine::new(&config)?;
+        .cache(cache.and_then(cache::open));
+    if pool.is_compact {
+        config.memory_reservation(pool.max_memory as u64);
+    }
+    let engine = Engine::new(&config).map_err(|error| pool.explain(&error))?;
     spawn_epoch_thread(&engine)?;
     Ok(engine)
 }
 
-/// Opens the cache of compiled code. A new directory is writable only for the current
-/// user, since every process that can write to it can run code in this process.
-fn open_cache(directory: &Path) -> Result<Cache> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)
-        .map_err(|error| {
-            format_err!(
-                "{}: the cache directory cannot be created: {error}",
-                directory.display()
-            )
-        })?;
-    let mut config = CacheConfig::new();
-    config.with_directory(directory);
-    Cache::new(config)
+/// Sets what the compiled code depends on, so that it can be loaded by another process.
+pub(crate) fn configure_code(config: &mut Config, is_async: bool) {
+    config
+        .epoch_interruption(true)
+        // Calls are faster without this support.
+        .concurrency_support(is_async);
 }
 
 /// Starts the thread that advances the epochs of the engine, and ends with the engine. It

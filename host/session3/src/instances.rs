@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use session3_compose::NotAComponent;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use wasmtime::component::{Component, Linker, ResourceAny, ResourceTable};
@@ -64,9 +63,12 @@ impl Instances {
         sessions: SessionsCtx,
         configure: impl FnOnce(&mut Config),
     ) -> Result<Self, SessionError> {
-        let pool = Pool::of(component)
-            .map_err(|error: NotAComponent| SessionError::failed(error))?
+        let mut pool = Pool::of(component)
+            .map_err(SessionError::failed)?
             .max_instances(max_sessions);
+        if max_sessions == 1 {
+            pool = pool.compact();
+        }
         let pre = engine(&pool, cache)
             .and_then(|engine| link(&engine, component))
             .map_err(SessionError::failed)?;

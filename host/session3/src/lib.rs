@@ -42,11 +42,14 @@
 //! - `tower`: the module `layer`, with `SessionLayer` for services of tower.
 //! - `axum`: the session of that layer as an extractor of axum's handlers. It implies `tower`.
 
-#![forbid(unsafe_code)]
+// One function of `compiled` is the exception.
+#![deny(unsafe_code)]
 
 pub mod admin;
 pub mod bindings;
+mod cache;
 mod checked;
+pub mod compiled;
 mod ctx;
 mod engine;
 mod error;

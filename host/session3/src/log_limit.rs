@@ -1,55 +1,70 @@
-//! A limit for log lines that clients cause with each request: a browser with a dead cookie, or
-//! one that has changed since its session began.
+//! Limits for the log lines that clients and guests can cause at will: a browser with a dead
+//! cookie, one that has changed since its session began, and an application that reports events.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// The time in which a session gets one line.
+/// The time to which a limit applies.
 const WINDOW: Duration = Duration::from_secs(60);
-/// The number of lines in that time.
-const MAX_LINES: usize = 100;
 
-/// Decides which lines are logged: one for each key in a minute, and a hundred in all.
-#[derive(Default)]
-pub struct LogLimit(Mutex<Window>);
+/// Decides which lines are logged: up to a number of lines in a minute.
+pub struct LogLimit {
+    max_lines: usize,
+    window: Mutex<Window>,
+}
 
 #[derive(Default)]
 struct Window {
     began: Option<Instant>,
-    logged: HashSet<String>,
+    /// The number of lines that were logged.
+    lines: usize,
+    /// The keys of those lines that have one.
+    keys: HashSet<String>,
     left_out: u64,
 }
 
 /// Whether to log a line.
 #[derive(Debug, PartialEq)]
 pub enum Decision {
-    /// The line is to be logged. Before it, this number of other sessions got no line.
+    /// The line is to be logged. In the minute before, this number of lines was left out
+    /// because there were too many.
     Log(u64),
     /// The line is to be left out.
     LeaveOut,
 }
 
 impl LogLimit {
-    /// Decides about a line with this key at the time `now`.
-    pub fn decide(&self, key: String, now: Instant) -> Decision {
-        let mut window = self.0.lock();
+    /// Creates a limit of this number of lines in a minute.
+    pub fn new(max_lines: usize) -> Self {
+        Self {
+            max_lines,
+            window: Mutex::default(),
+        }
+    }
+
+    /// Decides about a line at the time `now`. A key gets at most one line in a minute.
+    pub fn decide(&self, key: Option<String>, now: Instant) -> Decision {
+        let mut window = self.window.lock();
         let is_over = |began: Instant| now.saturating_duration_since(began) >= WINDOW;
         let mut left_out_before = 0;
         if window.began.is_none_or(is_over) {
-            left_out_before = std::mem::take(&mut window.left_out);
-            window.began = Some(now);
-            window.logged.clear();
+            left_out_before = window.left_out;
+            *window = Window {
+                began: Some(now),
+                ..Window::default()
+            };
         }
-        if window.logged.contains(&key) {
+        if key.as_ref().is_some_and(|key| window.keys.contains(key)) {
             return Decision::LeaveOut;
         }
-        if window.logged.len() >= MAX_LINES {
+        if window.lines >= self.max_lines {
             window.left_out += 1;
             return Decision::LeaveOut;
         }
-        window.logged.insert(key);
+        window.lines += 1;
+        window.keys.extend(key);
         Decision::Log(left_out_before)
     }
 }
@@ -60,10 +75,10 @@ mod tests {
 
     #[test]
     fn each_session_gets_one_line_in_a_minute_and_all_together_a_hundred() {
-        let (limit, start) = (LogLimit::default(), Instant::now());
+        let (limit, start) = (LogLimit::new(100), Instant::now());
         let decide = |key: u32, seconds| {
             let now = start + Duration::from_secs(seconds);
-            limit.decide(key.to_string(), now)
+            limit.decide(Some(key.to_string()), now)
         };
         assert_eq!(decide(0, 0), Decision::Log(0));
         assert_eq!(decide(0, 59), Decision::LeaveOut);
@@ -82,5 +97,19 @@ mod tests {
         assert_eq!(decide(1, 119), Decision::LeaveOut);
         assert_eq!(decide(1, 120), Decision::Log(100));
         assert_eq!(decide(2, 120), Decision::Log(0));
+    }
+
+    #[test]
+    fn lines_without_a_key_are_only_counted() {
+        let (limit, start) = (LogLimit::new(2), Instant::now());
+        let decide = |seconds| limit.decide(None, start + Duration::from_secs(seconds));
+        let decisions = [0, 0, 0, 59].map(decide);
+        let (log, leave_out) = (Decision::Log(0), Decision::LeaveOut);
+        assert_eq!(
+            decisions,
+            [log, Decision::Log(0), leave_out, Decision::LeaveOut]
+        );
+        assert_eq!(decide(60), Decision::Log(2));
+        assert_eq!(decide(60), Decision::Log(0));
     }
 }

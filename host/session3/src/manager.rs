@@ -80,7 +80,9 @@ impl SessionManagerBuilder {
     }
 
     /// Keeps compiled code in this directory for the next start; by default, it is not
-    /// kept. A user who can write there can run code in this process.
+    /// kept. A user who can write there can run code in this process, so the directory has to
+    /// belong to the current user or to root, and be writable for its owner only. Otherwise a
+    /// warning is logged, and no code is kept.
     pub fn cache(mut self, directory: Option<&Path>) -> Self {
         self.cache = directory.map(Path::to_owned);
         self
@@ -90,7 +92,8 @@ impl SessionManagerBuilder {
     ///
     /// A session is open from [`open`](SessionManager::open) until it is dropped or
     /// [closed](Session::close), so a handler that waits long with an open session takes one of
-    /// them. Each has an instance of the component, whose memory is at most some hundred kB.
+    /// them. Each has an instance of the component, whose memory is at most some hundred kB and
+    /// reserves 4 GiB of address space. A single instance reserves 64 MiB, and is slower.
     pub fn max_sessions(mut self, count: u32) -> Self {
         self.max_sessions = count.max(1);
         self

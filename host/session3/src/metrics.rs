@@ -30,11 +30,20 @@ pub const COMMIT_SECONDS: &str = "session3_commit_seconds";
 
 /// Limits the lines about rejected tokens and changed clients, which come with each request of
 /// such a browser.
-static LIMIT: LazyLock<LogLimit> = LazyLock::new(LogLimit::default);
+static CLIENT_LINES: LazyLock<LogLimit> = LazyLock::new(|| LogLimit::new(100));
+
+/// Limits the lines about all other events. A busy server stays below that; an application that
+/// was granted the interface `events` can report any number of them.
+static EVENT_LINES: LazyLock<LogLimit> = LazyLock::new(|| LogLimit::new(10_000));
+
+/// The largest length of what a guest reports in place of a session's ID, in characters.
+const MAX_ID: usize = 64;
+/// The largest length of another text that a guest reports, in characters.
+const MAX_TEXT: usize = 200;
 
 /// Logs an event and counts it. A session gets one line about rejected tokens and one about a
-/// changed client in a minute, and all sessions together get a hundred such lines. The
-/// counters count all events. This is a sink for
+/// changed client in a minute, and all sessions together get a hundred such lines. The other
+/// events get 10,000 lines in a minute. The counters count all events. This is a sink for
 /// [`on_event`](crate::SessionsCtxBuilder::on_event).
 pub fn observe(event: Event) {
     let (name, reason) = labels(&event);
@@ -51,16 +60,23 @@ pub fn observe_commit(time: Duration) {
 }
 
 fn is_logged(event: &Event, name: &str, reason: &str) -> bool {
-    let session = match event {
-        Event::Rejected((session, _)) => session.as_deref().unwrap_or_default(),
-        Event::ClientChanged(session) => session,
-        _ => return true,
+    let key = |id: &str| Some(format!("{name} {reason} {}", shown(id)));
+    let (limit, key) = match event {
+        Event::Rejected((id, _)) => (&CLIENT_LINES, key(id.as_deref().unwrap_or_default())),
+        Event::ClientChanged(id) => (&CLIENT_LINES, key(id)),
+        // These count only if they become lines.
+        Event::Created(_) | Event::Renewed(_) | Event::Merged(_)
+            if !tracing::enabled!(tracing::Level::DEBUG) =>
+        {
+            return false;
+        }
+        _ => (&EVENT_LINES, None),
     };
-    match LIMIT.decide(format!("{name} {reason} {session}"), Instant::now()) {
+    match limit.decide(key, Instant::now()) {
         Decision::LeaveOut => false,
         Decision::Log(left_out) => {
             if left_out > 0 {
-                tracing::warn!(left_out, "more tokens were rejected, or clients changed");
+                tracing::warn!(left_out, "more events were reported than are logged");
             }
             true
         }
@@ -70,21 +86,43 @@ fn is_logged(event: &Event, name: &str, reason: &str) -> bool {
 /// Logs an event. The events of nearly every request have the level `debug`.
 fn log(event: &Event) {
     match event {
-        Event::Created(id) => tracing::debug!(session = %id, "created"),
-        Event::Renewed(id) => tracing::debug!(session = %id, "renewed"),
-        Event::UserChanged(id) => tracing::info!(session = %id, "user changed"),
-        Event::Merged(id) => tracing::debug!(session = %id, "merged"),
+        Event::Created(id) => tracing::debug!(session = %shown(id), "created"),
+        Event::Renewed(id) => tracing::debug!(session = %shown(id), "renewed"),
+        Event::UserChanged(id) => tracing::info!(session = %shown(id), "user changed"),
+        Event::Merged(id) => tracing::debug!(session = %shown(id), "merged"),
         Event::Ended((id, reason)) => {
             let reason = end_reason(*reason);
-            tracing::info!(session = %id, reason, "ended");
+            tracing::info!(session = %shown(id), reason, "ended");
         }
         Event::Rejected((id, reason)) => {
-            let (session, reason) = (id.as_deref().unwrap_or("none"), reject_reason(*reason));
-            tracing::info!(session, reason, "token rejected");
+            let session = id.as_deref().map_or_else(|| "none".into(), shown);
+            let reason = reject_reason(*reason);
+            tracing::info!(%session, reason, "token rejected");
         }
-        Event::Damaged((id, why)) => tracing::error!(session = %id, why, "record damaged"),
-        Event::ClientChanged(id) => tracing::warn!(session = %id, "client changed"),
+        Event::Damaged((id, why)) => {
+            let why = quoted(why, MAX_TEXT);
+            tracing::error!(session = %shown(id), %why, "record damaged");
+        }
+        Event::ClientChanged(id) => tracing::warn!(session = %shown(id), "client changed"),
         Event::CommitBegan | Event::CommitEnded => {}
+    }
+}
+
+/// Returns the ID of a session for the log. A guest can report any text as an ID; a text that
+/// is none is quoted.
+fn shown(id: &str) -> String {
+    match id.parse::<SessionId>() {
+        Ok(id) => id.to_string(),
+        Err(_) => quoted(id, MAX_ID),
+    }
+}
+
+/// Returns the beginning of a text from a guest, of at most `max` characters, in quotes and
+/// with control characters escaped.
+fn quoted(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None => format!("{text:?}"),
     }
 }
 
@@ -234,6 +272,17 @@ impl SessionStore for MeteredStore {
 mod tests {
     use super::*;
     use crate::{EndReason, RejectReason};
+
+    #[test]
+    fn a_text_that_is_no_id_is_quoted_escaped_and_shortened() {
+        let id = "0123456789abcdef".repeat(2);
+        assert_eq!(shown(&id), id);
+        assert_eq!(shown(""), "\"\"");
+        assert_eq!(shown("a\" b\n\u{9b}"), "\"a\\\" b\\n\\u{9b}\"");
+        let long = "ü".repeat(65);
+        assert_eq!(shown(&long[..128]), format!("\"{}\"", &long[..128]));
+        assert_eq!(shown(&long), format!("\"{}\"…", &long[..128]));
+    }
 
     /// The labels are the names in `wit/events.wit`.
     #[test]

@@ -279,6 +279,7 @@ async fn open(
     let opened = SessionManager::builder(Arc::new(MemoryStore::default()))
         .component(manager)
         .cache(cache)
+        .max_sessions(1)
         .configure(|config| {
             *config = change(config.clone());
             let _ = sender.send(config.clone());

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use session3::components::{CONTEXT, DEMO, MIDDLEWARE, STORE_FILESYSTEM};
 
+use super::cache::Cache;
 use super::output;
 use super::policy::Policy;
 
@@ -31,6 +32,8 @@ pub struct Component {
     output: Option<PathBuf>,
     #[command(flatten)]
     policy: Policy,
+    #[command(flatten)]
+    cache: Cache,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -58,7 +61,7 @@ impl Component {
              leave out --config"
         );
         let component = match self.name {
-            Name::Manager => self.policy.manager().await?,
+            Name::Manager => self.policy.manager(&self.cache).await?,
             Name::Demo => DEMO.to_vec(),
             Name::StoreFilesystem => STORE_FILESYSTEM.to_vec(),
             Name::Middleware => MIDDLEWARE.to_vec(),

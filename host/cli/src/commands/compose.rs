@@ -1,17 +1,18 @@
 //! `session3 compose`: composes an application and the session manager into one component,
 //! for other hosts.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use session3::Composition;
+use session3::compiled::is_compiled;
 use session3::components::{CONTEXT, MIDDLEWARE};
 
-use super::component;
+use super::cache::Cache;
 use super::policy::Policy;
+use super::{component, input};
 
 /// Compose an application with the session manager, for use under another host
 ///
@@ -33,12 +34,14 @@ pub struct Compose {
     /// Write the component into this file instead of to standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    cache: Cache,
 }
 
 impl Compose {
     /// Composes the component and writes it.
     pub async fn run(self) -> Result<ExitCode> {
-        let composed = self.parts.compose(true).await?;
+        let composed = self.parts.compose(true, &self.cache).await?;
         component::write(&composed, self.output.as_deref())
     }
 }
@@ -85,6 +88,18 @@ impl From<Grant> for session3::Grant {
 }
 
 impl Parts {
+    /// Returns the first option that says what is composed; `None` if there is none.
+    pub fn first_option(&self) -> Option<&'static str> {
+        let given = [
+            (self.store_component.is_some(), "--store-component"),
+            (!self.grant.is_empty(), "--grant"),
+            (self.middleware, "--middleware"),
+            (self.policy.is_given(), "--config"),
+        ];
+        let first = given.into_iter().find(|(is_given, _)| *is_given);
+        first.map(|(_, option)| option)
+    }
+
     /// Composes the parts. `has_host_store` says whether the host provides a store to the
     /// result.
     ///
@@ -92,11 +107,30 @@ impl Parts {
     ///
     /// If a file cannot be read, the parts do not fit together, an import was not
     /// granted, or the policy would have no effect.
-    pub async fn compose(&self, has_host_store: bool) -> Result<Vec<u8>> {
-        let application = read(&self.application)?;
-        let manager = self.policy.manager().await?;
+    pub async fn compose(&self, has_host_store: bool, cache: &Cache) -> Result<Vec<u8>> {
+        self.compose_with(&read(&self.application)?, has_host_store, cache)
+            .await
+    }
+
+    /// Composes the parts, with an application that has been read already.
+    ///
+    /// # Errors
+    ///
+    /// See [`compose`](Self::compose).
+    pub async fn compose_with(
+        &self,
+        application: &[u8],
+        has_host_store: bool,
+        cache: &Cache,
+    ) -> Result<Vec<u8>> {
+        ensure!(
+            !is_compiled(application),
+            "{}: it is compiled: name the component that it was compiled from",
+            self.application.display()
+        );
+        let manager = self.policy.manager(cache).await?;
         let store = self.store_component.as_deref().map(read).transpose()?;
-        let mut composition = Composition::new(&application, &manager).host_store(has_host_store);
+        let mut composition = Composition::new(application, &manager).host_store(has_host_store);
         if let Some(store) = &store {
             composition = composition.store_component(store);
         }
@@ -120,5 +154,5 @@ impl Parts {
 }
 
 fn read(file: &Path) -> Result<Vec<u8>> {
-    fs::read(file).with_context(|| format!("{}: cannot be read", file.display()))
+    input::read(file).with_context(|| file.display().to_string())
 }

@@ -8,7 +8,8 @@ use clap::Args;
 use session3::components::{DEMO, MANAGER};
 use session3::{Composition, Grant, Server};
 
-use super::serving::{Serving, stop_signal, without_backtrace};
+use super::serving::{Serving, compiling, without_backtrace};
+use super::signals::{StopSignals, ignore_hangup};
 
 /// Serve an interactive web application to try out and to test sessions
 ///
@@ -32,17 +33,20 @@ pub struct Demo {
 impl Demo {
     /// Serves the demo application until Ctrl-C or SIGTERM.
     pub async fn run(self) -> Result<ExitCode> {
-        let stop = stop_signal()?;
+        let stop = StopSignals::install()?;
+        ignore_hangup()?;
         let serving = &self.serving;
-        let listener = serving.listen().await?;
+        let listeners = serving.listen().await?;
         let sessions = serving.sessions(serving.open_store(&self.directory)?);
         // The demo has a page for administrators.
         let demo = Composition::new(DEMO, MANAGER).grant(Grant::Admin);
         let component = demo.compose()?;
-        let server =
-            Server::new(&component, sessions, serving.options()).map_err(without_backtrace)?;
+        let server = compiling("the demo", async || {
+            Server::new(&component, sessions, serving.options())
+        });
+        let server = server.await.map_err(without_backtrace)?;
         println!("{}", self.cookie_note());
-        serving.run(server, listener, stop).await?;
+        serving.run(server, listeners, stop).await?;
         Ok(ExitCode::SUCCESS)
     }
 

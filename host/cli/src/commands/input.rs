@@ -1,16 +1,20 @@
 //! What several commands read: an existing store, session IDs, and all sessions of a store.
 
+use std::fs::{Metadata, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
+use rustix::fs::OFlags;
 use session3::store::directory::{Durability, OpenError, Options};
 use session3::store::{DirectoryStore, SessionId, SessionPage, SessionStore};
 use session3::{Administration, SessionError, SessionManager};
 
+use super::cache::Cache;
 use super::output::Content;
 use super::progress::Progress;
-use super::serving::cache_directory;
 
 /// The number of sessions that are read at a time.
 pub const PAGE: u32 = 1000;
@@ -42,11 +46,15 @@ fn open_with(path: &Path, options: Options) -> Result<Arc<DirectoryStore>> {
 
 /// Returns the administration of the sessions of a store. It runs the session manager, the
 /// only component that can decode the data of sessions.
-pub async fn administration(store: Arc<DirectoryStore>) -> Result<Administration> {
+pub async fn administration(store: Arc<DirectoryStore>, cache: &Cache) -> Result<Administration> {
     let manager = SessionManager::builder(store)
-        .cache(cache_directory().as_deref())
+        .cache(cache.directory().as_deref())
+        // The administration calls one function at a time.
+        .max_sessions(1)
         .build();
-    Ok(Administration::new(manager.await?))
+    // Only the text is kept: it includes the cause, which `{error:#}` would print again.
+    let manager = manager.await.map_err(|error| anyhow!("{error}"))?;
+    Ok(Administration::new(manager))
 }
 
 /// Returns the content of a session; `None` if the session was deleted meanwhile.
@@ -59,6 +67,29 @@ pub async fn content(
         Err(SessionError::Store(reason)) => Ok(Some(Err(reason))),
         Err(error) => Err(error),
     }
+}
+
+/// Reads a regular file. Anything else is refused, since reading a FIFO would wait for its
+/// writer, and a device may have no end.
+pub fn read(file: &Path) -> Result<Vec<u8>> {
+    Ok(read_with_metadata(file)?.0)
+}
+
+/// Reads a regular file, and returns whose it is as well.
+pub fn read_with_metadata(file: &Path) -> Result<(Vec<u8>, Metadata)> {
+    // Without this flag, opening a FIFO waits as well.
+    let flags = OFlags::NONBLOCK.bits().try_into()?;
+    let mut options = OpenOptions::new();
+    let opened = options.read(true).custom_flags(flags).open(file);
+    let mut opened = opened.context("cannot be read")?;
+    let metadata = opened.metadata().context("cannot be read")?;
+    ensure!(
+        metadata.is_file(),
+        "cannot be read: it is not a regular file"
+    );
+    let mut bytes = Vec::new();
+    opened.read_to_end(&mut bytes).context("cannot be read")?;
+    Ok((bytes, metadata))
 }
 
 /// Parses a session ID from the command line.

@@ -9,9 +9,11 @@ use clap::Args;
 use indicatif::HumanBytes;
 use session3::Administration;
 use session3::store::{DirectoryStore, SessionStore, StoredSession};
+use unicode_width::UnicodeWidthStr;
 
+use super::cache::Cache;
 use super::input::{self, PAGE};
-use super::output::{self, Output, print_error};
+use super::output::{self, Output, cut, padded, print_error};
 use super::progress::Progress;
 
 /// List the sessions of a store
@@ -37,6 +39,8 @@ pub struct List {
     /// Print each session as a JSON object in one line, as `session3 show --json` does
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    cache: Cache,
 }
 
 /// The list on standard output.
@@ -54,7 +58,7 @@ impl List {
     pub async fn run(self) -> Result<ExitCode> {
         let store = input::open_read_only(&self.store)?;
         let administration = match self.json {
-            true => Some(input::administration(store.clone()).await?),
+            true => Some(input::administration(store.clone(), &self.cache).await?),
             false => None,
         };
         let mut table = Table {
@@ -150,7 +154,7 @@ impl Table {
     /// Writes the sessions as rows of the table, after its headings if they are missing.
     fn write_rows(&mut self, sessions: &[StoredSession]) -> io::Result<()> {
         let users: Vec<_> = sessions.iter().map(user_cell).collect();
-        let widest = users.iter().map(|user| user.chars().count()).max();
+        let widest = users.iter().map(|user| user.width()).max();
         let width = widest.max(self.user_width).unwrap_or(0).max("USER".len());
         if self.user_width.replace(width).is_none() {
             writeln!(
@@ -162,8 +166,9 @@ impl Table {
         for (session, user) in sessions.iter().zip(users) {
             writeln!(
                 self.output,
-                "{}  {user:width$}  {:>7}  {:.0}  {:.0}  {:>10}",
+                "{}  {}  {:>7}  {:.0}  {:.0}  {:>10}",
                 session.id,
+                padded(&user, width),
                 session.version,
                 output::time(session.modified),
                 output::time(session.state.expires),
@@ -177,9 +182,8 @@ impl Table {
 /// Returns the user of a session for the table, cut to the largest width of the column.
 fn user_cell(session: &StoredSession) -> String {
     const MAX_WIDTH: usize = 64;
-    let user = output::optional_text(session.state.user.as_deref());
-    if user.chars().count() <= MAX_WIDTH {
-        return user;
-    }
-    user.chars().take(MAX_WIDTH - 1).chain(['…']).collect()
+    cut(
+        output::optional_text(session.state.user.as_deref()),
+        MAX_WIDTH,
+    )
 }

@@ -3,18 +3,22 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
+use hyper::header::{self, HeaderValue};
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode, header};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto::Builder;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use session3::metrics::{COMMIT_SECONDS, EVENTS, STORE_SECONDS};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 /// The upper bounds of the buckets of a histogram, in seconds: from a load of an open
 /// file to a flush that waits for other flushes.
@@ -26,6 +30,17 @@ const BUCKETS: [f64; 14] = [
 /// How often measured values are aggregated. Otherwise they would take more and more memory
 /// while no client asks for the metrics.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The largest number of connections at a time. More clients wait.
+const MAX_CONNECTIONS: usize = 64;
+
+/// How long a client may take to send the header of a request, and how long a connection may
+/// be idle between two requests.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The longest time of a connection, so that a client that reads no response does not occupy
+/// one for ever.
+const MAX_CONNECTION_TIME: Duration = Duration::from_secs(300);
 
 /// Starts to collect metrics, and to serve them on this address for as long as the program
 /// runs. Returns the address with the actual port.
@@ -60,9 +75,17 @@ async fn run_upkeep(handle: PrometheusHandle) {
 }
 
 async fn accept(listener: TcpListener, handle: PrometheusHandle) {
-    loop {
+    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    // The semaphore is never closed.
+    while let Ok(permit) = connections.clone().acquire_owned().await {
         match listener.accept().await {
-            Ok((stream, _)) => drop(tokio::spawn(serve_connection(stream, handle.clone()))),
+            Ok((stream, _)) => {
+                let connection = serve_connection(stream, handle.clone());
+                tokio::spawn(async move {
+                    connection.await;
+                    drop(permit);
+                });
+            }
             Err(error) => {
                 tracing::warn!("a connection to the metrics could not be accepted: {error}");
                 // Too many files may be open: wait until some are closed.
@@ -77,22 +100,33 @@ async fn serve_connection(stream: TcpStream, handle: PrometheusHandle) {
         let response = answer(&request, &handle);
         async move { Ok::<_, Infallible>(response) }
     });
-    let builder = Builder::new(TokioExecutor::new());
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = connection.await {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Ok(Err(error)) = timeout(MAX_CONNECTION_TIME, connection).await {
         tracing::debug!("a connection to the metrics failed: {error}");
     }
 }
 
 fn answer(request: &Request<Incoming>, handle: &PrometheusHandle) -> Response<Full<Bytes>> {
-    let (status, text) = match request.uri().path() {
-        "/metrics" => (StatusCode::OK, handle.render()),
-        "/healthz" => (StatusCode::OK, "fine\n".into()),
-        _ => (StatusCode::NOT_FOUND, "Try /metrics or /healthz.\n".into()),
-    };
+    if ![Method::GET, Method::HEAD].contains(request.method()) {
+        let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "Use GET or HEAD.\n".into());
+        let allowed = HeaderValue::from_static("GET, HEAD");
+        response.headers_mut().insert(header::ALLOW, allowed);
+        return response;
+    }
+    match request.uri().path() {
+        "/metrics" => plain(StatusCode::OK, handle.render()),
+        "/healthz" => plain(StatusCode::OK, "fine\n".into()),
+        _ => plain(StatusCode::NOT_FOUND, "Try /metrics or /healthz.\n".into()),
+    }
+}
+
+fn plain(status: StatusCode, text: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(text.into()));
     *response.status_mut() = status;
-    let plain = header::HeaderValue::from_static("text/plain; version=0.0.4");
+    let plain = HeaderValue::from_static("text/plain; version=0.0.4");
     response.headers_mut().insert(header::CONTENT_TYPE, plain);
     response
 }

@@ -1,6 +1,8 @@
 //! The command line of the program: one module for each command, and what they share.
 
+mod cache;
 mod check;
+mod compile;
 mod completions;
 mod component;
 mod compose;
@@ -8,6 +10,7 @@ mod delete;
 mod demo;
 mod input;
 mod list;
+mod listening;
 mod man;
 mod metrics;
 pub mod output;
@@ -17,6 +20,7 @@ mod prune;
 mod serve;
 mod serving;
 mod show;
+mod signals;
 mod stats;
 mod sweeping;
 mod wit;
@@ -58,6 +62,7 @@ enum Command {
     Stats(stats::Stats),
     Component(component::Component),
     Compose(compose::Compose),
+    Compile(compile::Compile),
     Wit(wit::Wit),
     Completions(completions::Completions),
     Man(man::Man),
@@ -77,6 +82,7 @@ impl Cli {
             Command::Stats(stats) => stats.run().await,
             Command::Component(component) => component.run().await,
             Command::Compose(compose) => compose.run().await,
+            Command::Compile(compile) => compile.run().await,
             Command::Wit(wit) => wit.run(),
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),

@@ -10,6 +10,7 @@ use session3::admin::SessionInfo;
 use session3::store::{StoredSession, Timestamp};
 
 pub use session3::text::escaped;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Standard output with a buffer.
 pub type Output = BufWriter<StdoutLock<'static>>;
@@ -39,6 +40,26 @@ pub fn optional_text(text: Option<&str>) -> String {
         Some("") => "\"\"".into(),
         Some(text) => escaped(text),
     }
+}
+
+/// Returns a text with spaces up to a number of columns of a terminal.
+pub fn padded(text: &str, width: usize) -> String {
+    let missing = width.saturating_sub(text.width());
+    format!("{text}{:missing$}", "")
+}
+
+/// Returns a text, or its beginning with an ellipsis if it is wider than this number of
+/// columns.
+pub fn cut(text: String, max_width: usize) -> String {
+    if text.width() <= max_width {
+        return text;
+    }
+    let mut width = "…".width();
+    let beginning = text.chars().take_while(|character| {
+        width += character.width().unwrap_or(0);
+        width <= max_width
+    });
+    beginning.chain(['…']).collect()
 }
 
 /// Converts a time for printing in UTC; the format `{:.0}` prints it up to the seconds. A
@@ -128,6 +149,16 @@ mod tests {
     fn no_user_and_an_empty_user_name_are_printed_differently() {
         assert_eq!(optional_text(None), "-");
         assert_eq!(optional_text(Some("")), "\"\"");
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_a_terminal_shows_them() {
+        assert_eq!(padded("ab", 4), "ab  ");
+        assert_eq!(padded("漢字", 5), "漢字 ");
+        assert_eq!(padded("e\u{301}", 2), "e\u{301} ");
+        assert_eq!(cut("漢字".into(), 4), "漢字");
+        assert_eq!(cut("漢字漢".into(), 5), "漢字…");
+        assert_eq!(cut("漢字漢".into(), 4), "漢…");
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! The session policy of the operator, which is written from its file into the manager.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -8,7 +7,8 @@ use clap::Args;
 use session3::components::MANAGER;
 use session3::policy::{SessionPolicy, write_policy};
 
-use super::serving::cache_directory;
+use super::cache::Cache;
+use super::input;
 
 /// The session policy of the operator.
 #[derive(Args)]
@@ -31,9 +31,9 @@ impl Policy {
     /// # Errors
     ///
     /// If the file of the policy cannot be read, or is no valid policy.
-    pub async fn manager(&self) -> Result<Vec<u8>> {
+    pub async fn manager(&self, cache: &Cache) -> Result<Vec<u8>> {
         match &self.config {
-            Some(file) => with_policy(file)
+            Some(file) => with_policy(file, cache)
                 .await
                 .with_context(|| file.display().to_string()),
             None => Ok(MANAGER.to_vec()),
@@ -42,8 +42,8 @@ impl Policy {
 }
 
 /// Returns the session manager component with the policy of a file written into it.
-async fn with_policy(file: &Path) -> Result<Vec<u8>> {
-    let text = fs::read_to_string(file).context("cannot be read")?;
+async fn with_policy(file: &Path, cache: &Cache) -> Result<Vec<u8>> {
+    let text = String::from_utf8(input::read(file)?).context("it is not UTF-8")?;
     let policy = SessionPolicy::from_toml(&text)?;
-    Ok(write_policy(&policy, MANAGER, cache_directory().as_deref()).await?)
+    Ok(write_policy(&policy, MANAGER, cache.directory().as_deref()).await?)
 }

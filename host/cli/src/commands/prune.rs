@@ -12,12 +12,16 @@ use session3::store::{
 };
 
 use super::progress::Progress;
+use super::sweeping::NO_AGE_LIMIT;
 use super::{input, output};
 
 /// How long a call to the store may take before the progress is updated.
 const TIME_SLICE: Duration = Duration::from_millis(200);
 
 /// Delete the sessions that have expired or were not used for a while
+///
+/// Without --minutes, only the sessions are deleted that have expired by their own
+/// timeouts, so that no user is logged out.
 ///
 /// Run this from cron. Servers can use the store meanwhile, and a session that is
 /// used meanwhile is kept. Only one sweep of a store runs at a time: this command
@@ -27,6 +31,7 @@ const TIME_SLICE: Duration = Duration::from_millis(200);
     verbatim_doc_comment,
     after_help = "\
 Examples:
+  session3 prune /tmp/sessions
   session3 prune /tmp/sessions --minutes 1440
   session3 prune /tmp/sessions --minutes 1440 --dry-run
 
@@ -36,9 +41,10 @@ In a crontab, every hour:
 pub struct Prune {
     /// The directory of the sessions
     store: PathBuf,
-    /// Delete also the sessions that were not used for more than this many minutes
+    /// Delete also the sessions that were not used for more than this many minutes; 0
+    /// deletes the sessions of users who are logged in, too
     #[arg(long)]
-    minutes: u32,
+    minutes: Option<u32>,
     /// Delete nothing, and print how many sessions would be deleted
     #[arg(long)]
     dry_run: bool,
@@ -64,15 +70,34 @@ impl Prune {
             let store = input::open_read_only(&self.store)?;
             let Count { deleted, remaining } = self.count(&store, &progress).await?;
             drop(progress);
-            writeln!(output, "would delete {deleted}, remaining {remaining}")?;
+            let which = self.which();
+            writeln!(
+                output,
+                "would delete {deleted}{which}, remaining {remaining}"
+            )?;
         } else {
             let store = input::open_for_changes(&self.store)?;
             let Count { deleted, remaining } = self.sweep(&store, &progress).await?;
             drop(progress);
-            writeln!(output, "deleted {deleted}, remaining {remaining}")?;
+            let which = self.which();
+            writeln!(output, "deleted {deleted}{which}, remaining {remaining}")?;
         }
         output.flush()?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Returns for the result which sessions the numbers are about.
+    fn which(&self) -> &'static str {
+        match self.minutes {
+            None => " that had expired",
+            Some(0) => " that had expired or not",
+            Some(_) => "",
+        }
+    }
+
+    /// Returns the age limit of the sweep.
+    fn age_limit(&self) -> u32 {
+        self.minutes.unwrap_or(NO_AGE_LIMIT)
     }
 
     /// Sweeps all sessions. If the last sweep stopped half-way, the store continues it
@@ -97,7 +122,7 @@ impl Prune {
     ) -> Result<()> {
         loop {
             let swept = store
-                .delete_old_sessions(self.minutes, Some(TIME_SLICE))
+                .delete_old_sessions(self.age_limit(), Some(TIME_SLICE))
                 .await;
             let report = swept.map_err(|error| sweep_error(error, count.deleted))?;
             count.deleted += report.deleted;
@@ -115,7 +140,7 @@ impl Prune {
         let now = SystemClock.now();
         let mut count = Count::default();
         input::for_each_page(store, progress, async |page| {
-            let is_old = |session: &&_| StoredSession::is_old(session, self.minutes, now);
+            let is_old = |session: &&_| StoredSession::is_old(session, self.age_limit(), now);
             let old = page.sessions.iter().filter(is_old).count() as u64;
             count.deleted += old;
             count.remaining += (page.sessions.len() + page.damaged.len()) as u64 - old;

@@ -1,13 +1,15 @@
 //! `session3 serve`: serves an application component.
 
 use std::env;
+use std::fs::Metadata;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 use clap::Args;
+use session3::compiled::{self, is_compiled};
 use session3::store::MemoryStore;
 use session3::text::escaped;
 use session3::{ServeOptions, Server, SessionsCtx};
@@ -16,13 +18,17 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
 
 use super::compose::{Grant, Parts};
-use super::serving::{Serving, stop_signal, without_backtrace};
+use super::input;
+use super::serving::{Serving, compiling, without_backtrace};
+use super::signals::StopSignals;
 
 /// Serve a web application that is a WebAssembly component
 ///
 /// APPLICATION exports wasi:http/incoming-handler of WASI 0.2 or wasi:http/handler
 /// of WASI 0.3, and imports session3:sessions/manager for its sessions. It can use
 /// files only with --dir, environment variables only with --env, and no network.
+///
+/// With --allow-compiled, APPLICATION may be a file of `session3 compile`.
 ///
 /// On SIGHUP, the server loads APPLICATION again. Requests that are running then
 /// finish with the previous component.
@@ -44,7 +50,7 @@ pub struct Serve {
     #[arg(
         long,
         value_name = "DIRECTORY",
-        required_unless_present = "store_component"
+        required_unless_present_any = ["store_component", "allow_compiled"]
     )]
     store: Option<PathBuf>,
     /// Let the application read and write the directory HOST, under the name GUEST;
@@ -94,6 +100,10 @@ pub struct Serve {
     /// Limit how many connections are open at the same time; further clients wait
     #[arg(long, value_name = "COUNT", default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..))]
     max_connections: u32,
+    /// Load APPLICATION as code that no sandbox confines, if it is a file of `session3
+    /// compile`: its source has to be as trusted as that of session3
+    #[arg(long)]
+    allow_compiled: bool,
     #[command(flatten)]
     serving: Serving,
 }
@@ -101,18 +111,15 @@ pub struct Serve {
 impl Serve {
     /// Serves the application until Ctrl-C or SIGTERM.
     pub async fn run(self) -> Result<ExitCode> {
-        let stop = stop_signal()?;
+        let stop = StopSignals::install()?;
         let hangup = signal(SignalKind::hangup())?;
         self.check_stores()?;
         let serve = Arc::new(self);
-        let listener = serve.serving.listen().await?;
-        let component = serve.component().await?;
-        let (sessions, options) = (serve.sessions()?, serve.options()?);
-        let server = Server::new(&component, sessions, options)
-            .map_err(without_backtrace)
-            .with_context(|| serve.parts.application.display().to_string())?;
+        let listeners = serve.serving.listen().await?;
+        let name = serve.parts.application.display().to_string();
+        let server = compiling(&name, async || serve.server().await).await?;
         tokio::spawn(serve.clone().reload_on(hangup, server.clone()));
-        serve.serving.run(server, listener, stop).await?;
+        serve.serving.run(server, listeners, stop).await?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -128,9 +135,49 @@ impl Serve {
         Ok(())
     }
 
-    /// Composes the component that is served.
+    /// Composes and compiles the component.
+    async fn server(&self) -> Result<Server> {
+        let component = self.component().await?;
+        let (sessions, options) = (self.sessions()?, self.options()?);
+        Server::new(&component, sessions, options)
+            .map_err(without_backtrace)
+            .with_context(|| self.parts.application.display().to_string())
+    }
+
+    /// Composes the component that is served, or returns the file if it is compiled.
     async fn component(&self) -> Result<Vec<u8>> {
-        self.parts.compose(self.store.is_some()).await
+        let name = || self.parts.application.display().to_string();
+        let read = input::read_with_metadata(&self.parts.application);
+        let (application, metadata) = read.with_context(name)?;
+        if is_compiled(&application) {
+            let checked = self.check_compiled(&application, &metadata);
+            return checked.with_context(name).map(|()| application);
+        }
+        let (has_store, cache) = (self.store.is_some(), &self.serving.cache);
+        self.parts
+            .compose_with(&application, has_store, cache)
+            .await
+    }
+
+    /// Checks that a compiled component may be loaded, and that every option has an effect.
+    fn check_compiled(&self, application: &[u8], metadata: &Metadata) -> Result<()> {
+        ensure!(
+            self.allow_compiled,
+            "it is compiled, so no sandbox would confine it: if you trust its source as much as \
+             session3, allow it with --allow-compiled"
+        );
+        compiled::check_owner(metadata).map_err(Error::msg)?;
+        if let Some(option) = self.parts.first_option() {
+            bail!("it is compiled, so {option} has no effect: give it to `session3 compile`");
+        }
+        let needs_store = compiled::needs_store(application).map_err(without_backtrace)?;
+        match (needs_store, &self.store) {
+            (true, None) => bail!("it keeps sessions in a directory: name one with --store"),
+            (false, Some(_)) => {
+                bail!("it keeps no sessions in a directory, so --store has no effect: leave it out")
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Opens the store, and returns the context for sessions in it.
@@ -158,7 +205,8 @@ impl Serve {
             .max_connections(self.max_connections)
             .max_body(u64::from(self.max_body) << 20)
             .max_instances(self.max_instances)
-            .max_instance_reuse(self.max_instance_reuse);
+            .max_instance_reuse(self.max_instance_reuse)
+            .allow_compiled(self.allow_compiled);
         for directory in &self.directories {
             let (host, guest) = directory.split_once("::").unwrap_or((directory, directory));
             options = options.dir(host, guest);

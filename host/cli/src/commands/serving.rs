@@ -1,8 +1,7 @@
 //! What `demo` and `serve` have in common: the store, the listener and their options.
 
-use std::env;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,14 +13,20 @@ use session3::store::{DirectoryStore, SessionStore};
 use session3::text::escaped;
 use session3::{ServeOptions, Server, SessionsCtx};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
 
-use super::{metrics, sweeping};
+use super::cache::Cache;
+use super::signals::StopSignals;
+use super::{listening, metrics, sweeping};
+
+/// The time after which the start of a server says that it compiles.
+const COMPILATION_NOTICE: Duration = Duration::from_secs(1);
 
 /// The options of every command that serves.
 #[derive(Args)]
 pub struct Serving {
-    /// Listen on this IP address or host name
+    /// Listen on this IP address, or on all addresses of this host name
     #[arg(long, default_value = "127.0.0.1")]
     host: String,
     /// Listen on this port; 0 chooses a free one
@@ -47,6 +52,8 @@ pub struct Serving {
     /// this address, such as 127.0.0.1:9090
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
+    #[command(flatten)]
+    pub cache: Cache,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -67,11 +74,11 @@ impl From<Durability> for directory::Durability {
 }
 
 impl Serving {
-    /// Listens on the address of the options. Call this first: a command whose port is
-    /// taken should fail before it compiles a component.
-    pub async fn listen(&self) -> Result<TcpListener> {
+    /// Listens on the addresses of the host in the options. Call this first: a command whose
+    /// port is taken should fail before it compiles a component.
+    pub async fn listen(&self) -> Result<Vec<TcpListener>> {
         let (host, port) = (self.host.as_str(), self.port);
-        TcpListener::bind((host, port)).await.with_context(|| {
+        listening::listen(host, port).await.with_context(|| {
             format!("cannot listen on {host} port {port}: choose others with --host and --port")
         })
     }
@@ -118,49 +125,49 @@ impl Serving {
     pub fn options(&self) -> ServeOptions {
         ServeOptions::default()
             .secure(self.secure_cookies)
-            .cache(cache_directory())
+            .cache(self.cache.directory())
     }
 
-    /// Prints the addresses, and serves until `stop` is ready.
+    /// Prints the addresses, and serves until a signal.
     pub async fn run(
         &self,
         server: Server,
-        listener: TcpListener,
-        stop: impl Future<Output = ()>,
+        listeners: Vec<TcpListener>,
+        stop: StopSignals,
     ) -> Result<()> {
         if let Some(address) = self.metrics {
             let address = metrics::serve(address).await?;
             println!("Metrics are at http://{address}/metrics.");
         }
-        let address = listener.local_addr()?;
-        println!("Open http://{address}/ and press Ctrl-C to quit.");
-        server.serve(listener, stop).await;
+        let is_stopped = stop.begin_serving();
+        for listener in &listeners {
+            let address = listener.local_addr()?;
+            println!("Open http://{address}/ and press Ctrl-C to quit.");
+        }
+        let mut serving = JoinSet::new();
+        for listener in listeners {
+            let (server, mut is_stopped) = (server.clone(), is_stopped.clone());
+            serving.spawn(server.serve(listener, async move {
+                // This fails only if the program ends.
+                let _ = is_stopped.wait_for(|is_stopped| *is_stopped).await;
+            }));
+        }
+        serving.join_all().await;
         Ok(())
     }
 }
 
-/// Returns a future that is ready at Ctrl-C or SIGTERM. From this call on, neither signal
-/// kills the program.
-pub fn stop_signal() -> Result<impl Future<Output = ()>> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
-}
-
-/// Returns the directory that caches compiled code; `None` if the environment names neither
-/// a cache directory nor a home directory by an absolute path.
-pub fn cache_directory() -> Option<PathBuf> {
-    let absolute = |name| {
-        let path = PathBuf::from(env::var_os(name)?);
-        path.is_absolute().then_some(path)
-    };
-    let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
-    Some(cache.join("session3"))
+/// Compiles components with `compile`. If that takes longer than a second, a line of the log
+/// says so.
+pub async fn compiling<T>(name: &str, compile: impl AsyncFnOnce() -> T) -> T {
+    let name = escaped(name);
+    let notice = tokio::spawn(async move {
+        sleep(COMPILATION_NOTICE).await;
+        tracing::info!("compiling {name}, which can take some seconds");
+    });
+    let compiled = compile().await;
+    notice.abort();
+    compiled
 }
 
 /// Converts an error to one that is printed without a backtrace, as one line.

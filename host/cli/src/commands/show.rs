@@ -10,6 +10,7 @@ use clap::Args;
 use indicatif::HumanDuration;
 use session3::store::{Clock, SessionStore, StoredSession, SystemClock, Timestamp};
 
+use super::cache::Cache;
 use super::output::Content;
 use super::{input, output};
 
@@ -35,6 +36,8 @@ pub struct Show {
     /// content cannot be read, problem takes the place of the last six
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    cache: Cache,
 }
 
 impl Show {
@@ -48,7 +51,7 @@ impl Show {
         let store = input::open_read_only(&self.store)?;
         let loaded = store.load_session(&id).await;
         let session = loaded.with_context(|| id.to_string())?;
-        let administration = input::administration(store).await?;
+        let administration = input::administration(store, &self.cache).await?;
         let content = input::content(&administration, &id).await?;
         let (Some(session), Some(content)) = (session, content) else {
             bail!("{id}: there is no such session");

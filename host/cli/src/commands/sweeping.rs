@@ -1,11 +1,12 @@
 //! The background task of a server that deletes expired sessions, so that no job for cron
 //! is needed.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use session3::store::{SessionStore, StoreError};
-use tokio::time::interval;
+use tokio::time::{interval, sleep};
 
 /// How long a call to the store may take. At its end, the program waits for the call that
 /// is running.
@@ -13,22 +14,26 @@ const TIME_SLICE: Duration = Duration::from_secs(1);
 
 /// The age limit, in minutes, under which a sweep deletes only sessions that have expired
 /// by their own timeouts.
-const NO_AGE_LIMIT: u32 = u32::MAX;
+pub const NO_AGE_LIMIT: u32 = u32::MAX;
+
+/// The longest time from the start of a server to its first sweep.
+const MAX_FIRST_DELAY: Duration = Duration::from_secs(60);
 
 /// A difference between the clocks that a correction of the time of day may cause.
 const MAX_JUMP: Duration = Duration::from_secs(60);
 
 /// Deletes the expired sessions of a store at this interval, for as long as the program
-/// runs.
+/// runs. The first sweep comes soon after the start, since a server may be started again
+/// before the interval has passed.
 ///
 /// If the time of day has jumped ahead since the last sweep, all sessions may seem to have
 /// expired. Then this writes a line to the log and leaves the sessions alone until the next
 /// sweep, so that an operator can set the clock right.
 pub async fn sweep_forever(store: Arc<dyn SessionStore>, every: Duration) {
-    let mut ticks = interval(every);
-    // The first tick is immediate, when a starting server has other work to do.
-    ticks.tick().await;
     let mut last = (SystemTime::now(), Instant::now());
+    sleep(first_delay(every)).await;
+    // The first tick is immediate.
+    let mut ticks = interval(every);
     loop {
         ticks.tick().await;
         let now = (SystemTime::now(), Instant::now());
@@ -53,6 +58,13 @@ pub async fn sweep_forever(store: Arc<dyn SessionStore>, every: Duration) {
             }
         }
     }
+}
+
+/// Returns a random time before the first sweep, so that a starting server has done its other
+/// work, and servers that start together do not sweep together.
+fn first_delay(every: Duration) -> Duration {
+    let random = RandomState::new().hash_one(()) as f64 / u64::MAX as f64;
+    every.min(MAX_FIRST_DELAY).mul_f64(random)
 }
 
 /// Returns by how much more the time of day went on than the steady clock, if that is more
@@ -83,6 +95,20 @@ async fn sweep_all(store: &Arc<dyn SessionStore>) -> Result<u64, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_sweep_comes_within_the_interval_and_a_minute() {
+        for every in [1, 3600] {
+            let every = Duration::from_secs(every);
+            let delays: Vec<_> = (0..100).map(|_| first_delay(every)).collect();
+            assert!(
+                delays
+                    .iter()
+                    .all(|delay| *delay <= every.min(MAX_FIRST_DELAY))
+            );
+            assert!(delays.iter().any(|delay| *delay != delays[0]));
+        }
+    }
 
     #[test]
     fn only_a_jump_ahead_is_one() {

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Bytes;
 use hyper::{Request, Response};
-use session3_compose::inspect;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 use wasmtime::Result;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::Linker;
 use wasmtime_wasi_http::Error;
 
 use super::ServeOptions;
@@ -18,6 +17,7 @@ use super::instances::Instances;
 use super::request_body::{Fault, RequestBody};
 use super::running::{Outcome, Permits, Running};
 use super::time_limit::{Exchange, Late, Limits, TimeLimit};
+use crate::compiled::{inspect, load};
 use crate::ctx::SessionsCtx;
 use crate::engine::{Pool, engine};
 use crate::linker::add_to_linker;
@@ -92,7 +92,7 @@ impl Application {
             .max_instances(options.max_instances)
             .max_memory(options.max_memory);
         let engine = engine(&pool, options.cache.as_deref())?;
-        let component = Component::new(&engine, component)?;
+        let component = load(&engine, component, options.is_compiled_allowed)?;
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;

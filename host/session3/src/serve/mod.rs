@@ -180,14 +180,16 @@ impl Server {
 }
 
 impl Shared {
-    /// Accepts a connection, once there may be another one.
+    /// Accepts a connection, and waits until there may be another one.
     async fn accept(
         &self,
         listener: &TcpListener,
     ) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-        let permit = self.connections.clone().acquire_owned().await.ok()?;
         match listener.accept().await {
-            Ok((stream, address)) => Some((stream, address, permit)),
+            Ok((stream, address)) => {
+                let permit = self.connections.clone().acquire_owned().await.ok()?;
+                Some((stream, address, permit))
+            }
             // Too many files may be open: wait until some are closed.
             Err(error) => {
                 tracing::warn!("a connection could not be accepted: {error}");

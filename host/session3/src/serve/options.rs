@@ -43,6 +43,7 @@ pub struct ServeOptions {
     pub(super) cache: Option<PathBuf>,
     environment: Vec<(String, String)>,
     directories: Vec<(PathBuf, String)>,
+    pub(super) is_compiled_allowed: bool,
 }
 
 impl ServeOptions {
@@ -141,6 +142,13 @@ impl ServeOptions {
         self
     }
 
+    /// Sets whether the server may load [compiled](crate::compiled) components: `false` by
+    /// default. Such a component is code of this process, which no sandbox confines.
+    pub fn allow_compiled(mut self, is_allowed: bool) -> Self {
+        self.is_compiled_allowed = is_allowed;
+        self
+    }
+
     /// Adds an environment variable for the component, which has none by default.
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.environment.push((name.into(), value.into()));
@@ -203,6 +211,7 @@ impl Default for ServeOptions {
             cache: None,
             environment: Vec::new(),
             directories: Vec::new(),
+            is_compiled_allowed: false,
         }
     }
 }

@@ -19,6 +19,9 @@ const MAX_LINE: usize = 4096;
 /// The largest output of a request to one stream, in bytes. The rest is dropped, so that no
 /// request can fill the log.
 const MAX_OUTPUT: usize = 64 << 10;
+/// What each line counts towards that, in addition to its bytes: what the log adds to a line.
+/// So a request can print at most a thousand lines to one stream.
+const LINE_COST: usize = 64;
 /// The largest size of a single write, in bytes.
 const MAX_WRITE: usize = 64 << 10;
 
@@ -42,7 +45,7 @@ struct Lines {
     stream: Stream,
     /// The beginning of a line that has not ended yet.
     line: Vec<u8>,
-    /// The number of bytes that may still be printed.
+    /// The number of bytes that may still be printed; each line costs [`LINE_COST`] more.
     remaining: usize,
 }
 
@@ -72,30 +75,32 @@ impl Output {
 
 impl Lines {
     fn print(&mut self, bytes: &[u8]) {
-        let was_exhausted = self.remaining == 0;
-        let bytes = bytes.get(..self.remaining).unwrap_or(bytes);
-        self.remaining -= bytes.len();
         for &byte in bytes {
+            if self.remaining == 0 {
+                return;
+            }
+            self.remaining -= 1;
             match byte {
                 b'\n' => self.end_line(),
                 _ => self.line.push(byte),
             }
-            if self.line.len() == MAX_LINE {
+            if self.line.len() == MAX_LINE || self.is_exhausted_within_a_line() {
                 self.end_line();
             }
+            if self.remaining == 0 {
+                tracing::warn!("a request printed too much to one stream: the rest is dropped");
+            }
         }
-        if !was_exhausted && self.remaining == 0 {
-            self.end_line();
-            tracing::warn!(
-                "a request printed {} KiB to one stream: the rest is dropped",
-                MAX_OUTPUT >> 10
-            );
-        }
+    }
+
+    fn is_exhausted_within_a_line(&self) -> bool {
+        self.remaining == 0 && !self.line.is_empty()
     }
 
     /// Logs the line, with a prefix and with control characters escaped: the application
     /// cannot forge log lines of the server.
     fn end_line(&mut self) {
+        self.remaining = self.remaining.saturating_sub(LINE_COST);
         let line = std::mem::take(&mut self.line);
         let line = escaped(String::from_utf8_lossy(&line).trim_end_matches('\r'));
         match self.stream {

@@ -1,0 +1,86 @@
+//! The signals that a server obeys.
+
+use std::process::exit;
+
+use anyhow::Result;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{oneshot, watch};
+
+/// The signals that end the program: Ctrl-C and SIGTERM.
+///
+/// Until the server serves, the first of them ends the program at once. From then on, the
+/// first one stops the server, which finishes the requests that are running, and a second one
+/// ends the program at once.
+pub struct StopSignals {
+    begin_serving: oneshot::Sender<()>,
+    is_stopped: watch::Receiver<bool>,
+}
+
+impl StopSignals {
+    /// Begins to wait for the signals.
+    ///
+    /// # Errors
+    ///
+    /// If the system does not let the program handle them.
+    pub fn install() -> Result<Self> {
+        let mut signals = Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        };
+        let (begin_serving, serving) = oneshot::channel();
+        let (stop, is_stopped) = watch::channel(false);
+        tokio::spawn(async move {
+            tokio::select! {
+                biased;
+                status = signals.next() => exit(status),
+                _ = serving => {}
+            }
+            signals.next().await;
+            stop.send_replace(true);
+            exit(signals.next().await);
+        });
+        Ok(Self {
+            begin_serving,
+            is_stopped,
+        })
+    }
+
+    /// Makes the next signal stop the server. The result becomes `true` then.
+    pub fn begin_serving(self) -> watch::Receiver<bool> {
+        // This fails only if a signal is ending the program.
+        let _ = self.begin_serving.send(());
+        self.is_stopped
+    }
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// Waits for a signal, and returns the exit status that shells give to a program that it
+    /// has killed.
+    async fn next(&mut self) -> i32 {
+        let kind = tokio::select! {
+            _ = self.interrupt.recv() => SignalKind::interrupt(),
+            _ = self.terminate.recv() => SignalKind::terminate(),
+        };
+        128 + kind.as_raw_value()
+    }
+}
+
+/// Ignores SIGHUP, with a line in the log for each, in a server that has nothing to load again.
+///
+/// # Errors
+///
+/// If the system does not let the program handle the signal.
+pub fn ignore_hangup() -> Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            tracing::info!("SIGHUP was ignored: the demo has no file that could be loaded again");
+        }
+    });
+    Ok(())
+}
