@@ -41,6 +41,9 @@ impl DirectoryStore {
         let root = Root::open(path, &options).map_err(failed)?;
         root.check_access(options.read_only).map_err(failed)?;
         let file_system = root.file_system().map_err(failed)?;
+        if options.create && !options.read_only {
+            sweep::prepare(&root);
+        }
         let inner = Inner {
             root,
             options,
@@ -172,6 +175,9 @@ impl DirectoryStore {
 #[async_trait]
 impl SessionStore for DirectoryStore {
     async fn setup(&self) -> Result<(), StoreError> {
+        if !self.inner.options.read_only {
+            sweep::prepare(&self.inner.root);
+        }
         Ok(())
     }
 

@@ -43,6 +43,21 @@ pub fn sweep(
     sweep::run(&sweep, &locked)
 }
 
+/// Creates the file of the sweep's position when a store is made: when a disk has no room
+/// for another file, a sweep has to work. A failure has no consequence before that.
+pub fn prepare(root: &Root) {
+    let prepare = || {
+        let file = sweep_file(root)?;
+        match Locked::try_new(&file, LockKind::Exclusive)? {
+            Some(locked) => sweep::prepare(&locked),
+            None => Ok(()),
+        }
+    };
+    if let Err(error) = prepare() {
+        tracing::debug!(%error, "the first sweep creates the file of its position");
+    }
+}
+
 impl DirectoryStore {
     /// Returns whether the last sweep stopped at its time limit. The next one continues
     /// there, so it looks at a part of the sessions only.
@@ -145,6 +160,9 @@ impl<'a> Sweeper for Sweep<'a> {
             Skipped::Directory(directory) => {
                 tracing::warn!(%directory, %error, "the sweep leaves this directory");
             }
+            Skipped::Position => {
+                tracing::warn!(%error, "the next sweep begins where this one began");
+            }
         }
     }
 }
@@ -232,10 +250,11 @@ fn lock_unneeded(
 
 /// Opens the file of the sweep's position, and creates it if it is missing.
 fn sweep_file(root: &Root) -> Result<Arc<OpenFile>, StoreError> {
-    if let Some(file) = root.open_file(sweep::FILE, OpenMode::Create)? {
-        return Ok(file);
+    for mode in [OpenMode::Write, OpenMode::Create, OpenMode::Write] {
+        if let Some(file) = root.open_file(sweep::FILE, mode)? {
+            return Ok(file);
+        }
     }
     // No process removes this file.
-    let file = root.open_file(sweep::FILE, OpenMode::Write)?;
-    file.ok_or(StoreError::Busy)
+    Err(StoreError::Busy)
 }
