@@ -206,11 +206,15 @@ impl Fault {
     }
 
     /// Returns whether the operation succeeds all the same. A call that a signal interrupts is
-    /// made again; and without free file descriptors, the store closes the files in its cache.
+    /// made again. Without free file descriptors or space, the store closes the files in its
+    /// cache and makes the call again, unless it was a flush.
     fn is_invisible(self, operation: &Operation, kind: Kind) -> bool {
         let is_load = operation.name.starts_with("load") || operation.name == "has";
         match self {
             Self::Once(Errno::INTR | Errno::MFILE | Errno::NFILE) => true,
+            Self::Once(Errno::NOSPC | Errno::DQUOT) | Self::HalfThen(Errno::NOSPC) => {
+                kind != Kind::Flush
+            }
             // A file that the process may not write may still be readable.
             Self::Once(Errno::ACCESS | Errno::ROFS) => {
                 is_load && matches!(kind, Kind::Open | Kind::Stat)
@@ -821,5 +825,33 @@ fn a_file_system_that_is_full_or_read_only_takes_nothing_away() {
             "{full}: {count} sessions, then {}",
             io::Error::from(Errno::NOSPC)
         );
+    }
+}
+
+/// The process keeps sessions open that another process deletes. Their space is needed for new
+/// sessions.
+#[test]
+#[ignore = "mounts file systems, which needs root: make torture"]
+fn the_space_of_deleted_sessions_is_free_although_another_process_has_them_open() {
+    let runtime = runtime();
+    for (full, size) in [("size=400k", 5000), ("size=4m,nr_inodes=60", 10)] {
+        let mounted = Mounted::new(full);
+        let open = || {
+            let options = options(Durability::Process).create(true);
+            DirectoryStore::open(mounted.0.path(), options).unwrap()
+        };
+        let (server, operator) = (open(), open());
+        let count = runtime.block_on(fill(&server, size));
+        runtime.block_on(async {
+            for number in 0..count {
+                server.load_session(&id(number)).await.unwrap().unwrap();
+            }
+            let report = operator.delete_old_sessions(u32::MAX, None).await.unwrap();
+            assert_eq!((report.deleted, report.complete), (0, true));
+            for number in 0..count {
+                assert_eq!(operator.delete_session(&id(number)).await, Ok(true));
+            }
+        });
+        assert_eq!(runtime.block_on(fill(&server, size)), count, "{full}");
     }
 }

@@ -38,6 +38,8 @@ pub fn sweep(
         start: Instant::now(),
         limit,
     };
+    // Sessions that another process deleted take their space as long as they are open here.
+    inner.root.cache.clear();
     let file = sweep_file(&inner.root)?;
     let locked = Locked::try_new(&file, LockKind::Exclusive)?.ok_or(StoreError::Busy)?;
     sweep::run(&sweep, &locked)

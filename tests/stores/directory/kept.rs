@@ -3,12 +3,13 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use session3_store::{SessionState, SessionStore, StoreError};
 use session3_store_directory::{Call, DirectoryStore, Durability, Options, Watch};
 
@@ -138,6 +139,84 @@ fn a_session_that_a_sweep_deletes_is_kept_open_no_longer() {
         assert_eq!(report.deleted, 1);
         assert_eq!(open_files(directory.path()), 0);
     });
+}
+
+/// Lets calls that need space fail with this error while this process has a removed file of
+/// the directory open, as if these files had all of the disk.
+struct Full {
+    directory: PathBuf,
+    errno: Errno,
+}
+
+impl Watch for Full {
+    fn before(&self, call: Call) -> io::Result<usize> {
+        let needs_space = matches!(
+            call,
+            Call::Write { .. } | Call::Create(_) | Call::MakeDirectory(_)
+        );
+        match needs_space && removed_files(&self.directory) > 0 {
+            true => Err(self.errno.into()),
+            false => Ok(usize::MAX),
+        }
+    }
+}
+
+/// Returns the number of removed files of a directory that this process has open.
+fn removed_files(directory: &Path) -> usize {
+    let descriptors = fs::read_dir("/proc/self/fd").unwrap();
+    let links = descriptors.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+    let is_removed = |link: &PathBuf| {
+        link.starts_with(directory) && link.to_string_lossy().ends_with(" (deleted)")
+    };
+    links.filter(is_removed).count()
+}
+
+/// Opens a store whose process keeps a hundred sessions open that another one has deleted, and
+/// one that exists.
+fn full(errno: Errno) -> (Fixture, DirectoryStore) {
+    let fixture = Fixture::with_session(0);
+    let directory = fixture.directory.path().to_owned();
+    let options = Options::default().watch(Arc::new(Full { directory, errno }));
+    let server = DirectoryStore::open(fixture.directory.path(), options).unwrap();
+    let alive = SessionState {
+        expires: u64::MAX,
+        ..state("alive")
+    };
+    block_on(async {
+        server.save_session(&id(1), &alive, 1).await.unwrap();
+        for number in 2..=101 {
+            let state = state("deleted");
+            server.create_session(&id(number), &state).await.unwrap();
+        }
+        for number in 2..=101 {
+            let deleted = fixture.store.delete_session(&id(number)).await;
+            assert_eq!(deleted, Ok(true));
+        }
+    });
+    assert_eq!(removed_files(fixture.directory.path()), 100);
+    (fixture, server)
+}
+
+#[test]
+fn on_a_full_disk_removed_files_are_closed_and_the_call_is_repeated() {
+    for errno in [Errno::NOSPC, Errno::DQUOT] {
+        let (_fixture, server) = full(errno);
+        let saved = block_on(server.save_session(&id(1), &state("new"), 2));
+        assert_eq!(saved, Ok(3));
+        // The second ID has a subdirectory that does not exist.
+        for new in [200, u128::MAX] {
+            let (_fixture, server) = full(errno);
+            let created = block_on(server.create_session(&id(new), &state("new")));
+            assert_eq!(created, Ok(1), "{new:x}");
+        }
+    }
+}
+
+#[test]
+fn a_sweep_keeps_no_removed_files_open() {
+    let (fixture, server) = full(Errno::NOSPC);
+    block_on(server.delete_old_sessions(u32::MAX, None)).unwrap();
+    assert_eq!(removed_files(fixture.directory.path()), 0);
 }
 
 #[test]

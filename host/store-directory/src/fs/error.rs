@@ -1,15 +1,17 @@
 //! What the errors of system calls mean to the store.
 
 use std::io;
+use std::sync::Arc;
 
 use rustix::io::Errno;
 use session3_record::{OpenFailure, irregular};
 use session3_store::StoreError;
 
+use crate::descriptor_cache::DescriptorCache;
 use crate::watch::{Call, Watch};
 
 /// Makes a system call, which a test may observe or let fail. Repeats it after a signal.
-pub fn watched<T>(
+fn watched<T>(
     watch: Option<&dyn Watch>,
     call: Call,
     mut make: impl FnMut(usize) -> io::Result<T>,
@@ -20,6 +22,25 @@ pub fn watched<T>(
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => return result,
         }
+    }
+}
+
+/// Makes a system call like [`watched`]. If it lacks what the files in the cache may take,
+/// closes them and repeats the call once.
+pub fn watched_with_cache<T>(
+    watch: Option<&dyn Watch>,
+    cache: impl FnOnce() -> Option<Arc<DescriptorCache>>,
+    call: Call,
+    mut make: impl FnMut(usize) -> io::Result<T>,
+) -> io::Result<T> {
+    match watched(watch, call, &mut make) {
+        Err(error) if may_be_taken_by_cache(call, &error) => {
+            if let Some(cache) = cache() {
+                cache.clear();
+            }
+            watched(watch, call, make)
+        }
+        result => result,
     }
 }
 
@@ -61,9 +82,15 @@ pub fn is_no_directory(error: &io::Error) -> bool {
     kinds.contains(&error.kind()) || leads_out
 }
 
-/// Returns whether the process or the system has too many open files.
-pub fn is_out_of_files(error: &io::Error) -> bool {
+/// Returns whether a call failed for lack of file descriptors, or for lack of space: a file
+/// that is open takes its space also after another process has removed it.
+///
+/// A flush that failed is never repeated. The system may then report data as durable that
+/// it has dropped.
+fn may_be_taken_by_cache(call: Call, error: &io::Error) -> bool {
+    let is_flush = matches!(call, Call::Flush(_) | Call::FlushDirectory(_));
     is_one_of(error, &[Errno::MFILE, Errno::NFILE])
+        || !is_flush && is_one_of(error, &[Errno::NOSPC, Errno::DQUOT])
 }
 
 /// Returns whether the error is one of these.

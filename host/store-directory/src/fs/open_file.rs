@@ -2,8 +2,8 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use rustix::buffer::spare_capacity;
 use rustix::fs::{AtFlags, FileType, Statx, StatxFlags, statx};
@@ -11,7 +11,8 @@ use rustix::io::pread;
 use session3_record::RecordFile;
 use session3_store::{StoreError, Timestamp};
 
-use super::error::{store_error, watched};
+use super::error::{store_error, watched_with_cache};
+use crate::descriptor_cache::DescriptorCache;
 use crate::watch::{Call, Watch};
 
 /// A file in the store's directory, which the descriptor cache may keep open.
@@ -24,16 +25,24 @@ pub struct OpenFile {
     linked_at: AtomicU64,
     name: String,
     watch: Option<Arc<dyn Watch>>,
+    /// The cache that this file may be in.
+    cache: Weak<DescriptorCache>,
 }
 
 impl OpenFile {
-    pub(super) fn new(file: File, name: String, watch: Option<Arc<dyn Watch>>) -> Self {
+    pub(super) fn new(
+        file: File,
+        name: String,
+        watch: Option<Arc<dyn Watch>>,
+        cache: Weak<DescriptorCache>,
+    ) -> Self {
         Self {
             file,
             is_locked: AtomicBool::new(false),
             linked_at: AtomicU64::new(0),
             name,
             watch,
+            cache,
         }
     }
 
@@ -94,7 +103,7 @@ impl OpenFile {
         call: Call,
         make: impl FnMut(usize) -> io::Result<T>,
     ) -> io::Result<T> {
-        watched(self.watch.as_deref(), call, make)
+        watched_with_cache(self.watch.as_deref(), || self.cache.upgrade(), call, make)
     }
 }
 

@@ -18,7 +18,7 @@ use session3_record::{Directory, OpenFailure, OpenMode};
 use session3_store::StoreError;
 
 use super::error::{
-    is_no_directory, is_one_of, is_out_of_files, open_failure, store_error, watched, with_name,
+    is_no_directory, is_one_of, open_failure, store_error, watched_with_cache, with_name,
 };
 use super::open_file::OpenFile;
 use crate::Options;
@@ -35,7 +35,7 @@ pub struct Root {
     /// The owner to give to new files; `None` keeps the current user.
     owner: Option<(Uid, Gid)>,
     /// Files of active sessions.
-    pub cache: DescriptorCache,
+    pub cache: Arc<DescriptorCache>,
     /// Directories whose own entries, in the directories above, are durable.
     durable: Mutex<HashSet<String>>,
     watch: Option<Arc<dyn Watch>>,
@@ -62,7 +62,7 @@ impl Root {
         Ok(Self {
             owner: owner_to_keep(&dir)?,
             dir,
-            cache: DescriptorCache::new(options.max_kept_files),
+            cache: Arc::new(DescriptorCache::new(options.max_kept_files)),
             durable: Mutex::default(),
             watch: options.watch.clone(),
         })
@@ -178,6 +178,7 @@ impl Root {
                 file,
                 name,
                 self.watch.clone(),
+                Arc::downgrade(&self.cache),
             )))),
             Err(error) => match error.kind() {
                 io::ErrorKind::NotFound if !is_new => Ok(None),
@@ -235,20 +236,9 @@ impl Root {
         })
     }
 
-    /// Makes a system call. If there are too many open files, drops the cached ones and
-    /// repeats the call.
-    fn watched<T>(
-        &self,
-        call: Call,
-        mut make: impl FnMut(usize) -> io::Result<T>,
-    ) -> io::Result<T> {
-        match watched(self.watch.as_deref(), call, &mut make) {
-            Err(error) if is_out_of_files(&error) => {
-                self.cache.clear();
-                watched(self.watch.as_deref(), call, make)
-            }
-            result => result,
-        }
+    fn watched<T>(&self, call: Call, make: impl FnMut(usize) -> io::Result<T>) -> io::Result<T> {
+        let cache = || Some(self.cache.clone());
+        watched_with_cache(self.watch.as_deref(), cache, call, make)
     }
 }
 
