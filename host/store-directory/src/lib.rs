@@ -42,8 +42,9 @@
 //!   absent. A create of the same ID removes the file, and so does the sweep.
 //! - **Files of active sessions are kept open**, within a bound. Each access checks the
 //!   tombstone, which tells whether the session still exists. A file that was removed or
-//!   replaced by hand has no tombstone, so every change also asks for the number of links.
-//!   Loads of one session ask at most once a second, since asking takes as long as reading.
+//!   replaced by hand has no tombstone, so every change also compares the file with the one
+//!   that its name leads to. Loads of one session do so at most once a second, since that
+//!   takes as long as reading.
 
 #![forbid(unsafe_code)]
 

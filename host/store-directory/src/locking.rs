@@ -9,13 +9,17 @@ use tokio::time::Instant;
 
 use crate::DirectoryStore;
 use crate::fs::{LockKind, Locked, OpenFile};
-use crate::inner::{Purpose, read_record};
+use crate::inner::read_record;
 
 /// How often a lock is tried before the task sleeps between two attempts: its holder needs
 /// some microseconds.
 const SPINS: u32 = 32;
 /// The shortest sleep of tokio's timer.
 const PAUSE: Duration = Duration::from_millis(1);
+
+/// How many files may have the name of a session, one after the other, while a change waits
+/// for its lock.
+const MAX_FILES: u32 = 100;
 
 impl DirectoryStore {
     /// Takes the lock of a file.
@@ -56,22 +60,37 @@ impl DirectoryStore {
 
     /// Locks the file of a session exclusively and reads it. Returns `None` if there is no
     /// such session.
+    ///
+    /// Since a file was cached, or while this waits for the lock, the file may lose its name
+    /// to another file: to that of a new session, or to a backup that an operator restores.
+    /// Then this locks that one.
     pub(crate) async fn lock_record(
         &self,
         id: &SessionId,
     ) -> Result<Option<(Locked, Record)>, StoreError> {
-        while let Some(opened) = self.inner.open_record(id, Purpose::Change)? {
-            let locked = self.lock(&opened.file, LockKind::Exclusive).await?;
-            match read_record(&locked, id)? {
-                Some(record) => {
-                    self.inner.cache(id, &opened);
-                    return Ok(Some((locked, record)));
-                }
-                None if opened.is_cached => self.inner.root.cache.remove(id),
-                None => break,
+        let root = &self.inner.root;
+        for _ in 0..MAX_FILES {
+            let Some(opened) = self.inner.open_to_lock(id)? else {
+                return Ok(None);
+            };
+            let tried = Locked::try_new(&opened.file, LockKind::Exclusive)?;
+            let is_certain = tried.is_some() && !opened.is_cached;
+            let locked = match tried {
+                Some(locked) => locked,
+                None => self.lock(&opened.file, LockKind::Exclusive).await?,
+            };
+            if !is_certain && !root.is_current(&locked)? {
+                root.cache.remove(id);
+                continue;
             }
+            let Some(record) = read_record(&locked, id)? else {
+                root.cache.remove(id);
+                return Ok(None);
+            };
+            self.inner.cache(id, &opened);
+            return Ok(Some((locked, record)));
         }
-        Ok(None)
+        Err(StoreError::Busy)
     }
 
     /// Locks the file of a session exclusively and reads it, for a change of exactly this

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session3_record::layout::record_name;
-use session3_record::{NewState, OpenFailure, OpenMode, Record, index, layout};
+use session3_record::{NewState, OpenFailure, OpenMode, Record, RecordFile as _, index, layout};
 use session3_store::{
     PageBuilder, SessionId, SessionLock, SessionPage, SessionState, SessionStore, StoreError,
     StoredSession, SweepReport, Timestamp, Version,
@@ -14,7 +14,7 @@ use session3_store::{
 use tokio::task::coop::consume_budget;
 
 use crate::fs::{LockKind, Root};
-use crate::inner::{Inner, Purpose};
+use crate::inner::Inner;
 use crate::{OpenError, Options, exclusive, sweep};
 
 /// How often a create removes the leftover of an unfinished create before it gives up.
@@ -109,8 +109,8 @@ impl DirectoryStore {
             };
             let locked = self.lock(&file, LockKind::Exclusive).await?;
             // Before the lock was taken, another process may have removed the empty file
-            // as a leftover: then it has a tombstone and no name.
-            if !locked.is_new()? {
+            // as a leftover: then it has no name, and possibly a tombstone.
+            if locked.size()? > 0 || !self.inner.root.is_current(&locked)? {
                 continue;
             }
             let (new, id) = (encode()?, *id);
@@ -129,6 +129,9 @@ impl DirectoryStore {
             return self.delete_absent(id).await;
         };
         let locked = self.lock(&file, LockKind::Exclusive).await?;
+        if !self.inner.root.is_current(&locked)? {
+            return Err(StoreError::Busy);
+        }
         let id = *id;
         self.change(move |inner| {
             inner.root.cache.remove(&id);
@@ -192,7 +195,7 @@ impl SessionStore for DirectoryStore {
 
     async fn load_session(&self, id: &SessionId) -> Result<Option<StoredSession>, StoreError> {
         loop {
-            let opened = match self.inner.open_record(id, Purpose::Load) {
+            let opened = match self.inner.open_to_load(id) {
                 // A file that this process may not write may still be readable.
                 Err(OpenFailure::Denied(_)) => return Box::pin(self.load_uncached(id)).await,
                 opened => opened?,

@@ -120,6 +120,8 @@ impl<'a> Sweeper for Sweep<'a> {
         // The lock then has the only reference, and is released by closing the file.
         drop(file);
         match Record::read(&locked, id)? {
+            // An operator may have replaced the file meanwhile.
+            Some(_) if !self.inner.root.is_current(&locked)? => Ok(Outcome::Kept),
             Some(record) if self.age.applies_to(&record)? => {
                 Record::write_tombstone(&locked, id)?;
                 subdirectory.remove_file(&name)?;

@@ -76,12 +76,13 @@ fn a_session_in_use_costs_no_opening() {
         store.load_session(&id(1)).await.unwrap();
         assert_eq!(calls.take(), ["read"]);
         store.save_session(&id(1), &state("b"), 1).await.unwrap();
-        assert_eq!(calls.take(), ["stat", "lock", "read", "write"]);
+        assert_eq!(calls.take(), ["lock", "stat", "read", "write"]);
         let (cold, calls) = watched(directory.path(), options);
         cold.load_session(&id(1)).await.unwrap();
         assert_eq!(calls.take(), ["open", "read"]);
+        // The first time, the store also asks which file the open one is.
         cold.load_session(&id(1)).await.unwrap();
-        assert_eq!(calls.take(), ["stat", "read"]);
+        assert_eq!(calls.take(), ["stat", "stat", "read"]);
     });
 }
 
@@ -280,6 +281,107 @@ fn a_file_that_was_removed_by_hand_is_read_for_a_second_and_never_changed() {
         time.fetch_sub(1, Ordering::Relaxed);
         assert_eq!(store.load_session(&id(1)).await, Ok(None));
     });
+}
+
+/// What `cp -al STORE BACKUP` and a removed file leave: the file still has a link.
+#[test]
+fn a_session_whose_file_is_only_in_a_backup_is_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let time = Arc::new(AtomicU64::new(1_700_000_000_000));
+    let clock = time.clone();
+    let options = Options::default().clock(move || clock.load(Ordering::Relaxed));
+    let server = DirectoryStore::open(directory.path(), options).unwrap();
+    let backup = directory.path().join("backup");
+    block_on(async {
+        server.create_session(&id(1), &state("a")).await.unwrap();
+        server.load_session(&id(1)).await.unwrap().unwrap();
+        let path = record_in(directory.path(), &id(1));
+        fs::hard_link(&path, &backup).unwrap();
+        fs::remove_file(&path).unwrap();
+        let bytes = fs::read(&backup).unwrap();
+        let operator = super::open(directory.path());
+        assert_eq!(operator.delete_session(&id(1)).await, Ok(false));
+        time.fetch_add(1000, Ordering::Relaxed);
+        assert_eq!(server.load_session(&id(1)).await, Ok(None));
+
+        fs::hard_link(&backup, &path).unwrap();
+        server.load_session(&id(1)).await.unwrap().unwrap();
+        fs::remove_file(&path).unwrap();
+        let saved = server.save_session(&id(1), &state("b"), 1).await;
+        assert_eq!(saved, Err(StoreError::Absent));
+        let touched = server.touch_session(&id(1), 5, 1).await;
+        assert_eq!(touched, Err(StoreError::Absent));
+        assert_eq!(server.delete_session(&id(1)).await, Ok(false));
+        assert!(fs::read(&backup).unwrap() == bytes, "the backup changed");
+    });
+}
+
+/// `rsync -aI` and other programs write a new file and rename it.
+#[test]
+fn servers_agree_about_a_file_that_was_replaced_while_they_had_it_open() {
+    let fixture = Fixture::with_session(0);
+    let other = super::open(fixture.directory.path());
+    let path = fixture.path(&id(1));
+    let (copy, backup) = (path.with_extension("copy"), path.with_extension("backup"));
+    fs::copy(&path, &copy).unwrap();
+    fs::hard_link(&path, &backup).unwrap();
+    let before = fs::read(&backup).unwrap();
+    block_on(other.load_session(&id(1))).unwrap().unwrap();
+    fs::rename(&copy, &path).unwrap();
+    assert_eq!(fixture.save("2", 1), Ok(2));
+    assert_eq!(block_on(other.save_session(&id(1), &state("3"), 2)), Ok(3));
+    assert_eq!(fixture.data(), "3");
+    assert!(fs::read(&backup).unwrap() == before, "the backup changed");
+}
+
+/// Puts a copy in the place of a session's file once, before it is locked.
+struct Replacer {
+    directory: PathBuf,
+    is_done: AtomicBool,
+}
+
+impl Watch for Replacer {
+    fn before(&self, call: Call) -> io::Result<usize> {
+        let path = record_in(&self.directory, &id(1));
+        if let Call::Lock(name) = call
+            && path.ends_with(name)
+            && !self.is_done.swap(true, Ordering::SeqCst)
+        {
+            let copy = path.with_extension("copy");
+            fs::copy(&path, &copy)?;
+            fs::hard_link(&path, path.with_extension("backup"))?;
+            fs::rename(&copy, &path)?;
+        }
+        Ok(usize::MAX)
+    }
+}
+
+#[test]
+fn a_file_that_is_replaced_before_it_is_locked_is_neither_changed_nor_deleted() {
+    for is_sweep in [false, true] {
+        let fixture = Fixture::with_session(0);
+        let path = fixture.path(&id(1));
+        let replacer = Replacer {
+            directory: fixture.directory.path().to_owned(),
+            is_done: AtomicBool::new(false),
+        };
+        let options = Options::default().watch(Arc::new(replacer));
+        let store = DirectoryStore::open(fixture.directory.path(), options).unwrap();
+        let before = fs::read(&path).unwrap();
+        block_on(async {
+            store.load_session(&id(1)).await.unwrap();
+            if is_sweep {
+                let report = store.delete_old_sessions(u32::MAX, None).await.unwrap();
+                assert_eq!((report.deleted, report.remaining), (0, 1));
+            } else {
+                let saved = store.save_session(&id(1), &state("2"), 1).await;
+                assert_eq!(saved, Ok(2));
+            }
+        });
+        assert_eq!(fixture.data(), if is_sweep { "1" } else { "2" });
+        let backup = fs::read(path.with_extension("backup")).unwrap();
+        assert!(backup == before, "the file without the name changed");
+    }
 }
 
 #[test]

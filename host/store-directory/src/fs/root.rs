@@ -4,23 +4,24 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
 use cap_std::fs::{Dir, DirBuilder, OpenOptions, OpenOptionsExt};
 use parking_lot::Mutex;
-use rustix::fs::{Access, AtFlags, OFlags};
+use rustix::fs::{Access, AtFlags, OFlags, StatxFlags, statx};
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
 use session3_record::{Directory, OpenFailure, OpenMode};
-use session3_store::StoreError;
+use session3_store::{StoreError, Timestamp};
 
 use super::error::{
     is_no_directory, is_one_of, open_failure, store_error, watched_with_cache, with_name,
 };
-use super::open_file::OpenFile;
+use super::open_file::{Identity, OpenFile};
 use crate::Options;
 use crate::descriptor_cache::DescriptorCache;
 use crate::watch::{Call, Watch};
@@ -118,19 +119,36 @@ impl Root {
     }
 
     /// Returns whether `file` is the file that its name leads to now, and not one that had
-    /// the name before.
+    /// the name before. The number of its links does not tell that: a backup may be one.
     pub fn is_current(&self, file: &OpenFile) -> Result<bool, StoreError> {
-        let call = Call::Stat(file.name());
-        let ours = file.watched(call, |_| file.file.metadata());
-        let ours = ours.map_err(store_error)?;
-        let find = |_| self.dir.symlink_metadata(file.name());
-        match self.watched(call, find) {
-            Ok(found) => {
-                use cap_std::fs::MetadataExt as _;
-                Ok((found.dev(), found.ino()) == (ours.dev(), ours.ino()))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(store_error(error)),
+        self.leads_to(file).map_err(store_error)
+    }
+
+    /// Returns whether the name of a file leads to it, or did so when this was last asked,
+    /// no more than `within` milliseconds before `now`.
+    pub fn was_current(&self, file: &OpenFile, within: u64, now: Timestamp) -> io::Result<bool> {
+        let age = now.checked_sub(file.current_at.load(Ordering::Relaxed));
+        if age.is_some_and(|age| age < within) {
+            return Ok(true);
+        }
+        let is_current = self.leads_to(file)?;
+        if is_current {
+            file.current_at.store(now, Ordering::Relaxed);
+        }
+        Ok(is_current)
+    }
+
+    /// Asks only which file it is, and follows no link in the file's place.
+    fn leads_to(&self, file: &OpenFile) -> io::Result<bool> {
+        let ours = file.identity()?;
+        let find = |_| {
+            let flags = AtFlags::SYMLINK_NOFOLLOW;
+            Ok(statx(&self.dir, file.name(), flags, StatxFlags::INO)?)
+        };
+        match self.watched(Call::Stat(file.name()), find) {
+            Ok(found) => Ok(Identity::new(&found) == ours),
+            Err(error) if is_no_directory(&error) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
