@@ -88,7 +88,12 @@ const OPERATIONS: [Operation; 24] = [
 ];
 
 /// The names of the operations that write a tombstone.
-const BURY: [&str; 3] = ["create over a leftover", "delete", "delete kept"];
+const BURY: [&str; 4] = [
+    "create over a leftover",
+    "delete",
+    "delete kept",
+    "delete damaged",
+];
 
 /// How system calls fail.
 #[derive(Clone, Copy, Debug)]
@@ -130,6 +135,7 @@ enum Kind {
     Lock,
     Read,
     Write,
+    Resize,
     Flush,
     Unlink,
     MakeDirectory,
@@ -146,6 +152,7 @@ impl Kind {
             Call::Lock(name) => (Self::Lock, name),
             Call::Read(name) => (Self::Read, name),
             Call::Write { name, .. } => (Self::Write, name),
+            Call::Resize(name) => (Self::Resize, name),
             Call::Flush(name) => (Self::Flush, name),
             Call::Unlink(name) => (Self::Unlink, name),
             Call::MakeDirectory(name) => (Self::MakeDirectory, name),
@@ -172,6 +179,7 @@ impl Kind {
             Self::Lock => &[E::INTR, E::NOLCK, E::IO],
             Self::Read => &[E::IO, E::INTR],
             Self::Write => &[E::IO, E::INTR, E::NOSPC, E::DQUOT, E::ROFS],
+            Self::Resize => &[E::IO, E::INTR, E::NOSPC, E::ROFS],
             Self::Flush => &[E::IO, E::INTR, E::NOSPC, E::ROFS],
             Self::Unlink => &[E::IO, E::ACCESS, E::ROFS, E::NOSPC],
             Self::MakeDirectory => &[E::IO, E::ACCESS, E::ROFS, E::NOSPC],
@@ -194,7 +202,12 @@ impl Kind {
     fn fills_disk(self) -> bool {
         matches!(
             self,
-            Self::Write | Self::Create | Self::MakeDirectory | Self::Flush | Self::Unlink
+            Self::Write
+                | Self::Resize
+                | Self::Create
+                | Self::MakeDirectory
+                | Self::Flush
+                | Self::Unlink
         )
     }
 }
@@ -538,8 +551,8 @@ fn is_sweep(operation: &Operation) -> bool {
 }
 
 /// Returns whether the operation may succeed although this call fails. An entry of the index or
-/// the file of a lock that cannot be removed is surplus, and a sweep removes it. Half a tombstone
-/// is enough, and a leftover needs none. A sweep leaves what it cannot read or delete. A check or
+/// the file of a lock that cannot be removed is surplus, and a sweep removes it. A file that
+/// cannot get a tombstone is emptied instead. A sweep leaves what it cannot read or delete. A check or
 /// a walk reports what it cannot read.
 fn may_succeed(operation: &Operation, kind: Kind, name: &str) -> bool {
     let may_remain = ["users/", "locks/"].iter();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use session3_record::layout::record_name;
 use session3_record::{
-    Durability, NewState, OpenFailure, OpenMode, Record, Transactions, irregular,
+    Deleted, Durability, NewState, OpenFailure, OpenMode, Record, Transactions, irregular,
 };
 use session3_store::{SessionId, SessionState, StoreError, Version};
 
@@ -12,7 +12,7 @@ use crate::Options;
 use crate::fs::{Locked, OpenFile, Root, open_failure, store_error};
 
 /// How long a load trusts that the name of a cached file still leads to it, in milliseconds.
-const NAME_CHECK_INTERVAL: u64 = 1000;
+pub const NAME_CHECK_INTERVAL: u64 = 1000;
 
 /// The directory, and how the store was opened.
 pub struct Inner {
@@ -96,7 +96,7 @@ impl Inner {
     }
 
     /// Deletes the session of a record.
-    pub fn delete(&self, locked: &Locked, record: &Record) -> Result<(), StoreError> {
+    pub fn delete(&self, locked: &Locked, record: &Record) -> Result<Deleted, StoreError> {
         self.root.cache.remove(record.id());
         // The user of a record without a whole slot is unknown.
         let user = record.user().unwrap_or_default();

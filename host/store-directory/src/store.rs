@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session3_record::layout::record_name;
-use session3_record::{NewState, OpenFailure, OpenMode, Record, RecordFile as _, index, layout};
+use session3_record::{
+    Deleted, NewState, OpenFailure, OpenMode, Record, RecordFile as _, index, layout,
+};
 use session3_store::{
     PageBuilder, SessionId, SessionLock, SessionPage, SessionState, SessionStore, StoreError,
     StoredSession, SweepReport, Timestamp, Version,
@@ -14,7 +16,7 @@ use session3_store::{
 use tokio::task::coop::consume_budget;
 
 use crate::fs::{LockKind, Root};
-use crate::inner::Inner;
+use crate::inner::{Inner, NAME_CHECK_INTERVAL};
 use crate::{OpenError, Options, exclusive, sweep};
 
 /// How often a create removes the leftover of an unfinished create before it gives up.
@@ -249,7 +251,11 @@ impl SessionStore for DirectoryStore {
             Ok(None) => self.delete_absent(id).await,
             Ok(Some((locked, record))) => {
                 let deleted = self.change(move |inner| inner.delete(&locked, &record));
-                deleted.await.map(|()| true)
+                if deleted.await? == Deleted::Unmarked {
+                    // Until then, a load by another process may trust a file that it has open.
+                    tokio::time::sleep(Duration::from_millis(NAME_CHECK_INTERVAL)).await;
+                }
+                Ok(true)
             }
             Err(StoreError::Corrupt(_)) => self.delete_damaged(id).await,
             Err(error) => Err(error),

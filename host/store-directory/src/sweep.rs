@@ -6,6 +6,7 @@
 //! [`Durability::Disk`](crate::Durability::Disk), it flushes the deletions of each
 //! subdirectory together.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ use session3_store::{SessionId, StoreError, SweepReport};
 use crate::DirectoryStore;
 use crate::exclusive;
 use crate::fs::{LockKind, Locked, OpenFile, Root, Subdirectory};
-use crate::inner::{Inner, read_record};
+use crate::inner::{Inner, NAME_CHECK_INTERVAL, read_record};
 
 /// Deletes sessions that are old, files without a session, and surplus entries of the
 /// index. Stops at the limit; the next sweep continues there.
@@ -37,12 +38,18 @@ pub fn sweep(
         },
         start: Instant::now(),
         limit,
+        has_unmarked: Cell::new(false),
     };
     // Sessions that another process deleted take their space as long as they are open here.
     inner.root.cache.clear();
     let file = sweep_file(&inner.root)?;
     let locked = Locked::try_new(&file, LockKind::Exclusive)?.ok_or(StoreError::Busy)?;
-    sweep::run(&sweep, &locked)
+    let swept = sweep::run(&sweep, &locked);
+    if sweep.has_unmarked.get() {
+        // Until then, a load by another process may trust a file that it has open.
+        std::thread::sleep(Duration::from_millis(NAME_CHECK_INTERVAL));
+    }
+    swept
 }
 
 /// Creates the file of the sweep's position when a store is made: when a disk has no room
@@ -79,6 +86,8 @@ struct Sweep<'a> {
     age: Age,
     start: Instant,
     limit: Option<Duration>,
+    /// Whether a session was deleted of which other processes learn by looking up its name.
+    has_unmarked: Cell<bool>,
 }
 
 impl<'a> Sweeper for Sweep<'a> {
@@ -123,10 +132,16 @@ impl<'a> Sweeper for Sweep<'a> {
             // An operator may have replaced the file meanwhile.
             Some(_) if !self.inner.root.is_current(&locked)? => Ok(Outcome::Kept),
             Some(record) if self.age.applies_to(&record)? => {
-                Record::write_tombstone(&locked, id)?;
-                subdirectory.remove_file(&name)?;
                 self.inner.root.cache.remove(id);
-                Ok(Outcome::Deleted)
+                let marked = Record::write_tombstone(&locked, id);
+                let removed = subdirectory.remove_file(&name);
+                if let Err(error) = marked {
+                    // The disk has no room for a tombstone. The first error says more.
+                    removed.map_err(|_| error)?;
+                    self.has_unmarked.set(true);
+                    return Ok(Outcome::Deleted);
+                }
+                removed.map(|()| Outcome::Deleted)
             }
             Some(_) => Ok(Outcome::Kept),
             None => {

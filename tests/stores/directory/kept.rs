@@ -29,6 +29,7 @@ impl Watch for Calls {
             Call::Lock(_) => "lock",
             Call::Read(_) => "read",
             Call::Write { .. } => "write",
+            Call::Resize(_) => "resize",
             Call::Flush(_) => "flush",
             Call::Unlink(_) => "unlink",
             Call::MakeDirectory(_) => "mkdir",

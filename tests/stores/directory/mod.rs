@@ -1,6 +1,7 @@
 //! The rules of the directory store, down to the bytes that the crate `session3-record`
 //! documents.
 
+mod full;
 mod index;
 mod kept;
 mod locks;

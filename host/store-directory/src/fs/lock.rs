@@ -84,6 +84,10 @@ impl LockedFile for Locked {
         Ok(())
     }
 
+    fn truncate(&self) -> Result<(), StoreError> {
+        self.file.resize(0)
+    }
+
     fn sync(&self) -> Result<(), StoreError> {
         self.file.sync()
     }

@@ -90,6 +90,12 @@ impl OpenFile {
         Ok(found)
     }
 
+    /// Sets the size of the file, without writing bytes.
+    pub fn resize(&self, size: u64) -> Result<(), StoreError> {
+        self.watched(Call::Resize(&self.name), |_| self.file.set_len(size))
+            .map_err(store_error)
+    }
+
     /// Makes the file's data durable (`fdatasync`).
     pub fn sync(&self) -> Result<(), StoreError> {
         self.watched(Call::Flush(&self.name), |_| self.file.sync_data())
