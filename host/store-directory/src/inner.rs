@@ -10,6 +10,7 @@ use session3_store::{SessionId, SessionState, StoreError, Version};
 
 use crate::Options;
 use crate::fs::{Locked, OpenFile, Root, open_failure, store_error};
+use crate::queue::Queues;
 
 /// How long a load trusts that the name of a cached file still leads to it, in milliseconds.
 pub const NAME_CHECK_INTERVAL: u64 = 1000;
@@ -19,6 +20,8 @@ pub struct Inner {
     pub root: Root,
     pub options: Options,
     pub is_multiprocess_safe: bool,
+    /// The exclusive requests of this process.
+    pub queues: Queues,
 }
 
 /// A session's file that was opened.

@@ -55,6 +55,7 @@ mod fs;
 mod inner;
 mod locking;
 mod options;
+mod queue;
 mod store;
 mod sweep;
 mod watch;

@@ -14,8 +14,50 @@ use crate::inner::read_record;
 /// How often a lock is tried before the task sleeps between two attempts: its holder needs
 /// some microseconds.
 const SPINS: u32 = 32;
-/// The shortest sleep of tokio's timer.
-const PAUSE: Duration = Duration::from_millis(1);
+/// The first pause between two attempts: the shortest sleep of tokio's timer.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+/// The longest pause. A lock that becomes free may stay so for this long, and one waiting
+/// process costs a thousandth of a processor.
+const LONGEST_PAUSE: Duration = Duration::from_millis(8);
+
+/// The pauses between attempts to take a lock. Each one is twice as long as the one before,
+/// up to a limit.
+pub struct Pauses {
+    start: Instant,
+    timeout: Duration,
+    next: Duration,
+}
+
+impl Pauses {
+    /// Begins with a short pause. The timeout began at `start`.
+    pub fn new(start: Instant, timeout: Duration) -> Self {
+        Self {
+            start,
+            timeout,
+            next: FIRST_PAUSE,
+        }
+    }
+
+    /// Makes the next pause as long as the longest one of another process.
+    pub fn lengthen(&mut self) {
+        self.next = LONGEST_PAUSE;
+    }
+
+    /// Waits, unless the timeout is over.
+    pub async fn wait(&mut self) -> Result<(), StoreError> {
+        tokio::time::sleep(self.take()?).await;
+        Ok(())
+    }
+
+    fn take(&mut self) -> Result<Duration, StoreError> {
+        if self.start.elapsed() >= self.timeout {
+            return Err(StoreError::Busy);
+        }
+        let pause = self.next;
+        self.next = (pause * 2).min(LONGEST_PAUSE);
+        Ok(pause)
+    }
+}
 
 /// How many files may have the name of a session, one after the other, while a change waits
 /// for its lock.
@@ -43,16 +85,17 @@ impl DirectoryStore {
         file: &Arc<OpenFile>,
         kind: LockKind,
     ) -> Result<Locked, StoreError> {
+        let mut pauses = Pauses::new(start, self.inner.options.lock_timeout);
         for attempt in 0_u32.. {
             if let Some(locked) = Locked::try_new(file, kind)? {
                 return Ok(locked);
             }
             if attempt < SPINS {
                 tokio::task::yield_now().await;
-            } else if start.elapsed() < self.inner.options.lock_timeout {
-                tokio::time::sleep(PAUSE).await;
             } else {
-                break;
+                // A thread of this process that releases the lock ends the pause.
+                let released = file.released.notified();
+                let _ = tokio::time::timeout(pauses.take()?, released).await;
             }
         }
         Err(StoreError::Busy)

@@ -17,6 +17,7 @@ use tokio::task::coop::consume_budget;
 
 use crate::fs::{LockKind, Root};
 use crate::inner::{Inner, NAME_CHECK_INTERVAL};
+use crate::queue::Queues;
 use crate::{OpenError, Options, exclusive, sweep};
 
 /// How often a create removes the leftover of an unfinished create before it gives up.
@@ -50,6 +51,7 @@ impl DirectoryStore {
             root,
             options,
             is_multiprocess_safe: locks_bind_all_processes(file_system),
+            queues: Queues::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),

@@ -109,5 +109,6 @@ impl Drop for Locked {
             let _ = fs2::FileExt::unlock(&self.file.file);
         }
         self.is_locked.store(false, Ordering::Release);
+        self.released.notify_one();
     }
 }

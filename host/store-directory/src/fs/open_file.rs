@@ -10,6 +10,7 @@ use rustix::fs::{AtFlags, FileType, Statx, StatxFlags, statx};
 use rustix::io::pread;
 use session3_record::RecordFile;
 use session3_store::StoreError;
+use tokio::sync::Notify;
 
 use super::error::{store_error, watched_with_cache};
 use crate::descriptor_cache::DescriptorCache;
@@ -21,6 +22,8 @@ pub struct OpenFile {
     /// Whether a thread of this process holds the lock. The system's lock would admit every
     /// thread that shares the file descriptor.
     pub(super) is_locked: AtomicBool,
+    /// Wakes a task that waits until a thread of this process releases the lock.
+    pub released: Notify,
     /// The time at which the file's name was last known to lead to it.
     pub(super) current_at: AtomicU64,
     /// Which file it is, once that was asked.
@@ -51,6 +54,7 @@ impl OpenFile {
         Self {
             file,
             is_locked: AtomicBool::new(false),
+            released: Notify::new(),
             current_at: AtomicU64::new(0),
             identity: OnceLock::new(),
             name,
