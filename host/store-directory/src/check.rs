@@ -8,7 +8,8 @@ use session3_record::{Directory, OpenMode, Record};
 use session3_store::{SessionId, StoreError};
 
 use crate::fs::{LockKind, Locked, Root};
-use crate::{DirectoryStore, exclusive, sweep};
+use crate::open_store::OpenStore;
+use crate::{exclusive, sweep};
 
 /// A problem that a check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,17 +39,8 @@ pub struct CheckReport {
     pub damaged: u64,
 }
 
-impl DirectoryStore {
-    /// Reads every record and every entry of the index, and calls `found` with each
-    /// problem. With `repair`, it also corrects the index; it never changes records. Other
-    /// processes may use the store meanwhile.
-    ///
-    /// `progress` is called from time to time with the part that is done, from 0 to 1.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Unavailable`] if the directory itself cannot be read, or a flush
-    /// failed. Other errors become findings.
+impl OpenStore {
+    /// See [`DirectoryStore::check`](crate::DirectoryStore::check).
     pub async fn check(
         &self,
         repair: bool,
@@ -247,4 +239,13 @@ fn foreign_locks(root: &Root) -> Result<Vec<String>, StoreError> {
         }
     })?;
     Ok(names)
+}
+
+/// Returns whether a directory has files of a store, or, if `may_be_empty`, none at all.
+pub fn is_store(root: &Root, may_be_empty: bool) -> Result<bool, StoreError> {
+    let names = names_of(root)?;
+    let is_ours = |name: &String| is_foreign(root, name).is_ok_and(|is_foreign| !is_foreign);
+    // A new file system has a directory.
+    let is_empty = names.iter().all(|name| name == "lost+found");
+    Ok(is_empty && may_be_empty || names.iter().any(is_ours))
 }

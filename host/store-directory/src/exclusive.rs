@@ -12,10 +12,10 @@ use session3_record::{Directory, LockedFile as _, OpenFailure, OpenMode, RecordF
 use session3_store::{SessionId, StoreError};
 use tokio::time::Instant;
 
-use crate::DirectoryStore;
 use crate::fs::{LockKind, Locked, OpenFile, Root};
 use crate::inner::Inner;
 use crate::locking::Pauses;
+use crate::open_store::OpenStore;
 use crate::queue::Turn;
 
 /// The name of the directory that the files are in.
@@ -44,7 +44,7 @@ impl Drop for Exclusive {
 }
 
 /// Waits for the lock of a session until the lock timeout.
-pub async fn lock(store: &DirectoryStore, id: &SessionId) -> Result<impl Send + use<>, StoreError> {
+pub async fn lock(store: &OpenStore, id: &SessionId) -> Result<impl Send + use<>, StoreError> {
     let start = Instant::now();
     let inner = store.inner.clone();
     let turn = inner

@@ -6,7 +6,7 @@ use session3_record::layout::record_name;
 use session3_record::{
     Deleted, Durability, NewState, OpenFailure, OpenMode, Record, Transactions, irregular,
 };
-use session3_store::{SessionId, SessionState, StoreError, Version};
+use session3_store::{SessionId, SessionState, StoreError, Timestamp, Version};
 
 use crate::Options;
 use crate::fs::{Locked, OpenFile, Root, open_failure, store_error};
@@ -45,9 +45,12 @@ impl Inner {
     }
 
     /// Opens the file of a session to load it, if there is one.
-    pub fn open_to_load(&self, id: &SessionId) -> Result<Option<Opened>, OpenFailure> {
+    pub fn open_to_load(
+        &self,
+        id: &SessionId,
+        now: Timestamp,
+    ) -> Result<Option<Opened>, OpenFailure> {
         if let Some(file) = self.root.cache.get(id) {
-            let now = self.options.clock.now();
             let is_current = self.root.was_current(&file, NAME_CHECK_INTERVAL, now);
             if is_current.map_err(|error| open_failure(&error))? {
                 return Ok(Some(Opened::cached(file)));

@@ -25,9 +25,12 @@
 //! component `session3-store-filesystem`, has the same files. It must not use the directory
 //! at the same time, since neither store sees the locks of the other one.
 //!
-//! - **The directory is a capability.** It is opened once; IDs are checked before any
-//!   access; records are opened without following links. Files have mode 0600, directories
-//!   0700.
+//! - **The directory is a capability.** IDs are checked before any access; everything is
+//!   reached through the handle of the directory; records are opened without following
+//!   links. Files have mode 0600, directories 0700.
+//! - **The path is looked up once a second.** If it leads to another store, or to an empty
+//!   directory, because an operator moved, restored or mounted one, the store continues
+//!   there. If it leads to anything else, operations fail and say so.
 //! - **Each session has a lock**, on the session's file. Saves, touches and deletes hold it, for
 //!   some microseconds or for a flush. Loads do without it, and take it only if they read
 //!   something half written. Waiting for a lock blocks no thread, and ends at the lock
@@ -54,6 +57,7 @@ mod exclusive;
 mod fs;
 mod inner;
 mod locking;
+mod open_store;
 mod options;
 mod queue;
 mod store;

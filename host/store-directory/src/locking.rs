@@ -7,9 +7,9 @@ use session3_record::Record;
 use session3_store::{SessionId, StoreError, Version};
 use tokio::time::Instant;
 
-use crate::DirectoryStore;
 use crate::fs::{LockKind, Locked, OpenFile};
 use crate::inner::read_record;
+use crate::open_store::OpenStore;
 
 /// How often a lock is tried before the task sleeps between two attempts: its holder needs
 /// some microseconds.
@@ -63,7 +63,7 @@ impl Pauses {
 /// for its lock.
 const MAX_FILES: u32 = 100;
 
-impl DirectoryStore {
+impl OpenStore {
     /// Takes the lock of a file.
     pub(crate) async fn lock(
         &self,

@@ -16,10 +16,10 @@ use session3_record::sweep::{self, Age, Outcome, Skipped, Sweeper};
 use session3_record::{Directory, OpenFailure, OpenMode, Record};
 use session3_store::{SessionId, StoreError, SweepReport};
 
-use crate::DirectoryStore;
 use crate::exclusive;
 use crate::fs::{LockKind, Locked, OpenFile, Root, Subdirectory};
 use crate::inner::{Inner, NAME_CHECK_INTERVAL, read_record};
+use crate::open_store::OpenStore;
 
 /// Deletes sessions that are old, files without a session, and surplus entries of the
 /// index. Stops at the limit; the next sweep continues there.
@@ -67,9 +67,8 @@ pub fn prepare(root: &Root) {
     }
 }
 
-impl DirectoryStore {
-    /// Returns whether the last sweep stopped at its time limit. The next one continues
-    /// there, so it looks at a part of the sessions only.
+impl OpenStore {
+    /// See [`DirectoryStore::has_unfinished_sweep`](crate::DirectoryStore::has_unfinished_sweep).
     pub async fn has_unfinished_sweep(&self) -> Result<bool, StoreError> {
         self.block(
             |inner| match inner.root.open_file(sweep::FILE, OpenMode::Read)? {

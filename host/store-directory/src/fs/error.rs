@@ -53,6 +53,23 @@ pub fn store_error(error: io::Error) -> StoreError {
     }
 }
 
+/// Returns whether a network file system has lost a file or directory that is open. A
+/// [change](may_be_made) that failed for this reason does not count.
+pub fn is_stale(error: &StoreError) -> bool {
+    let stale = io::Error::from(Errno::STALE).to_string();
+    matches!(error, StoreError::Unavailable(what) if what.ends_with(&stale))
+}
+
+/// Adds to the error of a change that has begun that it must not be repeated.
+pub fn may_be_made(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Unavailable(what) if is_stale(&StoreError::Unavailable(what.clone())) => {
+            StoreError::Unavailable(format!("{what}; whether the change was made is not known"))
+        }
+        error => error,
+    }
+}
+
 /// Converts the error of opening a file that was not simply absent.
 pub fn open_failure(error: &io::Error) -> OpenFailure {
     let text = error.to_string();

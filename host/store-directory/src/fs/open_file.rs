@@ -42,6 +42,10 @@ impl Identity {
     pub fn new(found: &Statx) -> Self {
         Self(found.stx_dev_major, found.stx_dev_minor, found.stx_ino)
     }
+
+    pub fn device(&self) -> (u32, u32) {
+        (self.0, self.1)
+    }
 }
 
 impl OpenFile {

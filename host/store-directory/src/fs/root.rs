@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
 use cap_std::fs::{Dir, DirBuilder, OpenOptions, OpenOptionsExt};
 use parking_lot::Mutex;
-use rustix::fs::{Access, AtFlags, OFlags, StatxFlags, statx};
+use rustix::fs::{Access, AtFlags, CWD, OFlags, StatxFlags, statx};
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
 use session3_record::{Directory, OpenFailure, OpenMode};
@@ -33,6 +33,7 @@ const DIRECTORY_MODE: u32 = 0o700;
 /// The directory of a store.
 pub struct Root {
     dir: Dir,
+    identity: Identity,
     /// The owner to give to new files; `None` keeps the current user.
     owner: Option<(Uid, Gid)>,
     /// Files of active sessions.
@@ -40,6 +41,16 @@ pub struct Root {
     /// Directories whose own entries, in the directories above, are durable.
     durable: Mutex<HashSet<String>>,
     watch: Option<Arc<dyn Watch>>,
+}
+
+/// What a path leads to now.
+pub enum Place {
+    /// The directory that is open, or something that this process may not look at.
+    Same,
+    /// Another directory.
+    Other,
+    /// No directory.
+    Missing,
 }
 
 /// A subdirectory that is open for work on many files in it. For names from the root, the
@@ -60,8 +71,10 @@ impl Root {
                 .create(path)?;
         }
         let dir = Dir::open_ambient_dir(path, cap_std::ambient_authority())?;
+        let found = statx(&dir, "", AtFlags::EMPTY_PATH, StatxFlags::INO)?;
         Ok(Self {
             owner: owner_to_keep(&dir)?,
+            identity: Identity::new(&found),
             dir,
             cache: Arc::new(DescriptorCache::new(options.max_kept_files)),
             durable: Mutex::default(),
@@ -80,6 +93,22 @@ impl Root {
             access,
             AtFlags::EACCESS,
         )?)
+    }
+
+    /// Returns whether a path leads to this directory.
+    pub fn place(&self, path: &Path) -> Place {
+        let find = |_| Ok(statx(CWD, path, AtFlags::empty(), StatxFlags::INO)?);
+        match self.watched(Call::Stat("."), find) {
+            Ok(found) if Identity::new(&found) != self.identity => Place::Other,
+            Err(error) if is_no_directory(&error) => Place::Missing,
+            // A process that gave up access to the path still has the directory.
+            _ => Place::Same,
+        }
+    }
+
+    /// Returns whether two directories are on the same file system.
+    pub fn is_on_device_of(&self, other: &Self) -> bool {
+        self.identity.device() == other.identity.device()
     }
 
     /// Returns the type of the file system, as Linux numbers it.
