@@ -27,7 +27,8 @@
 //!
 //! - **The directory is a capability.** IDs are checked before any access; everything is
 //!   reached through the handle of the directory; records are opened without following
-//!   links. Files have mode 0600, directories 0700.
+//!   links. Files have mode 0600, directories 0700. A directory that exists keeps its owner
+//!   and mode; [`DirectoryStore::other_writers`] says who else may write into it.
 //! - **The path is looked up once a second.** If it leads to another store, or to an empty
 //!   directory, because an operator moved, restored or mounted one, the store continues
 //!   there. If it leads to anything else, operations fail and say so.
@@ -59,6 +60,7 @@ mod inner;
 mod locking;
 mod open_store;
 mod options;
+mod other_writers;
 mod queue;
 mod store;
 mod sweep;
@@ -66,6 +68,7 @@ mod watch;
 
 pub use check::{CheckReport, Finding};
 pub use options::{OpenError, Options};
+pub use other_writers::OtherWriter;
 pub use session3_record::{Durability, MAX_STATE_BYTES};
 pub use store::DirectoryStore;
 pub use watch::{Call, Watch};

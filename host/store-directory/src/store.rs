@@ -15,6 +15,7 @@ use session3_store::{
 use crate::check::{CheckReport, Finding, is_store};
 use crate::fs::{Place, is_stale};
 use crate::open_store::OpenStore;
+use crate::other_writers::{OtherWriter, other_writers};
 use crate::{OpenError, Options, sweep};
 
 /// How long the store trusts that its path still leads to the directory that is open, in
@@ -56,6 +57,32 @@ impl DirectoryStore {
             current: RwLock::new(opened),
             options,
         })
+    }
+
+    /// Returns who may write into the directory besides the user of this process and root. A
+    /// server should warn of them: they can end, replace and forge sessions.
+    ///
+    /// For root, the owner of the directory is none of them: an operator opens the store of a
+    /// server. Only the directory itself is examined. Of an access control list, the mask
+    /// counts as the permissions of the group.
+    ///
+    /// ```
+    /// # use session3_store_directory::{DirectoryStore, Options};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path();
+    /// let store = DirectoryStore::open(path, Options::default())?;
+    /// for other in store.other_writers()? {
+    ///     eprintln!("{}: {other}", path.display());
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] if the attributes of the directory cannot be read.
+    pub fn other_writers(&self) -> Result<Vec<OtherWriter>, StoreError> {
+        let ownership = self.current()?.inner.root.ownership(".")?;
+        Ok(other_writers(ownership))
     }
 
     /// Reads every record and every entry of the index, and calls `found` with each

@@ -5,6 +5,7 @@ mod full;
 mod index;
 mod kept;
 mod locks;
+mod owners;
 mod place;
 mod sweep;
 

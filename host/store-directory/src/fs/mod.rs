@@ -11,4 +11,4 @@ mod root;
 pub use error::{is_stale, may_be_made, open_failure, store_error};
 pub use lock::{LockKind, Locked};
 pub use open_file::OpenFile;
-pub use root::{Place, Root, Subdirectory};
+pub use root::{Ownership, Place, Root, Subdirectory};

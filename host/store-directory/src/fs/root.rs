@@ -53,6 +53,15 @@ pub enum Place {
     Missing,
 }
 
+/// The numbers of the user and the group that a file or directory belongs to, and its
+/// permissions.
+#[derive(Clone, Copy)]
+pub struct Ownership {
+    pub user: u32,
+    pub group: u32,
+    pub mode: u32,
+}
+
 /// A subdirectory that is open for work on many files in it. For names from the root, the
 /// system would look up and check the path to each of them.
 pub struct Subdirectory<'a> {
@@ -104,6 +113,21 @@ impl Root {
             // A process that gave up access to the path still has the directory.
             _ => Place::Same,
         }
+    }
+
+    /// Returns whom a name in the directory belongs to, without following a link; `.` is the
+    /// directory itself.
+    pub fn ownership(&self, name: &str) -> Result<Ownership, StoreError> {
+        let which = StatxFlags::UID | StatxFlags::GID | StatxFlags::MODE;
+        let find = |_| Ok(statx(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW, which)?);
+        let found = self
+            .watched(Call::Stat(name), find)
+            .map_err(|error| store_error(with_name(name, &error)))?;
+        Ok(Ownership {
+            user: found.stx_uid,
+            group: found.stx_gid,
+            mode: found.stx_mode.into(),
+        })
     }
 
     /// Returns whether two directories are on the same file system.
