@@ -74,18 +74,16 @@ impl OpenStore {
             return Ok(locked);
         }
         // Waiting is rare. In a box of its own, it does not make every future larger.
-        Box::pin(self.wait_for_lock(Instant::now(), file, kind)).await
+        Box::pin(self.wait_for_lock(file, kind)).await
     }
 
-    /// Takes the lock of a file, if it becomes free before the lock timeout, which began
-    /// at `start`.
-    pub(crate) async fn wait_for_lock(
+    /// Takes the lock of a file, if it becomes free before the lock timeout.
+    async fn wait_for_lock(
         &self,
-        start: Instant,
         file: &Arc<OpenFile>,
         kind: LockKind,
     ) -> Result<Locked, StoreError> {
-        let mut pauses = Pauses::new(start, self.inner.options.lock_timeout);
+        let mut pauses = Pauses::new(Instant::now(), self.inner.options.lock_timeout);
         for attempt in 0_u32.. {
             if let Some(locked) = Locked::try_new(file, kind)? {
                 return Ok(locked);

@@ -13,7 +13,7 @@ use session3_store_directory::{Call, DirectoryStore, Options, Watch};
 use tokio::task::JoinSet;
 
 use super::Fixture;
-use session3_test_support::{block_on, id};
+use session3_test_support::{block_on, id, state};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -154,6 +154,29 @@ fn of_many_waiting_requests_only_one_tries_and_less_and_less_often() {
         while let Some(waited) = waiting.join_next().await {
             assert_eq!(waited.unwrap(), Ok(()));
         }
+    });
+}
+
+#[test]
+fn a_change_that_waits_for_another_process_tries_less_and_less_often() {
+    let fixture = Fixture::with_session(0);
+    let (store, attempts) = patient(fixture.directory.path());
+    let other = fixture.file();
+    other.lock_exclusive().unwrap();
+    block_on(async {
+        let saving = {
+            let store = store.clone();
+            tokio::spawn(async move { store.save_session(&id(1), &state("2"), 1).await })
+        };
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        let tried = attempts.0.load(Ordering::Relaxed);
+        // The first attempts follow each other without a pause.
+        assert!(
+            (1..=100).contains(&tried),
+            "{tried} attempts in 0.4 seconds"
+        );
+        other.unlock().unwrap();
+        assert_eq!(saving.await.unwrap(), Ok(2));
     });
 }
 
