@@ -26,6 +26,9 @@ pub fn skip(skipped: Skipped<'_>, error: &StoreError) {
         Skipped::Directory(name) => say(format_args!(
             " WARN the sweep leaves this directory directory={name} error={error:?}"
         )),
+        Skipped::Position => say(format_args!(
+            " WARN the next sweep begins where this one began error={error:?}"
+        )),
     }
 }
 

@@ -28,6 +28,10 @@ pub trait LockedFile: RecordFile {
     /// Writes all of `bytes` at `offset`.
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), StoreError>;
 
+    /// Removes all bytes: the file has size 0 after that. On a full disk, this may succeed
+    /// where a write fails.
+    fn truncate(&self) -> Result<(), StoreError>;
+
     /// Makes the file's data durable (`fdatasync`).
     fn sync(&self) -> Result<(), StoreError>;
 }

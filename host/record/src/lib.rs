@@ -49,5 +49,5 @@ mod update;
 pub use durability::Durability;
 pub use files::{Directory, LockedFile, OpenFailure, OpenMode, RecordFile, irregular};
 pub use record::{MAX_STATE_BYTES, Record};
-pub use transactions::{NewState, Transactions};
+pub use transactions::{Deleted, NewState, Transactions};
 pub use update::EncodedSlot;

@@ -60,7 +60,9 @@
 //!   it writes anything else: until the erasure is durable, a cell for version 2⁶⁴ - 1
 //!   stands in its place.
 //! - A delete writes the tombstone and then unlinks the file, so that file descriptors
-//!   which are still open, and hard-linked backups, cannot revive the session.
+//!   which are still open, and hard-linked backups, cannot revive the session. On a full
+//!   disk, where the tombstone cannot be written, the delete removes all bytes of the file
+//!   instead, and if that fails as well, it only unlinks the file.
 //! - An import, which copies a session from another store, writes the slot that is not the
 //!   latest like a save. If its version is not a higher one, the import then erases the
 //!   other slot.

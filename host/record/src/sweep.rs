@@ -39,6 +39,8 @@ pub enum Skipped<'a> {
     Directory(&'a str),
     /// An entry of the index, which belongs to this session.
     Entry(&'a SessionId),
+    /// The position, which could not be written: the next sweep begins where this one began.
+    Position,
 }
 
 /// The steps of a sweep, which depend on how a store locks its sessions.
@@ -114,18 +116,41 @@ impl Position {
 ///
 /// # Errors
 ///
-/// The sweep stops at an error of [`Sweeper::leave`], or of the position's file.
+/// The sweep stops at an error of [`Sweeper::leave`], which then also says how many sessions
+/// were deleted. It fails if the position cannot be read. If the position cannot be written,
+/// for example on a full disk, the sweep fails only if it has made no progress.
 pub fn run(sweeper: &impl Sweeper, file: &impl LockedFile) -> Result<SweepReport, StoreError> {
+    let start = read_position(file)?;
     let mut walk = Walk {
         sweeper,
-        position: Some(read_position(file)?),
+        position: Some(start),
         seen: 0,
         report: SweepReport::default(),
     };
     let walked = walk.run();
-    write_position(file, walk.position)?;
-    walk.report.complete = walk.position.is_none();
-    walked.map(|()| walk.report)
+    let mut report = walk.report;
+    report.complete = walk.position.is_none();
+    let end = walk.position.unwrap_or(Position::START);
+    if end != start
+        && let Err(error) = write_position(file, end)
+    {
+        // A caller that repeats sweeps until one is complete would repeat this one for ever.
+        if walked.is_ok() && report.deleted == 0 && !report.complete {
+            return Err(error);
+        }
+        sweeper.skip(Skipped::Position, &error);
+    }
+    walked.map_err(|error| with_count(error, report.deleted))?;
+    Ok(report)
+}
+
+/// Writes the first position into a new file, so that a later sweep needs no more space on
+/// the disk.
+pub fn prepare(file: &impl LockedFile) -> Result<(), StoreError> {
+    match file.size()? {
+        0 => write_position(file, Position::START),
+        _ => Ok(()),
+    }
 }
 
 /// Returns whether the last sweep stopped at its time limit.
@@ -281,9 +306,9 @@ fn read_position(file: &impl RecordFile) -> Result<Position, StoreError> {
     })
 }
 
-/// Notes the position where this sweep stopped; `None` at the end.
-fn write_position(file: &impl LockedFile, position: Option<Position>) -> Result<(), StoreError> {
-    let text = match position.unwrap_or(Position::START) {
+/// Notes the position where the next sweep begins.
+fn write_position(file: &impl LockedFile, position: Position) -> Result<(), StoreError> {
+    let text = match position {
         Position::Record(id) => id.to_string(),
         Position::Index(number, id) => format!("users {number} {id}"),
     };
@@ -293,4 +318,14 @@ fn write_position(file: &impl LockedFile, position: Option<Position>) -> Result<
 fn id_of(word: Option<&str>) -> SessionId {
     let id = word.and_then(|word| word.parse().ok());
     id.unwrap_or(SessionId::from(0))
+}
+
+/// Adds the number of sessions that a sweep deleted before it failed.
+fn with_count(error: StoreError, deleted: u64) -> StoreError {
+    match error {
+        StoreError::Unavailable(what) if deleted > 0 => StoreError::Unavailable(format!(
+            "{what}; the sweep deleted {deleted} sessions before that"
+        )),
+        error => error,
+    }
 }

@@ -36,6 +36,16 @@ impl NewState {
     }
 }
 
+/// What other processes find that have the file of a deleted session open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deleted {
+    /// The file holds no session any more.
+    Marked,
+    /// The file still holds the session, since the disk had no room for a tombstone. Only
+    /// its name is gone, so a process finds the delete when it looks up the name.
+    Unmarked,
+}
+
 /// Changes a directory of sessions. The caller holds the lock of the record that changes.
 #[derive(Clone, Copy)]
 pub struct Transactions<'a, D> {
@@ -139,11 +149,17 @@ impl<'a, D: Directory> Transactions<'a, D> {
         file: &impl LockedFile,
         id: &SessionId,
         user: Option<&str>,
-    ) -> Result<(), StoreError> {
-        self.write_tombstone(file, id)?;
+    ) -> Result<Deleted, StoreError> {
+        if let Err(error) = Record::write_tombstone(file, id) {
+            self.unlink_unmarked(id, error)?;
+            self.remove_entry(user, id);
+            return Ok(Deleted::Unmarked);
+        }
+        self.sync_tombstone(file)?;
         self.remove_entry(user, id);
         self.directory.remove_file(&record_name(id))?;
-        self.sync_parent(id)
+        self.sync_parent(id)?;
+        Ok(Deleted::Marked)
     }
 
     /// Removes a file that holds no session, or a damaged one.
@@ -155,8 +171,19 @@ impl<'a, D: Directory> Transactions<'a, D> {
         file: &impl LockedFile,
         id: &SessionId,
     ) -> Result<(), StoreError> {
-        self.write_tombstone(file, id)?;
+        if let Err(error) = Record::write_tombstone(file, id) {
+            return self.unlink_unmarked(id, error);
+        }
+        self.sync_tombstone(file)?;
         self.directory.remove_file(&record_name(id))
+    }
+
+    /// Removes the name of a file that could not get a tombstone because of `error`, which
+    /// is also why this fails if the name cannot be removed either.
+    fn unlink_unmarked(&self, id: &SessionId, error: StoreError) -> Result<(), StoreError> {
+        let removed = self.directory.remove_file(&record_name(id));
+        removed.map_err(|_| error)?;
+        self.sync_parent(id)
     }
 
     /// With [`Durability::Disk`], makes sure that a record, or its absence, is durable.
@@ -166,7 +193,8 @@ impl<'a, D: Directory> Transactions<'a, D> {
         match Record::read(file, id)? {
             Some(record) => self.make_durable(file, &record),
             None => {
-                self.write_tombstone(file, id)?;
+                Record::write_tombstone(file, id)?;
+                self.sync_tombstone(file)?;
                 self.sync_parent(id)
             }
         }
@@ -198,10 +226,8 @@ impl<'a, D: Directory> Transactions<'a, D> {
         note_durable(file, record.id(), record.version()?)
     }
 
-    /// Writes the tombstone, so that every process which has the file open finds it. With
-    /// [`Durability::Disk`], the tombstone is durable.
-    fn write_tombstone(&self, file: &impl LockedFile, id: &SessionId) -> Result<(), StoreError> {
-        Record::write_tombstone(file, id)?;
+    /// With [`Durability::Disk`], makes a tombstone durable.
+    fn sync_tombstone(&self, file: &impl LockedFile) -> Result<(), StoreError> {
         match self.durability {
             Durability::Process => Ok(()),
             Durability::Disk => sync(file),

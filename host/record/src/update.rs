@@ -179,12 +179,19 @@ impl Record {
         sync(file)
     }
 
-    /// Writes the tombstone, whatever the file contains. On a full disk, a file without a
-    /// session may have no room for a tombstone, and does not need one.
+    /// Writes the tombstone, whatever the file contains, so that every process which has the
+    /// file open finds that there is no session.
+    ///
+    /// If the write fails, this removes all bytes instead, which means the same. On a file
+    /// system that never overwrites a block, a write needs space, and removing bytes may not.
     pub fn write_tombstone(file: &impl LockedFile, id: &SessionId) -> Result<(), StoreError> {
-        match file.write_at(&TOMBSTONE.to_le_bytes(), TOMBSTONE_AT as u64) {
-            Err(_) if matches!(Self::read(file, id), Ok(None)) => Ok(()),
-            written => written,
+        let Err(error) = file.write_at(&TOMBSTONE.to_le_bytes(), TOMBSTONE_AT as u64) else {
+            return Ok(());
+        };
+        let holds_nothing = matches!(Self::read(file, id), Ok(None));
+        match holds_nothing || file.truncate().is_ok() {
+            true => Ok(()),
+            false => Err(error),
         }
     }
 

@@ -4,11 +4,12 @@
 use session3_record::index::{self, Entry};
 use session3_record::layout::{self, record_name};
 use session3_record::sweep::FILE;
-use session3_record::{Directory, OpenMode, Record};
+use session3_record::{Directory, OpenFailure, OpenMode, Record};
 use session3_store::{SessionId, StoreError};
 
-use crate::fs::{LockKind, Locked, Root};
-use crate::{DirectoryStore, exclusive, sweep};
+use crate::fs::{LockKind, Locked, Ownership, Root};
+use crate::open_store::OpenStore;
+use crate::{exclusive, sweep};
 
 /// A problem that a check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,10 @@ pub enum Finding {
     Missing(SessionId),
     /// A file or a directory that could not be checked, and the reason.
     Unreadable(String, String),
+    /// A file or a directory that the owner of the store cannot use, and the reason: it
+    /// belongs to another user, or its mode forbids its owner to read it. A server fails
+    /// there, even if this process, as root, can read it.
+    Inaccessible(String, String),
 }
 
 /// The counts of a check.
@@ -36,19 +41,15 @@ pub struct CheckReport {
     pub sessions: u64,
     /// The number of records that are damaged.
     pub damaged: u64,
+    /// The number of records that this process has no permission to read. Each is also
+    /// [`Finding::Unreadable`].
+    pub denied: u64,
+    /// The number of records that are [`Finding::Inaccessible`].
+    pub inaccessible: u64,
 }
 
-impl DirectoryStore {
-    /// Reads every record and every entry of the index, and calls `found` with each
-    /// problem. With `repair`, it also corrects the index; it never changes records. Other
-    /// processes may use the store meanwhile.
-    ///
-    /// `progress` is called from time to time with the part that is done, from 0 to 1.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Unavailable`] if the directory itself cannot be read, or a flush
-    /// failed. Other errors become findings.
+impl OpenStore {
+    /// See [`DirectoryStore::check`](crate::DirectoryStore::check).
     pub async fn check(
         &self,
         repair: bool,
@@ -56,7 +57,8 @@ impl DirectoryStore {
         mut progress: impl FnMut(f64),
     ) -> Result<CheckReport, StoreError> {
         let mut report = CheckReport::default();
-        self.check_names(&mut found).await?;
+        let owner = self.inner.root.ownership(".")?.user;
+        self.check_names(owner, &mut found).await?;
         for prefix in 0..=u8::MAX {
             progress(f64::from(prefix) / 512.0);
             let listed = self.block(move |inner| layout::list(&inner.root, prefix));
@@ -69,6 +71,10 @@ impl DirectoryStore {
                 .map(Finding::Foreign)
                 .for_each(&mut found);
             for id in ids {
+                let name = record_name(&id);
+                if self.is_inaccessible(&name, owner, &mut found) {
+                    report.inaccessible += 1;
+                }
                 self.check_record(&id, repair, &mut report, &mut found)
                     .await;
             }
@@ -87,16 +93,25 @@ impl DirectoryStore {
             .for_each(&mut found);
         for number in numbers {
             progress(0.5 + f64::from(number) / f64::from(index::SUBDIRECTORIES) / 2.0);
+            self.is_inaccessible(&index::directory_of(number), owner, &mut found);
             self.check_entries(number, repair, &mut found).await;
         }
         Ok(report)
     }
 
     /// Checks the names in the directory itself and in the directory of locks.
-    async fn check_names(&self, found: &mut impl FnMut(Finding)) -> Result<(), StoreError> {
+    async fn check_names(
+        &self,
+        owner: u32,
+        found: &mut impl FnMut(Finding),
+    ) -> Result<(), StoreError> {
         for name in self.block(|inner| names_of(&inner.root)).await? {
-            if readable(is_foreign(&self.inner.root, &name), &name, found) == Some(true) {
-                found(Finding::Foreign(name));
+            match readable(is_foreign(&self.inner.root, &name), &name, found) {
+                Some(true) => found(Finding::Foreign(name)),
+                Some(false) => {
+                    self.is_inaccessible(&name, owner, found);
+                }
+                None => {}
             }
         }
         let names = self.block(|inner| foreign_locks(&inner.root)).await;
@@ -133,8 +148,31 @@ impl DirectoryStore {
                 report.damaged += 1;
                 found(Finding::Damaged(*id, StoreError::Corrupt(how).to_string()));
             }
-            Err(error) => found(Finding::Unreadable(name, error.to_string())),
+            Err(error) => {
+                let opened = self.inner.root.open_record(name.clone(), OpenMode::Read);
+                if let Err(OpenFailure::Denied(_)) = opened {
+                    report.denied += 1;
+                }
+                found(Finding::Unreadable(name, error.to_string()));
+            }
         }
+    }
+
+    /// Returns whether the owner of the store cannot use a file or a directory of it. A name
+    /// that another process has removed meanwhile can be used.
+    fn is_inaccessible(&self, name: &str, owner: u32, found: &mut impl FnMut(Finding)) -> bool {
+        let reason = match self.inner.root.ownership(name) {
+            Ok(ownership) => hindrance(ownership, owner),
+            // What follows reports why it cannot be read.
+            Err(_) => None,
+        };
+        let is_inaccessible = reason.is_some();
+        let name = name.to_owned();
+        reason
+            .map(|reason| Finding::Inaccessible(name, reason))
+            .into_iter()
+            .for_each(found);
+        is_inaccessible
     }
 
     /// Returns whether there is a file that holds no session and that no process is
@@ -211,6 +249,25 @@ impl DirectoryStore {
     }
 }
 
+/// Returns why the owner of the store cannot use a file or a directory of it.
+fn hindrance(ownership: Ownership, owner: u32) -> Option<String> {
+    const READ: u32 = 0o400;
+    let Ownership { user, mode, .. } = ownership;
+    if user != owner {
+        return Some(format!(
+            "it belongs to user {user}, and the store to user {owner}"
+        ));
+    }
+    // The mode does not hinder root.
+    let is_hindered = owner != 0 && mode & READ == 0;
+    is_hindered.then(|| {
+        format!(
+            "its mode {:04o} forbids its owner to read it",
+            mode & 0o7777
+        )
+    })
+}
+
 /// Returns what was read. A failure becomes a finding.
 fn readable<T>(
     read: Result<T, StoreError>,
@@ -247,4 +304,13 @@ fn foreign_locks(root: &Root) -> Result<Vec<String>, StoreError> {
         }
     })?;
     Ok(names)
+}
+
+/// Returns whether a directory has files of a store, or, if `may_be_empty`, none at all.
+pub fn is_store(root: &Root, may_be_empty: bool) -> Result<bool, StoreError> {
+    let names = names_of(root)?;
+    let is_ours = |name: &String| is_foreign(root, name).is_ok_and(|is_foreign| !is_foreign);
+    // A new file system has a directory.
+    let is_empty = names.iter().all(|name| name == "lost+found");
+    Ok(is_empty && may_be_empty || names.iter().any(is_ours))
 }

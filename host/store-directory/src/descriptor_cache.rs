@@ -1,9 +1,9 @@
 //! The file descriptor cache: files of active sessions stay open, so that a load is one
 //! read, and a save needs no open and close.
 //!
-//! A cached file may belong to a session that another process has deleted. The next access
-//! finds that out. Until then, or until the cache drops the file, the file takes room on
-//! the disk. The bound of the cache also bounds that room.
+//! A cached file may belong to a session that another process has deleted. Until the cache
+//! drops the file, it takes space on the disk. The next access to the session, a sweep by this
+//! process, or a call that fails for lack of space drops it.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ impl DescriptorCache {
         self.files.remove(id);
     }
 
-    /// Drops all files, when the process needs the file descriptors elsewhere.
+    /// Drops all files, when their file descriptors or their space are needed elsewhere.
     pub fn clear(&self) {
         self.files.clear();
     }

@@ -4,28 +4,24 @@ use std::sync::Arc;
 
 use session3_record::layout::record_name;
 use session3_record::{
-    Durability, NewState, OpenFailure, OpenMode, Record, Transactions, irregular,
+    Deleted, Durability, NewState, OpenFailure, OpenMode, Record, Transactions, irregular,
 };
-use session3_store::{SessionId, SessionState, StoreError, Version};
+use session3_store::{SessionId, SessionState, StoreError, Timestamp, Version};
 
 use crate::Options;
 use crate::fs::{Locked, OpenFile, Root, open_failure, store_error};
+use crate::queue::Queues;
 
-/// How long a load trusts that a cached file still has a name, in milliseconds.
-const LINK_CHECK_INTERVAL: u64 = 1000;
+/// How long a load trusts that the name of a cached file still leads to it, in milliseconds.
+pub const NAME_CHECK_INTERVAL: u64 = 1000;
 
 /// The directory, and how the store was opened.
 pub struct Inner {
     pub root: Root,
     pub options: Options,
     pub is_multiprocess_safe: bool,
-}
-
-/// What a session's file is opened for.
-#[derive(Clone, Copy)]
-pub enum Purpose {
-    Load,
-    Change,
+    /// The exclusive requests of this process.
+    pub queues: Queues,
 }
 
 /// A session's file that was opened.
@@ -35,31 +31,45 @@ pub struct Opened {
     pub is_cached: bool,
 }
 
+impl Opened {
+    fn cached(file: Arc<OpenFile>) -> Self {
+        let is_cached = true;
+        Self { file, is_cached }
+    }
+}
+
 impl Inner {
     /// Returns the changes of this directory, as durable as the options say.
     pub fn transactions(&self) -> Transactions<'_, Root> {
         Transactions::new(&self.root, self.options.durability)
     }
 
-    /// Opens the file of a session, if there is one.
-    pub fn open_record(
+    /// Opens the file of a session to load it, if there is one.
+    pub fn open_to_load(
         &self,
         id: &SessionId,
-        purpose: Purpose,
+        now: Timestamp,
     ) -> Result<Option<Opened>, OpenFailure> {
         if let Some(file) = self.root.cache.get(id) {
-            let is_linked = match purpose {
-                Purpose::Load => file.was_linked(LINK_CHECK_INTERVAL, self.options.clock.now()),
-                Purpose::Change => file.is_linked(),
-            };
-            if is_linked.map_err(|error| open_failure(&error))? {
-                return Ok(Some(Opened {
-                    file,
-                    is_cached: true,
-                }));
+            let is_current = self.root.was_current(&file, NAME_CHECK_INTERVAL, now);
+            if is_current.map_err(|error| open_failure(&error))? {
+                return Ok(Some(Opened::cached(file)));
             }
             self.root.cache.remove(id);
         }
+        self.open_by_name(id)
+    }
+
+    /// Opens the file of a session to lock it, if there is one. After that, the caller has
+    /// to check that the file is current.
+    pub fn open_to_lock(&self, id: &SessionId) -> Result<Option<Opened>, OpenFailure> {
+        match self.root.cache.get(id) {
+            Some(file) => Ok(Some(Opened::cached(file))),
+            None => self.open_by_name(id),
+        }
+    }
+
+    fn open_by_name(&self, id: &SessionId) -> Result<Option<Opened>, OpenFailure> {
         let file = self.root.open_record(record_name(id), OpenMode::Write)?;
         Ok(file.map(|file| Opened {
             file,
@@ -92,7 +102,7 @@ impl Inner {
     }
 
     /// Deletes the session of a record.
-    pub fn delete(&self, locked: &Locked, record: &Record) -> Result<(), StoreError> {
+    pub fn delete(&self, locked: &Locked, record: &Record) -> Result<Deleted, StoreError> {
         self.root.cache.remove(record.id());
         // The user of a record without a whole slot is unknown.
         let user = record.user().unwrap_or_default();

@@ -25,9 +25,13 @@
 //! component `session3-store-filesystem`, has the same files. It must not use the directory
 //! at the same time, since neither store sees the locks of the other one.
 //!
-//! - **The directory is a capability.** It is opened once; IDs are checked before any
-//!   access; records are opened without following links. Files have mode 0600, directories
-//!   0700.
+//! - **The directory is a capability.** IDs are checked before any access; everything is
+//!   reached through the handle of the directory; records are opened without following
+//!   links. Files have mode 0600, directories 0700. A directory that exists keeps its owner
+//!   and mode; [`DirectoryStore::other_writers`] says who else may write into it.
+//! - **The path is looked up once a second.** If it leads to another store, or to an empty
+//!   directory, because an operator moved, restored or mounted one, the store continues
+//!   there. If it leads to anything else, operations fail and say so.
 //! - **Each session has a lock**, on the session's file. Saves, touches and deletes hold it, for
 //!   some microseconds or for a flush. Loads do without it, and take it only if they read
 //!   something half written. Waiting for a lock blocks no thread, and ends at the lock
@@ -42,8 +46,9 @@
 //!   absent. A create of the same ID removes the file, and so does the sweep.
 //! - **Files of active sessions are kept open**, within a bound. Each access checks the
 //!   tombstone, which tells whether the session still exists. A file that was removed or
-//!   replaced by hand has no tombstone, so every change also asks for the number of links.
-//!   Loads of one session ask at most once a second, since asking takes as long as reading.
+//!   replaced by hand has no tombstone, so every change also compares the file with the one
+//!   that its name leads to. Loads of one session do so at most once a second, since that
+//!   takes as long as reading.
 
 #![forbid(unsafe_code)]
 
@@ -53,13 +58,17 @@ mod exclusive;
 mod fs;
 mod inner;
 mod locking;
+mod open_store;
 mod options;
+mod other_writers;
+mod queue;
 mod store;
 mod sweep;
 mod watch;
 
 pub use check::{CheckReport, Finding};
 pub use options::{OpenError, Options};
+pub use other_writers::OtherWriter;
 pub use session3_record::{Durability, MAX_STATE_BYTES};
 pub use store::DirectoryStore;
 pub use watch::{Call, Watch};

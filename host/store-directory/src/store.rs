@@ -1,35 +1,47 @@
-//! The store: each operation of the trait.
+//! The store: runs each operation in the directory that its path leads to.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use session3_record::layout::record_name;
-use session3_record::{NewState, OpenFailure, OpenMode, Record, index, layout};
+use parking_lot::RwLock;
 use session3_store::{
-    PageBuilder, SessionId, SessionLock, SessionPage, SessionState, SessionStore, StoreError,
-    StoredSession, SweepReport, Timestamp, Version,
+    SessionId, SessionLock, SessionPage, SessionState, SessionStore, StoreError, StoredSession,
+    SweepReport, Timestamp, Version,
 };
-use tokio::task::coop::consume_budget;
 
-use crate::fs::{LockKind, Root};
-use crate::inner::{Inner, Purpose};
-use crate::{OpenError, Options, exclusive, sweep};
+use crate::check::{CheckReport, Finding, is_store};
+use crate::fs::{Place, is_stale};
+use crate::open_store::OpenStore;
+use crate::other_writers::{OtherWriter, other_writers};
+use crate::{OpenError, Options, sweep};
 
-/// How often a create removes the leftover of an unfinished create before it gives up.
-const MAX_LEFTOVERS: u32 = 8;
+/// How long the store trusts that its path still leads to the directory that is open, in
+/// milliseconds.
+const PLACE_CHECK_INTERVAL: u64 = 1000;
 
 /// A store that keeps each session in a file of its own. Any number of processes may use
 /// one directory.
 ///
 /// The documentation of the [crate](crate) has an example.
 pub struct DirectoryStore {
-    pub(crate) inner: Arc<Inner>,
+    /// The absolute path, so that it does not depend on the working directory.
+    path: PathBuf,
+    options: Options,
+    current: RwLock<OpenStore>,
+    /// When the path was last known to lead to the directory that is open.
+    checked_at: AtomicU64,
 }
 
 impl DirectoryStore {
     /// Opens a directory of sessions.
+    ///
+    /// The store notices within a second that the path leads to another directory. If that
+    /// is a store, or is empty and of the same file system, the store continues there.
+    /// Otherwise, and if the path leads to no directory, each operation fails with
+    /// [`StoreError::Unavailable`] until the directory is back.
     ///
     /// # Errors
     ///
@@ -38,141 +50,150 @@ impl DirectoryStore {
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
         let path = path.as_ref();
         let failed = |error| OpenError::new(path, error);
-        let root = Root::open(path, &options).map_err(failed)?;
-        root.check_access(options.read_only).map_err(failed)?;
-        let file_system = root.file_system().map_err(failed)?;
-        let inner = Inner {
-            root,
-            options,
-            is_multiprocess_safe: locks_bind_all_processes(file_system),
-        };
+        let opened = OpenStore::open(path, &options).map_err(failed)?;
         Ok(Self {
-            inner: Arc::new(inner),
+            path: std::path::absolute(path).map_err(failed)?,
+            checked_at: AtomicU64::new(opened.now),
+            current: RwLock::new(opened),
+            options,
         })
     }
 
-    /// Runs work that takes long on a thread which may block.
-    pub(crate) async fn block<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Inner) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let inner = self.inner.clone();
-        match tokio::task::spawn_blocking(move || work(&inner)).await {
-            Ok(result) => result,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(error) => Err(StoreError::Unavailable(error.to_string())),
-            },
-        }
+    /// Returns who may write into the directory besides the user of this process and root. A
+    /// server should warn of them: they can end, replace and forge sessions.
+    ///
+    /// For root, the owner of the directory is none of them: an operator opens the store of a
+    /// server. Only the directory itself is examined. Of an access control list, the mask
+    /// counts as the permissions of the group.
+    ///
+    /// ```
+    /// # use session3_store_directory::{DirectoryStore, Options};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path();
+    /// let store = DirectoryStore::open(path, Options::default())?;
+    /// for other in store.other_writers()? {
+    ///     eprintln!("{}: {other}", path.display());
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] if the attributes of the directory cannot be read.
+    pub fn other_writers(&self) -> Result<Vec<OtherWriter>, StoreError> {
+        let ownership = self.current()?.inner.root.ownership(".")?;
+        Ok(other_writers(ownership))
     }
 
-    /// Makes a change. The closure owns the lock, so that the lock is held until the change
-    /// is complete, also if the caller's future is dropped. A flush runs on another thread.
-    async fn change<T: Send + 'static>(
+    /// Reads every record and every entry of the index, and calls `found` with each
+    /// problem. With `repair`, it also corrects the index; it never changes records. Other
+    /// processes may use the store meanwhile.
+    ///
+    /// `progress` is called from time to time with the part that is done, from 0 to 1.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] if the directory itself cannot be read, or a flush
+    /// failed. Other errors become findings.
+    pub async fn check(
         &self,
-        change: impl FnOnce(&Inner) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        match self.inner.flushes() {
-            false => change(&self.inner),
-            true => Box::pin(self.block(change)).await,
-        }
+        repair: bool,
+        found: impl FnMut(Finding),
+        progress: impl FnMut(f64),
+    ) -> Result<CheckReport, StoreError> {
+        self.current()?.check(repair, found, progress).await
     }
 
-    /// Loads a session without adding its file to the cache.
-    pub(crate) async fn load_uncached(
-        &self,
-        id: &SessionId,
-    ) -> Result<Option<StoredSession>, StoreError> {
-        let root = &self.inner.root;
-        let Some(file) = root.open_record(record_name(id), OpenMode::Read)? else {
-            return Ok(None);
-        };
-        let record = self.read(&file, id).await?;
-        record.map(|record| record.session()).transpose()
+    /// Returns whether the last sweep stopped at its time limit. The next one continues
+    /// there, so it looks at a part of the sessions only.
+    pub async fn has_unfinished_sweep(&self) -> Result<bool, StoreError> {
+        self.run(|store| async move { store.has_unfinished_sweep().await })
+            .await
     }
 
-    /// Creates a session of any version.
-    async fn create(
-        &self,
-        id: &SessionId,
-        encode: impl Fn() -> Result<NewState, StoreError>,
-    ) -> Result<Version, StoreError> {
-        for _ in 0..MAX_LEFTOVERS {
-            let Some(file) = self.inner.transactions().create_file(id)? else {
-                if self.remove_leftover(id).await? {
-                    continue;
-                }
-                return Err(StoreError::Exists);
-            };
-            let locked = self.lock(&file, LockKind::Exclusive).await?;
-            // Before the lock was taken, another process may have removed the empty file
-            // as a leftover: then it has a tombstone and no name.
-            if !locked.is_new()? {
-                continue;
+    /// Runs an operation in the directory that the path leads to. If a network file system
+    /// has lost the files that are open, opens the directory again and repeats the operation
+    /// once.
+    async fn run<T, F>(&self, operation: impl Fn(OpenStore) -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let store = self.current()?;
+        let result = operation(store.clone()).await;
+        match &result {
+            Err(error) if is_stale(error) => {
+                let reopened = self.reopen(&store)?;
+                Box::pin(operation(reopened)).await
             }
-            let (new, id) = (encode()?, *id);
-            return self
-                .change(move |inner| inner.create(&locked, &id, new))
-                .await;
+            Err(StoreError::Unavailable(_)) => {
+                // The directory may be gone: the next operation looks.
+                self.checked_at.store(0, Ordering::Relaxed);
+                result
+            }
+            _ => result,
         }
-        Err(StoreError::Busy)
     }
 
-    /// Deletes a session whose record cannot be read.
-    async fn delete_damaged(&self, id: &SessionId) -> Result<bool, StoreError> {
-        use session3_record::Directory as _;
-        let name = record_name(id);
-        let Some(file) = self.inner.root.open_file(&name, OpenMode::Write)? else {
-            return self.delete_absent(id).await;
+    /// Returns the directory that the path leads to. Looks it up once a second.
+    fn current(&self) -> Result<OpenStore, StoreError> {
+        let now = self.options.clock.now();
+        let inner = self.current.read().inner.clone();
+        let current = OpenStore { inner, now };
+        let age = now.checked_sub(self.checked_at.load(Ordering::Relaxed));
+        match age.is_some_and(|age| age < PLACE_CHECK_INTERVAL) {
+            true => Ok(current),
+            false => self.look_up(current, now),
+        }
+    }
+
+    #[cold]
+    fn look_up(&self, current: OpenStore, now: Timestamp) -> Result<OpenStore, StoreError> {
+        let current = match current.inner.root.place(&self.path) {
+            Place::Same => current,
+            Place::Missing => return Err(self.unavailable("is gone")),
+            Place::Other => self.reopen(&current)?,
         };
-        let locked = self.lock(&file, LockKind::Exclusive).await?;
-        let id = *id;
-        self.change(move |inner| {
-            inner.root.cache.remove(&id);
-            inner.remove_leftover(&locked, &id)?;
-            inner.transactions().sync_parent(&id)
-        })
-        .await?;
-        Ok(true)
+        self.checked_at.store(now, Ordering::Relaxed);
+        Ok(current)
     }
 
-    /// Answers a delete of a session that is absent. A delete that was interrupted, or
-    /// whose flush failed, was never acknowledged and may not be durable yet. With
-    /// [`Durability::Disk`](crate::Durability::Disk), the absence is durable before it is
-    /// reported.
-    async fn delete_absent(&self, id: &SessionId) -> Result<bool, StoreError> {
-        if self.inner.flushes() {
-            self.remove_leftover(id).await?;
-            let id = *id;
-            self.change(move |inner| inner.transactions().sync_parent(&id))
-                .await?;
+    /// Opens the directory that the path leads to, in place of the one that was used, unless
+    /// another thread has already done so.
+    fn reopen(&self, used: &OpenStore) -> Result<OpenStore, StoreError> {
+        let mut current = self.current.write();
+        if !Arc::ptr_eq(&current.inner, &used.inner) {
+            return Ok(current.clone());
         }
-        Ok(false)
+        let options = self.options.clone().create(false);
+        let opened = OpenStore::open(&self.path, &options)
+            .map_err(|error| self.unavailable(&format!("cannot be opened again ({error})")))?;
+        let root = &opened.inner.root;
+        // Under a file system that was unmounted, there is an empty directory, too.
+        let may_be_empty = root.is_on_device_of(&used.inner.root);
+        if !is_store(root, may_be_empty)? {
+            return Err(self.unavailable("was replaced by one without sessions"));
+        }
+        if self.options.create && !self.options.read_only {
+            sweep::prepare(root);
+        }
+        tracing::warn!(path = %self.path.display(), "the directory of the sessions was opened again");
+        *current = opened.clone();
+        Ok(opened)
     }
 
-    /// Removes what a create that never finished, or a delete that was killed, left under
-    /// this ID. Returns false if there is a session.
-    async fn remove_leftover(&self, id: &SessionId) -> Result<bool, StoreError> {
-        use session3_record::Directory as _;
-        let name = record_name(id);
-        let Some(file) = self.inner.root.open_file(&name, OpenMode::Write)? else {
-            return Ok(true);
-        };
-        let locked = self.lock(&file, LockKind::Exclusive).await?;
-        if Record::read(&locked, id)?.is_some() {
-            return Ok(false);
-        }
-        let id = *id;
-        self.change(move |inner| inner.remove_leftover(&locked, &id))
-            .await?;
-        Ok(true)
+    fn unavailable(&self, what: &str) -> StoreError {
+        StoreError::Unavailable(format!(
+            "{}: the directory of the sessions {what}; put it back, or an empty one of the \
+             same file system",
+            self.path.display()
+        ))
     }
 }
 
 #[async_trait]
 impl SessionStore for DirectoryStore {
     async fn setup(&self) -> Result<(), StoreError> {
-        Ok(())
+        self.run(|store| async move { store.setup().await }).await
     }
 
     async fn create_session(
@@ -180,29 +201,13 @@ impl SessionStore for DirectoryStore {
         id: &SessionId,
         state: &SessionState,
     ) -> Result<Version, StoreError> {
-        self.inner.check_size(state)?;
-        self.create(id, || self.inner.new_state(id, 1, state)).await
+        self.run(|store| async move { store.create_session(id, state).await })
+            .await
     }
 
     async fn load_session(&self, id: &SessionId) -> Result<Option<StoredSession>, StoreError> {
-        loop {
-            let opened = match self.inner.open_record(id, Purpose::Load) {
-                // A file that this process may not write may still be readable.
-                Err(OpenFailure::Denied(_)) => return Box::pin(self.load_uncached(id)).await,
-                opened => opened?,
-            };
-            let Some(opened) = opened else {
-                return Ok(None);
-            };
-            match self.read(&opened.file, id).await? {
-                Some(record) => {
-                    self.inner.cache(id, &opened);
-                    return record.session().map(Some);
-                }
-                None if opened.is_cached => self.inner.root.cache.remove(id),
-                None => return Ok(None),
-            }
-        }
+        self.run(|store| async move { store.load_session(id).await })
+            .await
     }
 
     async fn save_session(
@@ -211,14 +216,8 @@ impl SessionStore for DirectoryStore {
         state: &SessionState,
         expected: Version,
     ) -> Result<Version, StoreError> {
-        self.inner.check_size(state)?;
-        let (locked, record) = self.lock_version(id, expected).await?;
-        let new = self.inner.new_state(id, record.next_version()?, state)?;
-        self.change(move |inner| {
-            inner.transactions().save(&locked, &record, &new)?;
-            Ok(new.version())
-        })
-        .await
+        self.run(|store| async move { store.save_session(id, state, expected).await })
+            .await
     }
 
     async fn touch_session(
@@ -227,24 +226,13 @@ impl SessionStore for DirectoryStore {
         expires: Timestamp,
         expected: Version,
     ) -> Result<(), StoreError> {
-        let (locked, record) = self.lock_version(id, expected).await?;
-        self.change(move |inner| {
-            let now = inner.options.clock.now();
-            inner.transactions().touch(&locked, &record, expires, now)
-        })
-        .await
+        self.run(|store| async move { store.touch_session(id, expires, expected).await })
+            .await
     }
 
     async fn delete_session(&self, id: &SessionId) -> Result<bool, StoreError> {
-        match self.lock_record(id).await {
-            Ok(None) => self.delete_absent(id).await,
-            Ok(Some((locked, record))) => {
-                let deleted = self.change(move |inner| inner.delete(&locked, &record));
-                deleted.await.map(|()| true)
-            }
-            Err(StoreError::Corrupt(_)) => self.delete_damaged(id).await,
-            Err(error) => Err(error),
-        }
+        self.run(|store| async move { store.delete_session(id).await })
+            .await
     }
 
     async fn import_session(
@@ -252,20 +240,7 @@ impl SessionStore for DirectoryStore {
         session: &StoredSession,
         expected: Option<Version>,
     ) -> Result<(), StoreError> {
-        let StoredSession {
-            id,
-            version,
-            modified,
-            state,
-        } = session;
-        self.inner.check_size(state)?;
-        let encode = || NewState::new(id, *version, state, *modified);
-        let Some(expected) = expected else {
-            return self.create(id, encode).await.map(|_| ());
-        };
-        let (locked, record) = self.lock_version(id, expected).await?;
-        let new = encode()?;
-        self.change(move |inner| inner.transactions().import(&locked, &record, &new))
+        self.run(|store| async move { store.import_session(session, expected).await })
             .await
     }
 
@@ -274,7 +249,7 @@ impl SessionStore for DirectoryStore {
         minutes: u32,
         limit: Option<Duration>,
     ) -> Result<SweepReport, StoreError> {
-        self.block(move |inner| sweep::sweep(inner, minutes, limit))
+        self.run(|store| async move { store.delete_old_sessions(minutes, limit).await })
             .await
     }
 
@@ -283,45 +258,13 @@ impl SessionStore for DirectoryStore {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<SessionPage, StoreError> {
-        let mut next = match cursor {
-            Some(cursor) => cursor.parse::<SessionId>()?,
-            None => SessionId::from(0),
-        };
-        let mut page = PageBuilder::new(limit);
-        for prefix in next.prefix()..=u8::MAX {
-            let ids = self.block(move |inner| layout::list(&inner.root, prefix));
-            let (ids, _) = ids.await?;
-            for id in ids.into_iter().filter(|id| *id >= next) {
-                // A large directory must not keep the executor's thread for long.
-                consume_budget().await;
-                if !page.add(&id, self.load_uncached(&id).await)? {
-                    return Ok(page.finish());
-                }
-            }
-            next = SessionId::from(0);
-        }
-        Ok(page.finish())
+        self.run(|store| async move { store.iter_sessions(cursor, limit).await })
+            .await
     }
 
     async fn sessions_of_user(&self, user: &str) -> Result<Vec<SessionId>, StoreError> {
-        let name = user.to_owned();
-        let ids = self
-            .block(move |inner| index::sessions_of_user(&inner.root, &name))
-            .await?;
-        let mut sessions = Vec::new();
-        for id in ids {
-            consume_budget().await;
-            let session = match self.load_uncached(&id).await {
-                // A damaged record opens for no user.
-                Err(StoreError::Corrupt(_)) => None,
-                session => session?,
-            };
-            // An interrupted change leaves entries that no session needs.
-            if session.is_some_and(|session| session.state.user.as_deref() == Some(user)) {
-                sessions.push(id);
-            }
-        }
-        Ok(sessions)
+        self.run(|store| async move { store.sessions_of_user(user).await })
+            .await
     }
 
     async fn lock_session(
@@ -329,48 +272,15 @@ impl SessionStore for DirectoryStore {
         id: &SessionId,
         time: Duration,
     ) -> Result<SessionLock, StoreError> {
-        let exclusive = exclusive::lock(self, id).await?;
-        Ok(SessionLock::new(exclusive, time))
+        self.run(|store| async move { store.lock_session(id, time).await })
+            .await
     }
 
     fn is_multiprocess_safe(&self) -> bool {
-        self.inner.is_multiprocess_safe
+        self.current.read().inner.is_multiprocess_safe
     }
 
     fn is_thread_safe(&self) -> bool {
         true
-    }
-}
-
-/// Returns whether a lock on this file system, by the number that Linux gives it, excludes
-/// every process that can reach the files. Where another machine or a program in user space
-/// serves the files, it need not.
-fn locks_bind_all_processes(file_system: u64) -> bool {
-    const NFS: u64 = 0x6969;
-    const SMB: u64 = 0x517b;
-    const CIFS: u64 = 0xff53_4d42;
-    const SMB2: u64 = 0xfe53_4d42;
-    const FUSE: u64 = 0x6573_5546;
-    const V9FS: u64 = 0x0102_1997;
-    const CEPH: u64 = 0x00c3_6400;
-    const AFS: u64 = 0x5346_414f;
-    const CODA: u64 = 0x7375_7245;
-    ![NFS, SMB, CIFS, SMB2, FUSE, V9FS, CEPH, AFS, CODA].contains(&file_system)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn locks_of_network_and_user_file_systems_are_not_trusted() {
-        let (ext4, tmpfs, xfs) = (0xef53, 0x0102_1994, 0x5846_5342);
-        assert!([ext4, tmpfs, xfs].into_iter().all(locks_bind_all_processes));
-        let (nfs, fuse, plan_9) = (0x6969, 0x6573_5546, 0x0102_1997);
-        assert!(
-            ![nfs, fuse, plan_9]
-                .into_iter()
-                .any(locks_bind_all_processes)
-        );
     }
 }

@@ -6,6 +6,7 @@
 //! [`Durability::Disk`](crate::Durability::Disk), it flushes the deletions of each
 //! subdirectory together.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,10 +16,10 @@ use session3_record::sweep::{self, Age, Outcome, Skipped, Sweeper};
 use session3_record::{Directory, OpenFailure, OpenMode, Record};
 use session3_store::{SessionId, StoreError, SweepReport};
 
-use crate::DirectoryStore;
 use crate::exclusive;
 use crate::fs::{LockKind, Locked, OpenFile, Root, Subdirectory};
-use crate::inner::{Inner, read_record};
+use crate::inner::{Inner, NAME_CHECK_INTERVAL, read_record};
+use crate::open_store::OpenStore;
 
 /// Deletes sessions that are old, files without a session, and surplus entries of the
 /// index. Stops at the limit; the next sweep continues there.
@@ -37,15 +38,37 @@ pub fn sweep(
         },
         start: Instant::now(),
         limit,
+        has_unmarked: Cell::new(false),
     };
+    // Sessions that another process deleted take their space as long as they are open here.
+    inner.root.cache.clear();
     let file = sweep_file(&inner.root)?;
     let locked = Locked::try_new(&file, LockKind::Exclusive)?.ok_or(StoreError::Busy)?;
-    sweep::run(&sweep, &locked)
+    let swept = sweep::run(&sweep, &locked);
+    if sweep.has_unmarked.get() {
+        // Until then, a load by another process may trust a file that it has open.
+        std::thread::sleep(Duration::from_millis(NAME_CHECK_INTERVAL));
+    }
+    swept
 }
 
-impl DirectoryStore {
-    /// Returns whether the last sweep stopped at its time limit. The next one continues
-    /// there, so it looks at a part of the sessions only.
+/// Creates the file of the sweep's position when a store is made: when a disk has no room
+/// for another file, a sweep has to work. A failure has no consequence before that.
+pub fn prepare(root: &Root) {
+    let prepare = || {
+        let file = sweep_file(root)?;
+        match Locked::try_new(&file, LockKind::Exclusive)? {
+            Some(locked) => sweep::prepare(&locked),
+            None => Ok(()),
+        }
+    };
+    if let Err(error) = prepare() {
+        tracing::debug!(%error, "the first sweep creates the file of its position");
+    }
+}
+
+impl OpenStore {
+    /// See [`DirectoryStore::has_unfinished_sweep`](crate::DirectoryStore::has_unfinished_sweep).
     pub async fn has_unfinished_sweep(&self) -> Result<bool, StoreError> {
         self.block(
             |inner| match inner.root.open_file(sweep::FILE, OpenMode::Read)? {
@@ -62,6 +85,8 @@ struct Sweep<'a> {
     age: Age,
     start: Instant,
     limit: Option<Duration>,
+    /// Whether a session was deleted of which other processes learn by looking up its name.
+    has_unmarked: Cell<bool>,
 }
 
 impl<'a> Sweeper for Sweep<'a> {
@@ -103,11 +128,19 @@ impl<'a> Sweeper for Sweep<'a> {
         // The lock then has the only reference, and is released by closing the file.
         drop(file);
         match Record::read(&locked, id)? {
+            // An operator may have replaced the file meanwhile.
+            Some(_) if !self.inner.root.is_current(&locked)? => Ok(Outcome::Kept),
             Some(record) if self.age.applies_to(&record)? => {
-                Record::write_tombstone(&locked, id)?;
-                subdirectory.remove_file(&name)?;
                 self.inner.root.cache.remove(id);
-                Ok(Outcome::Deleted)
+                let marked = Record::write_tombstone(&locked, id);
+                let removed = subdirectory.remove_file(&name);
+                if let Err(error) = marked {
+                    // The disk has no room for a tombstone. The first error says more.
+                    removed.map_err(|_| error)?;
+                    self.has_unmarked.set(true);
+                    return Ok(Outcome::Deleted);
+                }
+                removed.map(|()| Outcome::Deleted)
             }
             Some(_) => Ok(Outcome::Kept),
             None => {
@@ -144,6 +177,9 @@ impl<'a> Sweeper for Sweep<'a> {
             }
             Skipped::Directory(directory) => {
                 tracing::warn!(%directory, %error, "the sweep leaves this directory");
+            }
+            Skipped::Position => {
+                tracing::warn!(%error, "the next sweep begins where this one began");
             }
         }
     }
@@ -232,10 +268,11 @@ fn lock_unneeded(
 
 /// Opens the file of the sweep's position, and creates it if it is missing.
 fn sweep_file(root: &Root) -> Result<Arc<OpenFile>, StoreError> {
-    if let Some(file) = root.open_file(sweep::FILE, OpenMode::Create)? {
-        return Ok(file);
+    for mode in [OpenMode::Write, OpenMode::Create, OpenMode::Write] {
+        if let Some(file) = root.open_file(sweep::FILE, mode)? {
+            return Ok(file);
+        }
     }
     // No process removes this file.
-    let file = root.open_file(sweep::FILE, OpenMode::Write)?;
-    file.ok_or(StoreError::Busy)
+    Err(StoreError::Busy)
 }

@@ -32,6 +32,8 @@ pub enum Call<'a> {
         /// The bytes to write.
         bytes: &'a [u8],
     },
+    /// Sets the size of a file, without writing bytes.
+    Resize(&'a str),
     /// Makes a file's data durable.
     Flush(&'a str),
     /// Removes a name.

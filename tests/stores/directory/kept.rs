@@ -3,12 +3,13 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use session3_store::{SessionState, SessionStore, StoreError};
 use session3_store_directory::{Call, DirectoryStore, Durability, Options, Watch};
 
@@ -28,6 +29,7 @@ impl Watch for Calls {
             Call::Lock(_) => "lock",
             Call::Read(_) => "read",
             Call::Write { .. } => "write",
+            Call::Resize(_) => "resize",
             Call::Flush(_) => "flush",
             Call::Unlink(_) => "unlink",
             Call::MakeDirectory(_) => "mkdir",
@@ -75,12 +77,13 @@ fn a_session_in_use_costs_no_opening() {
         store.load_session(&id(1)).await.unwrap();
         assert_eq!(calls.take(), ["read"]);
         store.save_session(&id(1), &state("b"), 1).await.unwrap();
-        assert_eq!(calls.take(), ["stat", "lock", "read", "write"]);
+        assert_eq!(calls.take(), ["lock", "stat", "read", "write"]);
         let (cold, calls) = watched(directory.path(), options);
         cold.load_session(&id(1)).await.unwrap();
         assert_eq!(calls.take(), ["open", "read"]);
+        // The first time, the store also asks which file the open one is.
         cold.load_session(&id(1)).await.unwrap();
-        assert_eq!(calls.take(), ["stat", "read"]);
+        assert_eq!(calls.take(), ["stat", "stat", "read"]);
     });
 }
 
@@ -138,6 +141,84 @@ fn a_session_that_a_sweep_deletes_is_kept_open_no_longer() {
         assert_eq!(report.deleted, 1);
         assert_eq!(open_files(directory.path()), 0);
     });
+}
+
+/// Lets calls that need space fail with this error while this process has a removed file of
+/// the directory open, as if these files had all of the disk.
+struct Full {
+    directory: PathBuf,
+    errno: Errno,
+}
+
+impl Watch for Full {
+    fn before(&self, call: Call) -> io::Result<usize> {
+        let needs_space = matches!(
+            call,
+            Call::Write { .. } | Call::Create(_) | Call::MakeDirectory(_)
+        );
+        match needs_space && removed_files(&self.directory) > 0 {
+            true => Err(self.errno.into()),
+            false => Ok(usize::MAX),
+        }
+    }
+}
+
+/// Returns the number of removed files of a directory that this process has open.
+fn removed_files(directory: &Path) -> usize {
+    let descriptors = fs::read_dir("/proc/self/fd").unwrap();
+    let links = descriptors.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+    let is_removed = |link: &PathBuf| {
+        link.starts_with(directory) && link.to_string_lossy().ends_with(" (deleted)")
+    };
+    links.filter(is_removed).count()
+}
+
+/// Opens a store whose process keeps a hundred sessions open that another one has deleted, and
+/// one that exists.
+fn full(errno: Errno) -> (Fixture, DirectoryStore) {
+    let fixture = Fixture::with_session(0);
+    let directory = fixture.directory.path().to_owned();
+    let options = Options::default().watch(Arc::new(Full { directory, errno }));
+    let server = DirectoryStore::open(fixture.directory.path(), options).unwrap();
+    let alive = SessionState {
+        expires: u64::MAX,
+        ..state("alive")
+    };
+    block_on(async {
+        server.save_session(&id(1), &alive, 1).await.unwrap();
+        for number in 2..=101 {
+            let state = state("deleted");
+            server.create_session(&id(number), &state).await.unwrap();
+        }
+        for number in 2..=101 {
+            let deleted = fixture.store.delete_session(&id(number)).await;
+            assert_eq!(deleted, Ok(true));
+        }
+    });
+    assert_eq!(removed_files(fixture.directory.path()), 100);
+    (fixture, server)
+}
+
+#[test]
+fn on_a_full_disk_removed_files_are_closed_and_the_call_is_repeated() {
+    for errno in [Errno::NOSPC, Errno::DQUOT] {
+        let (_fixture, server) = full(errno);
+        let saved = block_on(server.save_session(&id(1), &state("new"), 2));
+        assert_eq!(saved, Ok(3));
+        // The second ID has a subdirectory that does not exist.
+        for new in [200, u128::MAX] {
+            let (_fixture, server) = full(errno);
+            let created = block_on(server.create_session(&id(new), &state("new")));
+            assert_eq!(created, Ok(1), "{new:x}");
+        }
+    }
+}
+
+#[test]
+fn a_sweep_keeps_no_removed_files_open() {
+    let (fixture, server) = full(Errno::NOSPC);
+    block_on(server.delete_old_sessions(u32::MAX, None)).unwrap();
+    assert_eq!(removed_files(fixture.directory.path()), 0);
 }
 
 #[test]
@@ -201,6 +282,107 @@ fn a_file_that_was_removed_by_hand_is_read_for_a_second_and_never_changed() {
         time.fetch_sub(1, Ordering::Relaxed);
         assert_eq!(store.load_session(&id(1)).await, Ok(None));
     });
+}
+
+/// What `cp -al STORE BACKUP` and a removed file leave: the file still has a link.
+#[test]
+fn a_session_whose_file_is_only_in_a_backup_is_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let time = Arc::new(AtomicU64::new(1_700_000_000_000));
+    let clock = time.clone();
+    let options = Options::default().clock(move || clock.load(Ordering::Relaxed));
+    let server = DirectoryStore::open(directory.path(), options).unwrap();
+    let backup = directory.path().join("backup");
+    block_on(async {
+        server.create_session(&id(1), &state("a")).await.unwrap();
+        server.load_session(&id(1)).await.unwrap().unwrap();
+        let path = record_in(directory.path(), &id(1));
+        fs::hard_link(&path, &backup).unwrap();
+        fs::remove_file(&path).unwrap();
+        let bytes = fs::read(&backup).unwrap();
+        let operator = super::open(directory.path());
+        assert_eq!(operator.delete_session(&id(1)).await, Ok(false));
+        time.fetch_add(1000, Ordering::Relaxed);
+        assert_eq!(server.load_session(&id(1)).await, Ok(None));
+
+        fs::hard_link(&backup, &path).unwrap();
+        server.load_session(&id(1)).await.unwrap().unwrap();
+        fs::remove_file(&path).unwrap();
+        let saved = server.save_session(&id(1), &state("b"), 1).await;
+        assert_eq!(saved, Err(StoreError::Absent));
+        let touched = server.touch_session(&id(1), 5, 1).await;
+        assert_eq!(touched, Err(StoreError::Absent));
+        assert_eq!(server.delete_session(&id(1)).await, Ok(false));
+        assert!(fs::read(&backup).unwrap() == bytes, "the backup changed");
+    });
+}
+
+/// `rsync -aI` and other programs write a new file and rename it.
+#[test]
+fn servers_agree_about_a_file_that_was_replaced_while_they_had_it_open() {
+    let fixture = Fixture::with_session(0);
+    let other = super::open(fixture.directory.path());
+    let path = fixture.path(&id(1));
+    let (copy, backup) = (path.with_extension("copy"), path.with_extension("backup"));
+    fs::copy(&path, &copy).unwrap();
+    fs::hard_link(&path, &backup).unwrap();
+    let before = fs::read(&backup).unwrap();
+    block_on(other.load_session(&id(1))).unwrap().unwrap();
+    fs::rename(&copy, &path).unwrap();
+    assert_eq!(fixture.save("2", 1), Ok(2));
+    assert_eq!(block_on(other.save_session(&id(1), &state("3"), 2)), Ok(3));
+    assert_eq!(fixture.data(), "3");
+    assert!(fs::read(&backup).unwrap() == before, "the backup changed");
+}
+
+/// Puts a copy in the place of a session's file once, before it is locked.
+struct Replacer {
+    directory: PathBuf,
+    is_done: AtomicBool,
+}
+
+impl Watch for Replacer {
+    fn before(&self, call: Call) -> io::Result<usize> {
+        let path = record_in(&self.directory, &id(1));
+        if let Call::Lock(name) = call
+            && path.ends_with(name)
+            && !self.is_done.swap(true, Ordering::SeqCst)
+        {
+            let copy = path.with_extension("copy");
+            fs::copy(&path, &copy)?;
+            fs::hard_link(&path, path.with_extension("backup"))?;
+            fs::rename(&copy, &path)?;
+        }
+        Ok(usize::MAX)
+    }
+}
+
+#[test]
+fn a_file_that_is_replaced_before_it_is_locked_is_neither_changed_nor_deleted() {
+    for is_sweep in [false, true] {
+        let fixture = Fixture::with_session(0);
+        let path = fixture.path(&id(1));
+        let replacer = Replacer {
+            directory: fixture.directory.path().to_owned(),
+            is_done: AtomicBool::new(false),
+        };
+        let options = Options::default().watch(Arc::new(replacer));
+        let store = DirectoryStore::open(fixture.directory.path(), options).unwrap();
+        let before = fs::read(&path).unwrap();
+        block_on(async {
+            store.load_session(&id(1)).await.unwrap();
+            if is_sweep {
+                let report = store.delete_old_sessions(u32::MAX, None).await.unwrap();
+                assert_eq!((report.deleted, report.remaining), (0, 1));
+            } else {
+                let saved = store.save_session(&id(1), &state("2"), 1).await;
+                assert_eq!(saved, Ok(2));
+            }
+        });
+        assert_eq!(fixture.data(), if is_sweep { "1" } else { "2" });
+        let backup = fs::read(path.with_extension("backup")).unwrap();
+        assert!(backup == before, "the file without the name changed");
+    }
 }
 
 #[test]

@@ -4,11 +4,15 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fs2::FileExt as _;
+use rustix::io::Errno;
 use session3_store::{SessionState, SessionStore, StoreError, SweepReport};
-use session3_store_directory::{Call, DirectoryStore, Finding, Options, Watch};
+use session3_store_directory::{Call, DirectoryStore, Durability, Finding, Options, Watch};
+
+use tempfile::TempDir;
 
 use super::{Fixture, SLOTS};
 use session3_test_support::{block_on, files, id, state};
@@ -268,4 +272,136 @@ fn a_session_whose_lock_is_not_to_be_had_is_not_damaged() {
         matches!(&findings[..], [Finding::Unreadable(..)]),
         "{findings:?}"
     );
+}
+
+/// While it is armed, lets the calls that it chooses fail with `ENOSPC`.
+struct Full {
+    is_armed: AtomicBool,
+    fails: fn(Call) -> bool,
+}
+
+impl Full {
+    /// Opens a store in a new directory that is full for the calls which `fails` chooses, once
+    /// the disk is armed.
+    fn store(
+        durability: Durability,
+        fails: fn(Call) -> bool,
+    ) -> (TempDir, DirectoryStore, Arc<Self>) {
+        let directory = tempfile::tempdir().unwrap();
+        let is_armed = AtomicBool::new(false);
+        let full = Arc::new(Self { is_armed, fails });
+        let options = Options::default().create(true).durability(durability);
+        let options = options.watch(full.clone());
+        let store = DirectoryStore::open(directory.path(), options).unwrap();
+        (directory, store, full)
+    }
+
+    fn arm(&self) {
+        self.is_armed.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Watch for Full {
+    fn before(&self, call: Call) -> io::Result<usize> {
+        match self.is_armed.load(Ordering::SeqCst) && (self.fails)(call) {
+            true => Err(Errno::NOSPC.into()),
+            false => Ok(usize::MAX),
+        }
+    }
+}
+
+#[test]
+fn a_store_without_free_inodes_can_be_swept_for_the_first_time() {
+    let fails = |call: Call| matches!(call, Call::Create(_) | Call::MakeDirectory(_));
+    let (_directory, store, full) = Full::store(Durability::Process, fails);
+    block_on(async {
+        store.create_session(&id(1), &state("")).await.unwrap();
+        full.arm();
+        let report = store.delete_old_sessions(u32::MAX, None).await.unwrap();
+        assert_eq!((report.deleted, report.complete), (1, true));
+    });
+}
+
+#[test]
+fn setup_and_create_make_the_file_of_the_sweep_and_other_stores_work_without_it() {
+    let fixture = Fixture::new();
+    let file = fixture.directory.path().join("sweep.lock");
+    assert!(
+        !file.exists(),
+        "the store opens a directory that it did not create"
+    );
+    fixture.create_expired(1);
+    assert_eq!(fixture.sweep(None).unwrap().deleted, 1);
+    fs::remove_file(&file).unwrap();
+    let root = fixture.directory.path();
+    DirectoryStore::open(root, Options::default().create(true).read_only(true)).unwrap();
+    assert!(!file.exists(), "a store that is only read is not changed");
+    DirectoryStore::open(root, Options::default().create(true)).unwrap();
+    assert!(fs::metadata(&file).unwrap().len() > 0);
+    fs::remove_file(&file).unwrap();
+    block_on(fixture.store.setup()).unwrap();
+    assert!(fs::metadata(&file).unwrap().len() > 0);
+}
+
+#[test]
+fn a_sweep_that_cannot_note_its_position_reports_what_it_deleted() {
+    let fails = |call: Call| {
+        matches!(
+            call,
+            Call::Write {
+                name: "sweep.lock",
+                ..
+            }
+        )
+    };
+    let (_directory, store, full) = Full::store(Durability::Process, fails);
+    block_on(async {
+        for number in 1..=3 {
+            store.create_session(&id(number), &state("")).await.unwrap();
+        }
+        let kept = SessionState {
+            expires: u64::MAX,
+            ..state("")
+        };
+        store.create_session(&id(4), &kept).await.unwrap();
+        full.arm();
+        for _ in 1..=3 {
+            let swept = store
+                .delete_old_sessions(u32::MAX, Some(Duration::ZERO))
+                .await;
+            let report = swept.unwrap();
+            assert_eq!((report.deleted, report.complete), (1, false));
+        }
+        // Without progress, a caller that repeats the sweep has to learn that it is in vain.
+        match store
+            .delete_old_sessions(u32::MAX, Some(Duration::ZERO))
+            .await
+        {
+            Err(StoreError::Unavailable(what)) => assert!(what.contains("No space"), "{what}"),
+            other => panic!("{other:?}"),
+        }
+        let report = store.delete_old_sessions(u32::MAX, None).await.unwrap();
+        assert_eq!((report.remaining, report.complete), (1, true));
+    });
+}
+
+#[test]
+fn a_sweep_whose_flush_fails_says_how_many_sessions_it_deleted() {
+    let fails = |call: Call| matches!(call, Call::FlushDirectory("00"));
+    let (_directory, store, full) = Full::store(Durability::Disk, fails);
+    block_on(async {
+        for number in 1..=3 {
+            store.create_session(&id(number), &state("")).await.unwrap();
+        }
+        full.arm();
+        match store.delete_old_sessions(u32::MAX, None).await {
+            Err(StoreError::Unavailable(what)) => {
+                assert!(
+                    what.contains("No space") && what.contains("deleted 3 sessions"),
+                    "{what}"
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+    });
 }

@@ -43,6 +43,11 @@ impl OpenFile {
         Ok(())
     }
 
+    /// Removes all bytes.
+    pub fn truncate(&self) -> Result<(), StoreError> {
+        self.descriptor.set_size(0).map_err(store_error)
+    }
+
     /// Makes the file's data durable.
     pub fn sync(&self) -> Result<(), StoreError> {
         self.descriptor.sync_data().map_err(store_error)

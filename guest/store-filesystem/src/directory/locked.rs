@@ -37,13 +37,22 @@ impl LockedFile for Locked {
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), StoreError> {
         match self.lock.is_held() {
             true => self.file.write_at(bytes, offset),
-            false => Err(StoreError::Unavailable(
-                "the session was locked for too long".into(),
-            )),
+            false => Err(held_too_long()),
+        }
+    }
+
+    fn truncate(&self) -> Result<(), StoreError> {
+        match self.lock.is_held() {
+            true => self.file.truncate(),
+            false => Err(held_too_long()),
         }
     }
 
     fn sync(&self) -> Result<(), StoreError> {
         self.file.sync()
     }
+}
+
+fn held_too_long() -> StoreError {
+    StoreError::Unavailable("the session was locked for too long".into())
 }

@@ -84,6 +84,10 @@ impl LockedFile for Locked {
         Ok(())
     }
 
+    fn truncate(&self) -> Result<(), StoreError> {
+        self.file.resize(0)
+    }
+
     fn sync(&self) -> Result<(), StoreError> {
         self.file.sync()
     }
@@ -105,5 +109,6 @@ impl Drop for Locked {
             let _ = fs2::FileExt::unlock(&self.file.file);
         }
         self.is_locked.store(false, Ordering::Release);
+        self.released.notify_one();
     }
 }

@@ -8,7 +8,7 @@ mod lock;
 mod open_file;
 mod root;
 
-pub use error::{open_failure, store_error};
+pub use error::{is_stale, may_be_made, open_failure, store_error};
 pub use lock::{LockKind, Locked};
 pub use open_file::OpenFile;
-pub use root::{Root, Subdirectory};
+pub use root::{Ownership, Place, Root, Subdirectory};

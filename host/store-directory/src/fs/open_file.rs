@@ -2,16 +2,18 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, OnceLock, Weak};
 
 use rustix::buffer::spare_capacity;
 use rustix::fs::{AtFlags, FileType, Statx, StatxFlags, statx};
 use rustix::io::pread;
 use session3_record::RecordFile;
-use session3_store::{StoreError, Timestamp};
+use session3_store::StoreError;
+use tokio::sync::Notify;
 
-use super::error::{store_error, watched};
+use super::error::{store_error, watched_with_cache};
+use crate::descriptor_cache::DescriptorCache;
 use crate::watch::{Call, Watch};
 
 /// A file in the store's directory, which the descriptor cache may keep open.
@@ -20,20 +22,48 @@ pub struct OpenFile {
     /// Whether a thread of this process holds the lock. The system's lock would admit every
     /// thread that shares the file descriptor.
     pub(super) is_locked: AtomicBool,
-    /// The time at which the file was last known to have a name.
-    linked_at: AtomicU64,
+    /// Wakes a task that waits until a thread of this process releases the lock.
+    pub released: Notify,
+    /// The time at which the file's name was last known to lead to it.
+    pub(super) current_at: AtomicU64,
+    /// Which file it is, once that was asked.
+    identity: OnceLock<Identity>,
     name: String,
     watch: Option<Arc<dyn Watch>>,
+    /// The cache that this file may be in.
+    cache: Weak<DescriptorCache>,
+}
+
+/// What tells a file from all others: its device (major and minor number) and inode.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity(u32, u32, u64);
+
+impl Identity {
+    pub fn new(found: &Statx) -> Self {
+        Self(found.stx_dev_major, found.stx_dev_minor, found.stx_ino)
+    }
+
+    pub fn device(&self) -> (u32, u32) {
+        (self.0, self.1)
+    }
 }
 
 impl OpenFile {
-    pub(super) fn new(file: File, name: String, watch: Option<Arc<dyn Watch>>) -> Self {
+    pub(super) fn new(
+        file: File,
+        name: String,
+        watch: Option<Arc<dyn Watch>>,
+        cache: Weak<DescriptorCache>,
+    ) -> Self {
         Self {
             file,
             is_locked: AtomicBool::new(false),
-            linked_at: AtomicU64::new(0),
+            released: Notify::new(),
+            current_at: AtomicU64::new(0),
+            identity: OnceLock::new(),
             name,
             watch,
+            cache,
         }
     }
 
@@ -48,39 +78,30 @@ impl OpenFile {
         Ok(FileType::from_raw_mode(mode.into()).is_file())
     }
 
-    /// Returns whether the file still has a name.
-    pub fn is_linked(&self) -> io::Result<bool> {
-        Ok(self.attributes(StatxFlags::NLINK)?.stx_nlink > 0)
-    }
-
-    /// Returns whether the file still has a name, or had one when this was last asked, no
-    /// more than `within` milliseconds before `now`.
-    pub fn was_linked(&self, within: u64, now: Timestamp) -> io::Result<bool> {
-        let age = now.checked_sub(self.linked_at.load(Ordering::Relaxed));
-        if age.is_some_and(|age| age < within) {
-            return Ok(true);
+    /// Returns which file this is. That never changes, so the system is asked only once.
+    pub(super) fn identity(&self) -> io::Result<Identity> {
+        match self.identity.get() {
+            Some(identity) => Ok(*identity),
+            None => Ok(Identity::new(&self.attributes(StatxFlags::INO)?)),
         }
-        let is_linked = self.is_linked()?;
-        if is_linked {
-            self.linked_at.store(now, Ordering::Relaxed);
-        }
-        Ok(is_linked)
-    }
-
-    /// Returns whether the file is empty and still has a name.
-    pub fn is_new(&self) -> Result<bool, StoreError> {
-        let found = self.attributes(StatxFlags::NLINK | StatxFlags::SIZE);
-        let found = found.map_err(store_error)?;
-        Ok(found.stx_size == 0 && found.stx_nlink > 0)
     }
 
     /// Asks for attributes, and only for these. Once a process has read the time of the
     /// last write, Linux records the time of the next write with a finer grain, which makes
     /// that write change the inode, too.
     fn attributes(&self, which: StatxFlags) -> io::Result<Statx> {
-        self.watched(Call::Stat(&self.name), |_| {
+        let which = which | StatxFlags::INO;
+        let found = self.watched(Call::Stat(&self.name), |_| {
             Ok(statx(&self.file, "", AtFlags::EMPTY_PATH, which)?)
-        })
+        })?;
+        self.identity.get_or_init(|| Identity::new(&found));
+        Ok(found)
+    }
+
+    /// Sets the size of the file, without writing bytes.
+    pub fn resize(&self, size: u64) -> Result<(), StoreError> {
+        self.watched(Call::Resize(&self.name), |_| self.file.set_len(size))
+            .map_err(store_error)
     }
 
     /// Makes the file's data durable (`fdatasync`).
@@ -94,7 +115,7 @@ impl OpenFile {
         call: Call,
         make: impl FnMut(usize) -> io::Result<T>,
     ) -> io::Result<T> {
-        watched(self.watch.as_deref(), call, make)
+        watched_with_cache(self.watch.as_deref(), || self.cache.upgrade(), call, make)
     }
 }
 

@@ -4,23 +4,24 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
 use cap_std::fs::{Dir, DirBuilder, OpenOptions, OpenOptionsExt};
 use parking_lot::Mutex;
-use rustix::fs::{Access, AtFlags, OFlags};
+use rustix::fs::{Access, AtFlags, CWD, OFlags, StatxFlags, statx};
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
 use session3_record::{Directory, OpenFailure, OpenMode};
-use session3_store::StoreError;
+use session3_store::{StoreError, Timestamp};
 
 use super::error::{
-    is_no_directory, is_one_of, is_out_of_files, open_failure, store_error, watched, with_name,
+    is_no_directory, is_one_of, open_failure, store_error, watched_with_cache, with_name,
 };
-use super::open_file::OpenFile;
+use super::open_file::{Identity, OpenFile};
 use crate::Options;
 use crate::descriptor_cache::DescriptorCache;
 use crate::watch::{Call, Watch};
@@ -32,13 +33,33 @@ const DIRECTORY_MODE: u32 = 0o700;
 /// The directory of a store.
 pub struct Root {
     dir: Dir,
+    identity: Identity,
     /// The owner to give to new files; `None` keeps the current user.
     owner: Option<(Uid, Gid)>,
     /// Files of active sessions.
-    pub cache: DescriptorCache,
+    pub cache: Arc<DescriptorCache>,
     /// Directories whose own entries, in the directories above, are durable.
     durable: Mutex<HashSet<String>>,
     watch: Option<Arc<dyn Watch>>,
+}
+
+/// What a path leads to now.
+pub enum Place {
+    /// The directory that is open, or something that this process may not look at.
+    Same,
+    /// Another directory.
+    Other,
+    /// No directory.
+    Missing,
+}
+
+/// The numbers of the user and the group that a file or directory belongs to, and its
+/// permissions.
+#[derive(Clone, Copy)]
+pub struct Ownership {
+    pub user: u32,
+    pub group: u32,
+    pub mode: u32,
 }
 
 /// A subdirectory that is open for work on many files in it. For names from the root, the
@@ -59,10 +80,12 @@ impl Root {
                 .create(path)?;
         }
         let dir = Dir::open_ambient_dir(path, cap_std::ambient_authority())?;
+        let found = statx(&dir, "", AtFlags::EMPTY_PATH, StatxFlags::INO)?;
         Ok(Self {
             owner: owner_to_keep(&dir)?,
+            identity: Identity::new(&found),
             dir,
-            cache: DescriptorCache::new(options.max_kept_files),
+            cache: Arc::new(DescriptorCache::new(options.max_kept_files)),
             durable: Mutex::default(),
             watch: options.watch.clone(),
         })
@@ -79,6 +102,37 @@ impl Root {
             access,
             AtFlags::EACCESS,
         )?)
+    }
+
+    /// Returns whether a path leads to this directory.
+    pub fn place(&self, path: &Path) -> Place {
+        let find = |_| Ok(statx(CWD, path, AtFlags::empty(), StatxFlags::INO)?);
+        match self.watched(Call::Stat("."), find) {
+            Ok(found) if Identity::new(&found) != self.identity => Place::Other,
+            Err(error) if is_no_directory(&error) => Place::Missing,
+            // A process that gave up access to the path still has the directory.
+            _ => Place::Same,
+        }
+    }
+
+    /// Returns whom a name in the directory belongs to, without following a link; `.` is the
+    /// directory itself.
+    pub fn ownership(&self, name: &str) -> Result<Ownership, StoreError> {
+        let which = StatxFlags::UID | StatxFlags::GID | StatxFlags::MODE;
+        let find = |_| Ok(statx(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW, which)?);
+        let found = self
+            .watched(Call::Stat(name), find)
+            .map_err(|error| store_error(with_name(name, &error)))?;
+        Ok(Ownership {
+            user: found.stx_uid,
+            group: found.stx_gid,
+            mode: found.stx_mode.into(),
+        })
+    }
+
+    /// Returns whether two directories are on the same file system.
+    pub fn is_on_device_of(&self, other: &Self) -> bool {
+        self.identity.device() == other.identity.device()
     }
 
     /// Returns the type of the file system, as Linux numbers it.
@@ -118,19 +172,36 @@ impl Root {
     }
 
     /// Returns whether `file` is the file that its name leads to now, and not one that had
-    /// the name before.
+    /// the name before. The number of its links does not tell that: a backup may be one.
     pub fn is_current(&self, file: &OpenFile) -> Result<bool, StoreError> {
-        let call = Call::Stat(file.name());
-        let ours = file.watched(call, |_| file.file.metadata());
-        let ours = ours.map_err(store_error)?;
-        let find = |_| self.dir.symlink_metadata(file.name());
-        match self.watched(call, find) {
-            Ok(found) => {
-                use cap_std::fs::MetadataExt as _;
-                Ok((found.dev(), found.ino()) == (ours.dev(), ours.ino()))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(store_error(error)),
+        self.leads_to(file).map_err(store_error)
+    }
+
+    /// Returns whether the name of a file leads to it, or did so when this was last asked,
+    /// no more than `within` milliseconds before `now`.
+    pub fn was_current(&self, file: &OpenFile, within: u64, now: Timestamp) -> io::Result<bool> {
+        let age = now.checked_sub(file.current_at.load(Ordering::Relaxed));
+        if age.is_some_and(|age| age < within) {
+            return Ok(true);
+        }
+        let is_current = self.leads_to(file)?;
+        if is_current {
+            file.current_at.store(now, Ordering::Relaxed);
+        }
+        Ok(is_current)
+    }
+
+    /// Asks only which file it is, and follows no link in the file's place.
+    fn leads_to(&self, file: &OpenFile) -> io::Result<bool> {
+        let ours = file.identity()?;
+        let find = |_| {
+            let flags = AtFlags::SYMLINK_NOFOLLOW;
+            Ok(statx(&self.dir, file.name(), flags, StatxFlags::INO)?)
+        };
+        match self.watched(Call::Stat(file.name()), find) {
+            Ok(found) => Ok(Identity::new(&found) == ours),
+            Err(error) if is_no_directory(&error) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
@@ -178,6 +249,7 @@ impl Root {
                 file,
                 name,
                 self.watch.clone(),
+                Arc::downgrade(&self.cache),
             )))),
             Err(error) => match error.kind() {
                 io::ErrorKind::NotFound if !is_new => Ok(None),
@@ -235,20 +307,9 @@ impl Root {
         })
     }
 
-    /// Makes a system call. If there are too many open files, drops the cached ones and
-    /// repeats the call.
-    fn watched<T>(
-        &self,
-        call: Call,
-        mut make: impl FnMut(usize) -> io::Result<T>,
-    ) -> io::Result<T> {
-        match watched(self.watch.as_deref(), call, &mut make) {
-            Err(error) if is_out_of_files(&error) => {
-                self.cache.clear();
-                watched(self.watch.as_deref(), call, make)
-            }
-            result => result,
-        }
+    fn watched<T>(&self, call: Call, make: impl FnMut(usize) -> io::Result<T>) -> io::Result<T> {
+        let cache = || Some(self.cache.clone());
+        watched_with_cache(self.watch.as_deref(), cache, call, make)
     }
 }
 
