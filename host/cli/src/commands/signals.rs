@@ -31,9 +31,10 @@ impl StopSignals {
         let (stop, is_stopped) = watch::channel(false);
         tokio::spawn(async move {
             tokio::select! {
+                // A signal that came after `begin_serving` has to find the server serving.
                 biased;
-                status = signals.next() => exit(status),
                 _ = serving => {}
+                status = signals.next() => exit(status),
             }
             signals.next().await;
             stop.send_replace(true);
