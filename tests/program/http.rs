@@ -2,6 +2,9 @@
 //! the Python library, and others across restarts and processes. They hold for the demo in every
 //! language.
 
+use std::collections::HashSet;
+use std::thread;
+
 use session3_test_program::{Application, Browser, Demo, Page};
 use session3_test_support::files;
 
@@ -27,6 +30,7 @@ macro_rules! scenarios {
                 the_session_is_there_after_a_restart
                 two_servers_on_one_directory_see_each_others_changes
                 behind_a_tls_proxy_the_cookie_has_the_safe_defaults
+                users_share_instances_and_nothing_else
             }
         }
     };
@@ -203,6 +207,35 @@ pub fn a_page_that_shows_the_session_varies_by_cookie(application: Application) 
         page.values("cache-control").is_empty(),
         "no user is logged in"
     );
+}
+
+/// Fifty users at once, in a few instances that serve one request after another.
+pub fn users_share_instances_and_nothing_else(application: Application) {
+    let directory = tempfile::tempdir().unwrap();
+    let arguments = ["--max-instances", "12", "--max-instance-reuse", "1000"];
+    let demo = application.start_served(directory.path(), &arguments);
+    let ids: Vec<_> = thread::scope(|scope| {
+        let users: Vec<_> = (0..50)
+            .map(|number| {
+                let demo = &demo;
+                scope.spawn(move || {
+                    let mut browser = Browser::new();
+                    browser.get(demo, "keep");
+                    let (id, _) = browser.look(demo);
+                    for count in 1..=3 + number % 3 {
+                        browser.get(demo, "increment");
+                        assert_eq!(browser.look(demo), (id.clone(), count));
+                        assert_eq!(browser.get(demo, "incrementfail").status, 500);
+                    }
+                    assert_eq!(Browser::new().look(demo), ("None".into(), 0));
+                    id
+                })
+            })
+            .collect();
+        users.into_iter().map(|user| user.join().unwrap()).collect()
+    });
+    let different: HashSet<_> = ids.iter().collect();
+    assert_eq!(different.len(), 50);
 }
 
 pub fn a_cookie_that_is_stale_forged_or_malformed_acts_as_none(application: Application) {

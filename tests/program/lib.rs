@@ -91,6 +91,26 @@ impl Application {
     }
 }
 
+impl Application {
+    /// Serves the application as [`start`](Self::start) does, always with `serve`, so that
+    /// `arguments` may be all of its options.
+    pub fn start_served(self, directory: &Path, arguments: &[&str]) -> Demo {
+        let Self::Rust = self else {
+            return self.start(directory, arguments);
+        };
+        let component = directory.with_extension("wasm");
+        let mut command = session3();
+        command.args(["component", "demo", "--output"]);
+        assert!(command.arg(&component).status().unwrap().success());
+        let mut command = session3();
+        command
+            .arg("serve")
+            .arg(&component)
+            .args(["--grant", "admin", "--store"]);
+        Demo::run(command.arg(directory).args(arguments))
+    }
+}
+
 const GUESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/guests");
 
 /// A server process, such as `session3 demo`, which is killed when it is dropped.

@@ -625,6 +625,35 @@ fn check_fails_when_it_cannot_look_at_something() {
 }
 
 #[test]
+fn check_names_a_file_that_the_owner_of_the_store_may_not_read() {
+    let store = Store::new();
+    for number in [1, 2] {
+        store.create(number, None, NEVER, "");
+    }
+    fs::set_permissions(store.file(1), Permissions::from_mode(0o000)).unwrap();
+    // For root as the owner, every file can be read.
+    let is_root = fs::metadata(store.path()).unwrap().uid() == 0;
+    if is_root {
+        chown(store.path(), Some(4711), None).unwrap();
+        chown(store.file(2), Some(4711), None).unwrap();
+    }
+    let said = store.run("check", &[]);
+    let file = store.file(1);
+    let name = file.strip_prefix(store.path()).unwrap().display();
+    assert_eq!(said.status, 1);
+    assert!(
+        said.out.contains(&format!("inaccessible: {name}: ")),
+        "{}",
+        said.out
+    );
+    assert!(
+        said.out.trim_end().ends_with(" inaccessible"),
+        "{}",
+        said.out
+    );
+}
+
+#[test]
 fn check_fails_when_the_index_misses_a_session_until_it_is_repaired() {
     let store = Store::new();
     store.create(1, Some("alice"), NEVER, "");
@@ -738,7 +767,7 @@ fn what_root_makes_in_a_store_is_its_owners() {
     let mut made = files(store.path());
     made.extend(["00", "09", "users"].map(|name| store.path().join(name)));
     made.push(store.entry(1).parent().unwrap().to_owned());
-    assert!(made.contains(&store.path().join("sweep.lock")));
+    made.push(store.path().join("sweep.lock"));
     for path in made {
         let found = fs::metadata(&path).unwrap();
         assert_eq!((found.uid(), found.gid()), owner, "{path:?}");

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc;
@@ -52,6 +53,22 @@ fn an_application_gets_sessions() {
     assert_eq!(browser.look(&server).1, 1);
     assert_eq!(server.stop().code(), Some(0));
     assert_eq!(browser.look(&place.serve(&AS_DEMO)).1, 1);
+}
+
+#[test]
+fn a_store_into_which_others_may_write_is_named() {
+    let place = Place::new(DEMO);
+    fs::create_dir(place.path("sessions")).unwrap();
+    let everybody = fs::Permissions::from_mode(0o777);
+    fs::set_permissions(place.path("sessions"), everybody).unwrap();
+    let server = place.serve(&AS_DEMO);
+    get(&server, "");
+    assert_eq!(server.stop().code(), Some(0));
+    let log = place.log();
+    assert!(
+        log.contains("sessions: every user may write into it"),
+        "{log}"
+    );
 }
 
 #[test]

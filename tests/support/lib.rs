@@ -43,7 +43,8 @@ pub fn record_in(directory: &Path, id: &SessionId) -> PathBuf {
     directory.join(&name[..2]).join(name)
 }
 
-/// Returns the paths of all files below a directory.
+/// Returns the paths of all files below a directory, without the file that a store needs for
+/// its sweeps.
 pub fn files(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).unwrap();
     let paths = entries.map(|entry| entry.unwrap().path());
@@ -52,7 +53,8 @@ pub fn files(directory: &Path) -> Vec<PathBuf> {
             if path.is_dir() {
                 files(&path)
             } else {
-                vec![path]
+                let is_for_sweeps = path.ends_with("sweep.lock");
+                Vec::from_iter((!is_for_sweeps).then_some(path))
             }
         })
         .collect()

@@ -7,12 +7,14 @@ mod commands;
 mod log;
 
 use std::io::{self, IsTerminal};
+use std::num::NonZero;
 use std::process::ExitCode;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 
 use commands::{Cli, output};
 use log::Log;
@@ -25,6 +27,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// How long the end of the program waits for work that cannot be interrupted, such as a call
 /// of a sweep to the file system.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
+
+/// The smallest number of threads for requests.
+const MIN_THREADS: usize = 2;
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
@@ -41,11 +46,21 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode> {
     let log = Log::start(io::stderr())?;
     subscribe(log.clone());
-    let runtime = Runtime::new()?;
+    let runtime = runtime()?;
     let result = runtime.block_on(cli.run());
     runtime.shutdown_timeout(SHUTDOWN_LIMIT);
     log.finish();
     result
+}
+
+/// Creates the runtime, with at least two threads: one of them serves what needs no session
+/// while a stalled disk blocks the others.
+fn runtime() -> io::Result<Runtime> {
+    let threads = available_parallelism().map_or(MIN_THREADS, NonZero::get);
+    Builder::new_multi_thread()
+        .worker_threads(threads.max(MIN_THREADS))
+        .enable_all()
+        .build()
 }
 
 /// Sends the log of all crates to `log`.

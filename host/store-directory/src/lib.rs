@@ -39,6 +39,9 @@
 //! - **Short system calls run on the calling thread**: loads, and changes that are not flushed.
 //!   Flushes, directory listings and sweeps run on tokio's blocking threads, so the store needs
 //!   a tokio runtime.
+//! - **A disk that stalls stops no other work.** Of a runtime's threads, one never makes a
+//!   system call for the store: while all others do, operations run on blocking threads. A
+//!   runtime with a single thread for all tasks blocks.
 //! - **Records are written in place**, into the older of two slots, and never renamed: a
 //!   kill at any instant loses nothing that was acknowledged. [`Durability`] says what a
 //!   power cut may undo.
@@ -56,6 +59,7 @@ mod check;
 mod descriptor_cache;
 mod exclusive;
 mod fs;
+mod inline;
 mod inner;
 mod locking;
 mod open_store;
@@ -63,6 +67,7 @@ mod options;
 mod other_writers;
 mod queue;
 mod store;
+mod store_path;
 mod sweep;
 mod watch;
 

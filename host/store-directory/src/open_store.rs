@@ -16,6 +16,7 @@ use session3_store::{
 use tokio::task::coop::consume_budget;
 
 use crate::fs::{LockKind, Root, is_stale, may_be_made};
+use crate::inline::blocking;
 use crate::inner::{Inner, NAME_CHECK_INTERVAL};
 use crate::queue::Queues;
 use crate::{Options, exclusive, sweep};
@@ -58,13 +59,7 @@ impl OpenStore {
         work: impl FnOnce(&Inner) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let inner = self.inner.clone();
-        match tokio::task::spawn_blocking(move || work(&inner)).await {
-            Ok(result) => result,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(error) => Err(StoreError::Unavailable(error.to_string())),
-            },
-        }
+        blocking(move || work(&inner)).await
     }
 
     /// Makes a change. The closure owns the lock, so that the lock is held until the change

@@ -1,38 +1,29 @@
 //! The store: runs each operation in the directory that its path leads to.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use parking_lot::RwLock;
 use session3_store::{
     SessionId, SessionLock, SessionPage, SessionState, SessionStore, StoreError, StoredSession,
     SweepReport, Timestamp, Version,
 };
 
-use crate::check::{CheckReport, Finding, is_store};
-use crate::fs::{Place, is_stale};
+use crate::check::{CheckReport, Finding};
+use crate::inline::{Inline, on_other_thread};
 use crate::open_store::OpenStore;
 use crate::other_writers::{OtherWriter, other_writers};
-use crate::{OpenError, Options, sweep};
-
-/// How long the store trusts that its path still leads to the directory that is open, in
-/// milliseconds.
-const PLACE_CHECK_INTERVAL: u64 = 1000;
+use crate::store_path::StorePath;
+use crate::{OpenError, Options};
 
 /// A store that keeps each session in a file of its own. Any number of processes may use
 /// one directory.
 ///
 /// The documentation of the [crate](crate) has an example.
 pub struct DirectoryStore {
-    /// The absolute path, so that it does not depend on the working directory.
-    path: PathBuf,
-    options: Options,
-    current: RwLock<OpenStore>,
-    /// When the path was last known to lead to the directory that is open.
-    checked_at: AtomicU64,
+    path: Arc<StorePath>,
+    inline: Inline,
 }
 
 impl DirectoryStore {
@@ -49,13 +40,10 @@ impl DirectoryStore {
     /// no directory, or this process has no access to it.
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
         let path = path.as_ref();
-        let failed = |error| OpenError::new(path, error);
-        let opened = OpenStore::open(path, &options).map_err(failed)?;
+        let opened = StorePath::open(path, options);
         Ok(Self {
-            path: std::path::absolute(path).map_err(failed)?,
-            checked_at: AtomicU64::new(opened.now),
-            current: RwLock::new(opened),
-            options,
+            path: Arc::new(opened.map_err(|error| OpenError::new(path, error))?),
+            inline: Inline::default(),
         })
     }
 
@@ -81,7 +69,7 @@ impl DirectoryStore {
     ///
     /// [`StoreError::Unavailable`] if the attributes of the directory cannot be read.
     pub fn other_writers(&self) -> Result<Vec<OtherWriter>, StoreError> {
-        let ownership = self.current()?.inner.root.ownership(".")?;
+        let ownership = self.path.current()?.inner.root.ownership(".")?;
         Ok(other_writers(ownership))
     }
 
@@ -101,99 +89,49 @@ impl DirectoryStore {
         found: impl FnMut(Finding),
         progress: impl FnMut(f64),
     ) -> Result<CheckReport, StoreError> {
-        self.current()?.check(repair, found, progress).await
+        self.path.current()?.check(repair, found, progress).await
     }
 
     /// Returns whether the last sweep stopped at its time limit. The next one continues
     /// there, so it looks at a part of the sessions only.
     pub async fn has_unfinished_sweep(&self) -> Result<bool, StoreError> {
-        self.run(|store| async move { store.has_unfinished_sweep().await })
+        self.path
+            .run(|store| async move { store.has_unfinished_sweep().await })
             .await
     }
+}
 
-    /// Runs an operation in the directory that the path leads to. If a network file system
-    /// has lost the files that are open, opens the directory again and repeats the operation
-    /// once.
-    async fn run<T, F>(&self, operation: impl Fn(OpenStore) -> F) -> Result<T, StoreError>
-    where
-        F: Future<Output = Result<T, StoreError>>,
-    {
-        let store = self.current()?;
-        let result = operation(store.clone()).await;
-        match &result {
-            Err(error) if is_stale(error) => {
-                let reopened = self.reopen(&store)?;
-                Box::pin(operation(reopened)).await
-            }
-            Err(StoreError::Unavailable(_)) => {
-                // The directory may be gone: the next operation looks.
-                self.checked_at.store(0, Ordering::Relaxed);
-                result
-            }
-            _ => result,
+/// Runs an operation in the task that calls it, or on another thread if too many do so. The
+/// other thread needs its own copies of what the arguments refer to.
+macro_rules! run_inline {
+    (
+        $self:ident, $operation:ident($($argument:ident),*), with $($name:ident = $copy:expr),*
+    ) => {{
+        if let Some(_place) = $self.inline.take() {
+            let operation = |store: OpenStore| async move {
+                store.$operation($($argument),*).await
+            };
+            return $self.path.run(operation).await;
         }
-    }
-
-    /// Returns the directory that the path leads to. Looks it up once a second.
-    fn current(&self) -> Result<OpenStore, StoreError> {
-        let now = self.options.clock.now();
-        let inner = self.current.read().inner.clone();
-        let current = OpenStore { inner, now };
-        let age = now.checked_sub(self.checked_at.load(Ordering::Relaxed));
-        match age.is_some_and(|age| age < PLACE_CHECK_INTERVAL) {
-            true => Ok(current),
-            false => self.look_up(current, now),
-        }
-    }
-
-    #[cold]
-    fn look_up(&self, current: OpenStore, now: Timestamp) -> Result<OpenStore, StoreError> {
-        let current = match current.inner.root.place(&self.path) {
-            Place::Same => current,
-            Place::Missing => return Err(self.unavailable("is gone")),
-            Place::Other => self.reopen(&current)?,
-        };
-        self.checked_at.store(now, Ordering::Relaxed);
-        Ok(current)
-    }
-
-    /// Opens the directory that the path leads to, in place of the one that was used, unless
-    /// another thread has already done so.
-    fn reopen(&self, used: &OpenStore) -> Result<OpenStore, StoreError> {
-        let mut current = self.current.write();
-        if !Arc::ptr_eq(&current.inner, &used.inner) {
-            return Ok(current.clone());
-        }
-        let options = self.options.clone().create(false);
-        let opened = OpenStore::open(&self.path, &options)
-            .map_err(|error| self.unavailable(&format!("cannot be opened again ({error})")))?;
-        let root = &opened.inner.root;
-        // Under a file system that was unmounted, there is an empty directory, too.
-        let may_be_empty = root.is_on_device_of(&used.inner.root);
-        if !is_store(root, may_be_empty)? {
-            return Err(self.unavailable("was replaced by one without sessions"));
-        }
-        if self.options.create && !self.options.read_only {
-            sweep::prepare(root);
-        }
-        tracing::warn!(path = %self.path.display(), "the directory of the sessions was opened again");
-        *current = opened.clone();
-        Ok(opened)
-    }
-
-    fn unavailable(&self, what: &str) -> StoreError {
-        StoreError::Unavailable(format!(
-            "{}: the directory of the sessions {what}; put it back, or an empty one of the \
-             same file system",
-            self.path.display()
-        ))
-    }
+        let path = $self.path.clone();
+        $(let $name = $copy;)*
+        on_other_thread(async move {
+            $(let $name = &$name;)*
+            let operation = |store: OpenStore| async move {
+                store.$operation($($argument),*).await
+            };
+            path.run(operation).await
+        })
+        .await
+    }};
 }
 
 #[async_trait]
 impl SessionStore for DirectoryStore {
     async fn setup(&self) -> Result<(), StoreError> {
-        self.run(|store| async move { store.setup().await }).await
+        self.path
+            .run(|store| async move { store.setup().await })
+            .await
     }
 
     async fn create_session(
@@ -201,13 +139,11 @@ impl SessionStore for DirectoryStore {
         id: &SessionId,
         state: &SessionState,
     ) -> Result<Version, StoreError> {
-        self.run(|store| async move { store.create_session(id, state).await })
-            .await
+        run_inline!(self, create_session(id, state), with id = *id, state = state.clone())
     }
 
     async fn load_session(&self, id: &SessionId) -> Result<Option<StoredSession>, StoreError> {
-        self.run(|store| async move { store.load_session(id).await })
-            .await
+        run_inline!(self, load_session(id), with id = *id)
     }
 
     async fn save_session(
@@ -216,8 +152,7 @@ impl SessionStore for DirectoryStore {
         state: &SessionState,
         expected: Version,
     ) -> Result<Version, StoreError> {
-        self.run(|store| async move { store.save_session(id, state, expected).await })
-            .await
+        run_inline!(self, save_session(id, state, expected), with id = *id, state = state.clone())
     }
 
     async fn touch_session(
@@ -226,13 +161,11 @@ impl SessionStore for DirectoryStore {
         expires: Timestamp,
         expected: Version,
     ) -> Result<(), StoreError> {
-        self.run(|store| async move { store.touch_session(id, expires, expected).await })
-            .await
+        run_inline!(self, touch_session(id, expires, expected), with id = *id)
     }
 
     async fn delete_session(&self, id: &SessionId) -> Result<bool, StoreError> {
-        self.run(|store| async move { store.delete_session(id).await })
-            .await
+        run_inline!(self, delete_session(id), with id = *id)
     }
 
     async fn import_session(
@@ -240,8 +173,7 @@ impl SessionStore for DirectoryStore {
         session: &StoredSession,
         expected: Option<Version>,
     ) -> Result<(), StoreError> {
-        self.run(|store| async move { store.import_session(session, expected).await })
-            .await
+        run_inline!(self, import_session(session, expected), with session = session.clone())
     }
 
     async fn delete_old_sessions(
@@ -249,8 +181,12 @@ impl SessionStore for DirectoryStore {
         minutes: u32,
         limit: Option<Duration>,
     ) -> Result<SweepReport, StoreError> {
-        self.run(|store| async move { store.delete_old_sessions(minutes, limit).await })
-            .await
+        let path = self.path.clone();
+        on_other_thread(async move {
+            path.run(|store| async move { store.delete_old_sessions(minutes, limit).await })
+                .await
+        })
+        .await
     }
 
     async fn iter_sessions(
@@ -258,13 +194,17 @@ impl SessionStore for DirectoryStore {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<SessionPage, StoreError> {
-        self.run(|store| async move { store.iter_sessions(cursor, limit).await })
-            .await
+        let (path, cursor) = (self.path.clone(), cursor.map(str::to_owned));
+        on_other_thread(async move {
+            let cursor = cursor.as_deref();
+            path.run(|store| async move { store.iter_sessions(cursor, limit).await })
+                .await
+        })
+        .await
     }
 
     async fn sessions_of_user(&self, user: &str) -> Result<Vec<SessionId>, StoreError> {
-        self.run(|store| async move { store.sessions_of_user(user).await })
-            .await
+        run_inline!(self, sessions_of_user(user), with user = user.to_owned())
     }
 
     async fn lock_session(
@@ -272,12 +212,11 @@ impl SessionStore for DirectoryStore {
         id: &SessionId,
         time: Duration,
     ) -> Result<SessionLock, StoreError> {
-        self.run(|store| async move { store.lock_session(id, time).await })
-            .await
+        run_inline!(self, lock_session(id, time), with id = *id)
     }
 
     fn is_multiprocess_safe(&self) -> bool {
-        self.current.read().inner.is_multiprocess_safe
+        self.path.is_multiprocess_safe()
     }
 
     fn is_thread_safe(&self) -> bool {

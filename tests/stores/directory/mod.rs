@@ -7,6 +7,7 @@ mod kept;
 mod locks;
 mod owners;
 mod place;
+mod stalls;
 mod sweep;
 
 use std::fs::{self, File, OpenOptions};

@@ -15,7 +15,7 @@ use super::{input, output};
 ///
 /// Prints a line for each finding, and a line with their numbers. The exit status
 /// is 1 if a session is damaged, if the index by user lacks a session and is not
-/// repaired, or if a file could not be read.
+/// repaired, or if a file could not be read, here or by the owner of the store.
 ///
 /// Other findings do no harm: a foreign file, which is kept, and the file of an
 /// interrupted create or delete (leftover) or a surplus entry of the index, which
@@ -44,6 +44,7 @@ struct Findings {
     surplus: u64,
     missing: u64,
     unreadable: u64,
+    inaccessible: u64,
 }
 
 impl Check {
@@ -74,11 +75,13 @@ impl Check {
         writeln!(output, "{}", findings.summary(&report))?;
         output.flush()?;
         let is_damaged = report.damaged > 0 || (findings.missing > 0 && !self.repair);
-        Ok(if is_damaged || findings.unreadable > 0 {
-            ExitCode::FAILURE
-        } else {
-            ExitCode::SUCCESS
-        })
+        Ok(
+            if is_damaged || findings.unreadable + findings.inaccessible > 0 {
+                ExitCode::FAILURE
+            } else {
+                ExitCode::SUCCESS
+            },
+        )
     }
 }
 
@@ -90,6 +93,7 @@ impl Findings {
             Finding::Surplus(_) => self.surplus += 1,
             Finding::Missing(_) => self.missing += 1,
             Finding::Unreadable(..) => self.unreadable += 1,
+            Finding::Inaccessible(..) => self.inaccessible += 1,
             // Damaged sessions, which the report counts.
             _ => {}
         }
@@ -106,11 +110,13 @@ impl Findings {
             surplus,
             missing,
             unreadable,
+            inaccessible,
         } = self;
-        let unreadable = match unreadable {
+        let some = |count: &u64, what| match count {
             0 => String::new(),
-            count => format!(", {count} unreadable"),
+            count => format!(", {count} {what}"),
         };
+        let unreadable = some(unreadable, "unreadable") + &some(inaccessible, "inaccessible");
         format!(
             "{sessions} sound, {damaged} damaged, {foreign} foreign, {leftover} leftover, \
              {surplus} surplus, {missing} missing{unreadable}"
@@ -131,6 +137,13 @@ fn describe(finding: &Finding, is_repaired: bool) -> String {
         Finding::Unreadable(name, reason) => {
             format!(
                 "unreadable: {}: {}",
+                output::escaped(name),
+                output::escaped(reason)
+            )
+        }
+        Finding::Inaccessible(name, reason) => {
+            format!(
+                "inaccessible: {}: {}",
                 output::escaped(name),
                 output::escaped(reason)
             )

@@ -98,6 +98,9 @@ impl Serving {
                 escaped(&directory.to_string_lossy())
             );
         }
+        for other in store.other_writers()? {
+            tracing::warn!("{}: {other}", escaped(&directory.to_string_lossy()));
+        }
         let store: Arc<dyn SessionStore> = Arc::new(store);
         if self.sweep_every > 0 {
             let every = Duration::from_secs(self.sweep_every);

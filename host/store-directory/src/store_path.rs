@@ -1,0 +1,127 @@
+//! The directory that a path leads to, which may be moved or replaced while it is used.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::RwLock;
+use session3_store::{StoreError, Timestamp};
+
+use crate::check::is_store;
+use crate::fs::{Place, is_stale};
+use crate::open_store::OpenStore;
+use crate::{Options, sweep};
+
+/// How long the store trusts that its path still leads to the directory that is open, in
+/// milliseconds.
+const PLACE_CHECK_INTERVAL: u64 = 1000;
+
+/// A path, and the directory of sessions that it leads to.
+pub struct StorePath {
+    /// The absolute path, so that it does not depend on the working directory.
+    path: PathBuf,
+    options: Options,
+    current: RwLock<OpenStore>,
+    /// When the path was last known to lead to the directory that is open.
+    checked_at: AtomicU64,
+}
+
+impl StorePath {
+    /// Opens the directory.
+    ///
+    /// # Errors
+    ///
+    /// If it is missing and the options do not create it, or cannot be used.
+    pub fn open(path: &Path, options: Options) -> std::io::Result<Self> {
+        let opened = OpenStore::open(path, &options)?;
+        Ok(Self {
+            path: std::path::absolute(path)?,
+            checked_at: AtomicU64::new(opened.now),
+            current: RwLock::new(opened),
+            options,
+        })
+    }
+
+    /// Returns whether several processes may use the directory.
+    pub fn is_multiprocess_safe(&self) -> bool {
+        self.current.read().inner.is_multiprocess_safe
+    }
+
+    /// Runs an operation in the directory that the path leads to. If a network file system
+    /// has lost the files that are open, opens the directory again and repeats the operation
+    /// once.
+    pub async fn run<T, F>(&self, operation: impl Fn(OpenStore) -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let store = self.current()?;
+        let result = operation(store.clone()).await;
+        match &result {
+            Err(error) if is_stale(error) => {
+                let reopened = self.reopen(&store)?;
+                Box::pin(operation(reopened)).await
+            }
+            Err(StoreError::Unavailable(_)) => {
+                // The directory may be gone: the next operation looks.
+                self.checked_at.store(0, Ordering::Relaxed);
+                result
+            }
+            _ => result,
+        }
+    }
+
+    /// Returns the directory that the path leads to. Looks it up once a second.
+    pub fn current(&self) -> Result<OpenStore, StoreError> {
+        let now = self.options.clock.now();
+        let inner = self.current.read().inner.clone();
+        let current = OpenStore { inner, now };
+        let age = now.checked_sub(self.checked_at.load(Ordering::Relaxed));
+        match age.is_some_and(|age| age < PLACE_CHECK_INTERVAL) {
+            true => Ok(current),
+            false => self.look_up(current, now),
+        }
+    }
+
+    #[cold]
+    fn look_up(&self, current: OpenStore, now: Timestamp) -> Result<OpenStore, StoreError> {
+        let current = match current.inner.root.place(&self.path) {
+            Place::Same => current,
+            Place::Missing => return Err(self.unavailable("is gone")),
+            Place::Other => self.reopen(&current)?,
+        };
+        self.checked_at.store(now, Ordering::Relaxed);
+        Ok(current)
+    }
+
+    /// Opens the directory that the path leads to, in place of the one that was used, unless
+    /// another thread has already done so.
+    fn reopen(&self, used: &OpenStore) -> Result<OpenStore, StoreError> {
+        let mut current = self.current.write();
+        if !Arc::ptr_eq(&current.inner, &used.inner) {
+            return Ok(current.clone());
+        }
+        let options = self.options.clone().create(false);
+        let opened = OpenStore::open(&self.path, &options)
+            .map_err(|error| self.unavailable(&format!("cannot be opened again ({error})")))?;
+        let root = &opened.inner.root;
+        // Under a file system that was unmounted, there is an empty directory, too.
+        let may_be_empty = root.is_on_device_of(&used.inner.root);
+        if !is_store(root, may_be_empty)? {
+            return Err(self.unavailable("was replaced by one without sessions"));
+        }
+        if self.options.create && !self.options.read_only {
+            sweep::prepare(root);
+        }
+        tracing::warn!(path = %self.path.display(), "the directory of the sessions was opened again");
+        *current = opened.clone();
+        Ok(opened)
+    }
+
+    fn unavailable(&self, what: &str) -> StoreError {
+        StoreError::Unavailable(format!(
+            "{}: the directory of the sessions {what}; put it back, or an empty one of the \
+             same file system",
+            self.path.display()
+        ))
+    }
+}
