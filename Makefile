@@ -96,7 +96,8 @@ test-package: package
 
 # What `test-stores` runs for about a minute, for longer: a thousand kills, power cuts,
 # failing system calls. Mounts file systems, which needs root.
-torture:
+torture: program-for-tests
+	$(CARGO) test $(FEATURES) --package session3-test-program -- --include-ignored frozen::
 	TORTURE=long $(CARGO) test $(STORES) --package session3-test-torture --test torture
 	TORTURE=long $(CARGO) test $(STORES) --test stores -- \
 		--include-ignored --nocapture --test-threads 1 $(FIGURES)

@@ -7,6 +7,7 @@ mod cache;
 mod clients;
 mod compiled;
 mod cookies;
+mod frozen;
 mod guests;
 mod hosts;
 mod http;
