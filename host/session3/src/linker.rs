@@ -219,7 +219,7 @@ impl wit::HostSessionLock for SessionsCtxView<'_> {
     }
 }
 
-/// Logs what the system said when the store failed: the guest may not show it.
+/// Logs what the system said when the store failed, for operators: the guest need not show it.
 fn log_failure<T>(result: Result<T, StoreError>) -> Result<T, wit::StoreError> {
     if let Err(error @ StoreError::Unavailable(_)) = &result {
         tracing::error!("{error}");

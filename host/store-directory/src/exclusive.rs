@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use session3_record::{Directory, LockedFile as _, OpenFailure, OpenMode, RecordFile as _};
 use session3_store::{SessionId, StoreError};
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::fs::{LockKind, Locked, OpenFile, Root};
@@ -24,8 +25,11 @@ pub const DIRECTORY: &str = "locks";
 /// The size of a file that another process waits for.
 const MARK: u64 = 1;
 
-/// Releases the lock and removes its file when it is dropped.
-struct Exclusive {
+/// Releases the lock and removes its file when it is dropped. A disk that stalls does not
+/// block the thread that drops this.
+struct Exclusive(Option<Held>);
+
+struct Held {
     inner: Arc<Inner>,
     locked: Locked,
     /// Ends after the lock is released, so that the next request of this process finds the
@@ -33,13 +37,24 @@ struct Exclusive {
     _turn: Turn,
 }
 
+impl Held {
+    fn release(self) {
+        if !is_marked(&self.locked) {
+            // If this fails, the sweep removes the file.
+            let _ = self.inner.root.remove_file(self.locked.name());
+        }
+    }
+}
+
 impl Drop for Exclusive {
     fn drop(&mut self) {
-        if is_marked(&self.locked) {
+        let Some(held) = self.0.take() else {
             return;
+        };
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(|| held.release())),
+            Err(_) => held.release(),
         }
-        // If this fails, the sweep removes the file.
-        let _ = self.inner.root.remove_file(self.locked.name());
     }
 }
 
@@ -52,41 +67,67 @@ pub async fn lock(store: &OpenStore, id: &SessionId) -> Result<impl Send + use<>
         .wait(id, inner.options.lock_timeout)
         .await
         .ok_or(StoreError::Busy)?;
-    let locked = lock_file(&inner, id, start).await?;
-    Ok(Exclusive {
+    let locked = lock_file(store, id, start).await?;
+    Ok(Exclusive(Some(Held {
         inner,
         locked,
         _turn: turn,
-    })
+    })))
 }
 
 /// Waits for the lock of a session's file until the lock timeout, which began at `start`.
-async fn lock_file(inner: &Inner, id: &SessionId, start: Instant) -> Result<Locked, StoreError> {
-    let root = &inner.root;
-    let name = format!("{DIRECTORY}/{id}");
-    let mut pauses = Pauses::new(start, inner.options.lock_timeout);
-    let mut has_waited = false;
+async fn lock_file(
+    store: &OpenStore,
+    id: &SessionId,
+    start: Instant,
+) -> Result<Locked, StoreError> {
+    let mut pauses = Pauses::new(start, store.inner.options.lock_timeout);
+    let (id, mut has_waited) = (*id, false);
     loop {
-        let file = open(root, &name)?;
-        match Locked::try_new(&file, LockKind::Exclusive)? {
-            // The previous holder may have removed the file meanwhile.
-            Some(locked) if !root.is_current(&locked)? => continue,
-            Some(locked) if !is_marked(&locked) => return Ok(locked),
-            Some(locked) if has_waited => {
-                // Those that still wait mark the file again.
-                let _ = locked.truncate();
-                return Ok(locked);
-            }
-            Some(locked) => {
-                drop(locked);
-                pauses.lengthen();
-            }
-            // Without the mark, as on a full disk, this request only waits longer.
-            None => drop(file.resize(MARK)),
+        let attempt = store.block(move |inner| try_lock_file(&inner.root, &id, has_waited));
+        match attempt.await? {
+            Attempt::Locked(locked) => return Ok(locked),
+            Attempt::Again => continue,
+            Attempt::GiveWay => pauses.lengthen(),
+            Attempt::Wait => {}
         }
         pauses.wait().await?;
         has_waited = true;
     }
+}
+
+/// What came of an attempt to lock a file.
+enum Attempt {
+    /// It is locked.
+    Locked(Locked),
+    /// The previous holder has removed the file meanwhile.
+    Again,
+    /// It is free, and another process waits for it.
+    GiveWay,
+    /// Another process has locked it.
+    Wait,
+}
+
+/// Tries to lock the file of a session. A request that `has_waited` gives way to nobody.
+fn try_lock_file(root: &Root, id: &SessionId, has_waited: bool) -> Result<Attempt, StoreError> {
+    let file = open(root, &format!("{DIRECTORY}/{id}"))?;
+    let Some(locked) = Locked::try_new(&file, LockKind::Exclusive)? else {
+        // Without the mark, as on a full disk, this request only waits longer.
+        let _ = file.resize(MARK);
+        return Ok(Attempt::Wait);
+    };
+    if !root.is_current(&locked)? {
+        return Ok(Attempt::Again);
+    }
+    if !is_marked(&locked) {
+        return Ok(Attempt::Locked(locked));
+    }
+    if has_waited {
+        // Those that still wait mark the file again.
+        let _ = locked.truncate();
+        return Ok(Attempt::Locked(locked));
+    }
+    Ok(Attempt::GiveWay)
 }
 
 /// Opens the file of a lock, and creates it if it is missing.

@@ -212,7 +212,9 @@ impl SessionStore for DirectoryStore {
         id: &SessionId,
         time: Duration,
     ) -> Result<SessionLock, StoreError> {
-        run_inline!(self, lock_session(id, time), with id = *id)
+        self.path
+            .run(|store| async move { store.lock_session(id, time).await })
+            .await
     }
 
     fn is_multiprocess_safe(&self) -> bool {

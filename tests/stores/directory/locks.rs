@@ -25,7 +25,7 @@ fn a_lock_has_a_file_only_while_it_is_held() {
         let lock = fixture.store.lock_session(&id(1), LONG).await.unwrap();
         assert!(file.exists());
         drop(lock);
-        assert!(!file.exists());
+        super::wait_until_gone(&file);
     });
 }
 

@@ -15,7 +15,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fs2::FileExt as _;
 use session3_store::{SessionId, SessionState, SessionStore, StoreError, StoredSession};
@@ -30,6 +30,15 @@ const FIRST_PLACE: u64 = 40;
 const CELLS: [u64; 2] = [88, 128];
 const SLOTS: [u64; 2] = [512, 1024];
 const SLOT_HEAD: u64 = 40;
+
+/// Waits until a file is gone, which another thread removes.
+fn wait_until_gone(file: &Path) {
+    let start = Instant::now();
+    while file.exists() {
+        assert!(start.elapsed() < Duration::from_secs(30), "it stays");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
 
 /// A directory with a store in it.
 struct Fixture {

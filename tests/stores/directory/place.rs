@@ -184,7 +184,7 @@ fn a_lease_ends_in_the_directory_in_which_it_began() {
         given.after_a_second();
         let second = given.store.lock_session(&id(1), time).await.unwrap();
         drop(first);
-        assert!(!given.path("moved").join(&file).exists());
+        super::wait_until_gone(&given.path("moved").join(&file));
         assert!(given.path("store").join(&file).exists());
         drop(second);
     });

@@ -1,5 +1,6 @@
 //! A connection with a client: how long it may be idle, and how slow its client may be.
 
+use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,6 +17,8 @@ use tokio::time::Instant;
 use wasmtime_wasi_http::Error;
 
 use super::ServeOptions;
+use super::buffers::Share;
+use super::pace::{CROWDED_PACE, Pace};
 use super::response_body::BodyWatch;
 
 /// How long an idle connection is kept if there are too many.
@@ -28,6 +31,7 @@ const MAX_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 pub struct Timeouts {
     header: Duration,
     idle: Duration,
+    client: Duration,
     /// How often a connection is checked.
     pub check_interval: Duration,
 }
@@ -36,10 +40,12 @@ impl Timeouts {
     /// Returns the timeouts of these options.
     pub fn new(options: &ServeOptions) -> Self {
         let (header, idle) = (options.header_timeout, options.idle_timeout);
-        let shortest = header.min(idle).min(options.client_timeout) / 4;
+        let client = options.client_timeout;
+        let shortest = header.min(idle).min(client) / 4;
         Self {
             header,
             idle,
+            client,
             check_interval: shortest.clamp(Duration::from_millis(10), MAX_CHECK_INTERVAL),
         }
     }
@@ -61,8 +67,48 @@ struct State {
     /// When the first bytes came after that.
     header_since: Option<Instant>,
     bodies: Vec<BodyWatch>,
+    outgoing: Outgoing,
     /// Whether the connection was told to end.
     is_finishing: bool,
+}
+
+/// The bytes of bodies that hyper has taken for a client, and those that the client's system
+/// has taken. What is between them takes memory.
+struct Outgoing {
+    /// How many bytes hyper has taken.
+    taken: u64,
+    /// How many bytes the client's system has taken, with those of headers.
+    written: u64,
+    /// The memory of what hyper has taken, with the number of bytes until its end.
+    shares: VecDeque<(u64, Share)>,
+    pace: Pace,
+}
+
+impl Outgoing {
+    fn take(&mut self, bytes: u64, share: Share) {
+        self.taken = self.taken.max(self.written) + bytes;
+        self.shares.push_back((self.taken, share));
+        self.pace.wait();
+    }
+
+    fn write(&mut self, bytes: u64) {
+        self.written += bytes;
+        while self
+            .shares
+            .front()
+            .is_some_and(|(end, _)| *end <= self.written)
+        {
+            self.shares.pop_front();
+        }
+        self.pace.note(bytes);
+        if self.shares.is_empty() {
+            self.pace.stop_waiting();
+        }
+    }
+
+    fn is_stalled(&self, is_crowded: bool) -> bool {
+        self.pace.left().is_none() || (is_crowded && self.pace.waited() >= CROWDED_PACE)
+    }
 }
 
 /// Whether there is little room for more.
@@ -94,6 +140,12 @@ impl Connection {
             idle_since: Instant::now(),
             header_since: None,
             bodies: Vec::new(),
+            outgoing: Outgoing {
+                taken: 0,
+                written: 0,
+                shares: VecDeque::new(),
+                pace: Pace::new(timeouts.client),
+            },
             is_finishing: false,
         };
         Arc::new(Self {
@@ -120,7 +172,7 @@ impl Connection {
     /// others.
     pub fn check(&self, crowding: Crowding) -> Verdict {
         let mut state = self.state.lock();
-        let mut has_stalled = false;
+        let mut has_stalled = state.outgoing.is_stalled(crowding.bodies);
         state.bodies.retain(|body| {
             let is_stalled = body.is_stalled(crowding.bodies);
             has_stalled |= is_stalled == Some(true);
@@ -152,6 +204,18 @@ impl Connection {
                 Verdict::Finish
             }
             _ => Verdict::Keep,
+        }
+    }
+
+    /// Notes that hyper has taken a part of a body, with its share of the memory, which is given
+    /// back when the client's system has taken the part.
+    pub fn note_taken(&self, bytes: usize, share: Share) {
+        self.state.lock().outgoing.take(bytes as u64, share);
+    }
+
+    fn note_written(&self, written: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.state.lock().outgoing.write(*bytes as u64);
         }
     }
 
@@ -252,7 +316,9 @@ impl Write for WatchedStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.connection.note_written(&written);
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -272,7 +338,9 @@ impl Write for WatchedStream {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
+        self.connection.note_written(&written);
+        written
     }
 }
 
@@ -280,6 +348,7 @@ impl Write for WatchedStream {
 mod tests {
     use tokio::time::{advance, pause};
 
+    use super::super::buffers::Buffers;
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -312,6 +381,21 @@ mod tests {
         assert_eq!(connection.check(Crowding::default()), Verdict::Keep);
         advance(SECOND).await;
         assert_eq!(connection.check(Crowding::default()), Verdict::Close);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_take_what_hyper_has_taken_is_disconnected() {
+        pause();
+        let (connection, buffers) = (connection(), Buffers::new(40_000));
+        let _request = connection.begin_request(Version::HTTP_2);
+        for (written, verdict) in [(20_300, Verdict::Keep), (300, Verdict::Close)] {
+            let share = buffers.take(20_000).expect("there is room");
+            connection.note_taken(20_000, share);
+            connection.note_written(&Poll::Ready(Ok(written)));
+            assert_eq!(buffers.take(30_000).is_some(), verdict == Verdict::Keep);
+            advance(11 * SECOND).await;
+            assert_eq!(connection.check(Crowding::default()), verdict);
+        }
     }
 
     #[tokio::test]

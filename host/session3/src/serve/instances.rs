@@ -2,12 +2,14 @@
 //! another.
 
 use std::any::TypeId;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use hyper::Request;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
 use wasmtime::{Result, Store};
 
 use super::ServeOptions;
@@ -16,12 +18,19 @@ use super::request_body::RequestBody;
 use super::state::InstanceState;
 use crate::ctx::SessionsCtx;
 
+/// How long an instance waits for a request before it ends, so that it does not keep the memory
+/// of a busy hour.
+const MAX_IDLE: Duration = Duration::from_secs(60);
+
 /// The instances of a component that wait for a request, and how new ones are created.
 pub struct Instances {
     handler: Handler,
     sessions: SessionsCtx,
     options: Arc<ServeOptions>,
-    idle: Mutex<Vec<Instance>>,
+    /// The instances that wait, the one that has waited for the shortest time last.
+    idle: Mutex<Vec<Idle>>,
+    /// Whether a task ends the instances that have waited for long.
+    is_trimming: AtomicBool,
     /// How many requests an instance serves.
     max_uses: u32,
     /// Whether an instance has served a second request.
@@ -30,6 +39,12 @@ pub struct Instances {
     is_single_use: AtomicBool,
     /// Whether the log says that instances hold resources of their requests.
     has_warned: AtomicBool,
+}
+
+/// An instance that waits for a request.
+struct Idle {
+    instance: Instance,
+    since: Instant,
 }
 
 /// An instance of a component.
@@ -55,6 +70,7 @@ impl Instances {
             sessions,
             options,
             idle: Mutex::default(),
+            is_trimming: AtomicBool::new(false),
             max_uses,
             is_reuse_proven: AtomicBool::new(false),
             is_single_use: AtomicBool::new(false),
@@ -69,13 +85,13 @@ impl Instances {
     ///
     /// If the instance cannot be created, or traps.
     pub async fn serve(
-        &self,
+        self: &Arc<Self>,
         request: Request<RequestBody>,
         answer_sender: oneshot::Sender<Answer>,
     ) -> Result<()> {
         let idle = self.idle.lock().pop();
         let mut instance = match idle {
-            Some(instance) => instance,
+            Some(idle) => idle.instance,
             None => self.create().await?,
         };
         instance.store.set_epoch_deadline(1);
@@ -93,12 +109,33 @@ impl Instances {
         result?;
         if instance.uses < self.max_uses() {
             match instance.end_request().await {
-                Condition::Good => self.idle.lock().push(instance),
+                Condition::Good => self.keep(instance),
                 Condition::HoldsResources => self.note_kept_resources(instance.uses),
                 Condition::Spent => {}
             }
         }
         Ok(())
+    }
+
+    /// Keeps an instance for another request.
+    fn keep(self: &Arc<Self>, instance: Instance) {
+        let since = Instant::now();
+        self.idle.lock().push(Idle { instance, since });
+        if !self.is_trimming.swap(true, Relaxed) {
+            tokio::spawn(trim(Arc::downgrade(self)));
+        }
+    }
+
+    /// Ends the instances that have waited for long. Returns whether others wait.
+    fn end_old(&self) -> bool {
+        let mut idle = self.idle.lock();
+        let old = idle.partition_point(|idle| idle.since.elapsed() >= MAX_IDLE);
+        let old: Vec<_> = idle.drain(..old).collect();
+        let are_others_waiting = !idle.is_empty();
+        self.is_trimming.store(are_others_waiting, Relaxed);
+        drop(idle);
+        drop(old);
+        are_others_waiting
     }
 
     fn max_uses(&self) -> u32 {
@@ -147,6 +184,17 @@ impl Instances {
                  now on, each request gets a new instance; if the application cannot serve \
                  several requests, leave out --max-instance-reuse"
             );
+        }
+    }
+}
+
+/// Ends the instances that have waited for long, until none waits.
+async fn trim(instances: Weak<Instances>) {
+    loop {
+        sleep(MAX_IDLE).await;
+        let are_others_waiting = instances.upgrade().is_some_and(|all| all.end_old());
+        if !are_others_waiting {
+            return;
         }
     }
 }

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{HeaderValue, RETRY_AFTER};
 use hyper::http::uri::Authority;
 use hyper::service::service_fn;
@@ -55,7 +55,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 const MAX_HEADERS_SIZE: u32 = 64 << 10;
 /// The largest number of headers of a request.
 const MAX_HEADERS: usize = 100;
-/// How much of the responses of a connection hyper holds, in bytes.
+/// How much of a response hyper holds, in bytes.
 const MAX_SEND: usize = 64 << 10;
 /// How many requests a connection of HTTP/2 may have at a time.
 const MAX_STREAMS: u32 = 100;
@@ -71,7 +71,7 @@ const MIN_HELD: usize = 64 << 20;
 /// A response to a client.
 type ServerResponse = Response<UnsyncBoxBody<Bytes, Error>>;
 
-/// A server for a component, which runs each request in an instance of its own.
+/// A server for a component. By default, each request gets a new instance of it.
 ///
 /// Clones share one server, so that one of them can [replace](Self::replace) the
 /// component while another one serves. The [documentation of the crate](crate) has a
@@ -266,7 +266,7 @@ impl Shared {
     ) -> ServerResponse {
         authority::complete(&mut request, host);
         let (max, time) = (self.options.max_body, self.options.client_timeout);
-        let request = RequestBody::limit(request, max, time);
+        let request = RequestBody::limit(request, max, time, &self.buffers);
         let answered = match refusal(&request) {
             Some(failure) => Err(failure),
             None => self.run(request).await,
@@ -278,8 +278,13 @@ impl Shared {
     }
 
     async fn run(&self, mut request: Request<RequestBody>) -> Result<Answering, Failure> {
-        let received = request.body_mut().receive_beginning(&self.buffers).await;
-        received.map_err(Failure::Body)?;
+        if !request.body().is_end_stream() {
+            // While the body arrives, the headers wait with it.
+            let size = size_of_headers(&request);
+            let _share = self.buffers.take(size).ok_or(Failure::Overloaded)?;
+            let received = request.body_mut().receive_beginning().await;
+            received.map_err(Failure::Body)?;
+        }
         let admission = self.admissions.clone().try_acquire_owned();
         let admission = admission.map_err(|_| Failure::Overloaded)?;
         let application = self.application.borrow().clone();
@@ -294,17 +299,18 @@ impl Shared {
             exchange,
         } = answering;
         let (head, body) = response.into_parts();
-        let (writer, for_client) = response_body(
-            &self.buffers,
-            exchange.clone(),
-            self.options.client_timeout,
-            self.options.max_response_time,
-        );
-        in_flight.connection().watch(for_client.watch());
+        let options = &self.options;
+        let times = (options.client_timeout, options.max_response_time);
+        let (writer, for_client) = response_body(&self.buffers, exchange.clone(), in_flight, times);
         Writing::new(running, body, writer, exchange).begin().await;
-        let body = AnsweringBody::new(for_client, in_flight);
-        Response::from_parts(head, body.boxed_unsync())
+        Response::from_parts(head, for_client.boxed_unsync())
     }
+}
+
+fn size_of_headers<B>(request: &Request<B>) -> usize {
+    let headers = request.headers().iter();
+    let size = headers.map(|(name, value)| name.as_str().len() + value.len());
+    size.sum::<usize>() + request.uri().path().len()
 }
 
 /// Returns how connections are served.

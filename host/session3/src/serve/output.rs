@@ -102,7 +102,10 @@ impl Lines {
     fn end_line(&mut self) {
         self.remaining = self.remaining.saturating_sub(LINE_COST);
         let line = std::mem::take(&mut self.line);
+        let length = line.len();
         let line = escaped(String::from_utf8_lossy(&line).trim_end_matches('\r'));
+        let excess = line.len().saturating_sub(length);
+        self.remaining = self.remaining.saturating_sub(excess);
         match self.stream {
             Stream::Stdout => tracing::info!("the application says: {line}"),
             Stream::Stderr => tracing::warn!("the application says: {line}"),

@@ -6,6 +6,8 @@ use tokio::time::Instant;
 
 /// The number of bytes that a client has to send or take in each period.
 pub const PACE: u64 = 16 << 10;
+/// The longest period if there is little memory for more bodies.
+pub const CROWDED_PACE: Duration = Duration::from_secs(2);
 
 /// Whether a client keeps up the [pace](PACE), in the time in which it is waited for.
 pub struct Pace {

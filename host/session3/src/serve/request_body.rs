@@ -16,7 +16,7 @@ use tokio::time::{Sleep, sleep, timeout};
 use wasmtime_wasi_http::Error;
 
 use super::buffers::{Buffers, Share};
-use super::pace::Pace;
+use super::pace::{CROWDED_PACE, Pace};
 use super::time_limit::Exchange;
 
 /// How long the rest of a request's body is read and dropped when the application does not
@@ -74,6 +74,7 @@ pub struct RequestBody {
     remaining: u64,
     fault: FaultCell,
     exchange: Exchange,
+    buffers: Buffers,
     pace: Pace,
     /// Wakes the task when the client may have been too slow.
     timer: Option<Pin<Box<Sleep>>>,
@@ -86,7 +87,12 @@ pub struct RequestBody {
 impl RequestBody {
     /// Limits the body of a request to `max` bytes. A client that sends fewer than
     /// [`PACE`](super::pace::PACE) bytes in `time` is too slow.
-    pub fn limit(request: Request<Incoming>, max: u64, time: Duration) -> Request<Self> {
+    pub fn limit(
+        request: Request<Incoming>,
+        max: u64,
+        time: Duration,
+        buffers: &Buffers,
+    ) -> Request<Self> {
         let expects_continue = request.headers().contains_key(hyper::header::EXPECT);
         request.map(|body| Self {
             has_ended: body.is_end_stream(),
@@ -95,6 +101,7 @@ impl RequestBody {
             remaining: max,
             fault: FaultCell::default(),
             exchange: Exchange::default(),
+            buffers: buffers.clone(),
             pace: Pace::new(time),
             timer: None,
             was_read: false,
@@ -120,12 +127,12 @@ impl RequestBody {
     }
 
     /// Receives the beginning of the body, or all of it if it is small and there is room in
-    /// `buffers`.
+    /// the buffers.
     ///
     /// # Errors
     ///
     /// The fault of the body.
-    pub async fn receive_beginning(&mut self, buffers: &Buffers) -> Result<(), Fault> {
+    pub async fn receive_beginning(&mut self) -> Result<(), Fault> {
         let mut length = 0;
         while length < MAX_EARLY && !self.has_ended {
             let frame = poll_fn(|context| self.poll_receive(context)).await;
@@ -134,7 +141,7 @@ impl RequestBody {
             };
             let size = frame.data_ref().map_or(0, Bytes::len);
             length += size;
-            let share = buffers.take(size);
+            let share = self.buffers.take(size);
             let is_full = share.is_none();
             self.early.push_back((frame, share.unwrap_or_default()));
             if is_full {
@@ -188,7 +195,11 @@ impl RequestBody {
     fn poll_too_slow(&mut self, context: &mut Context<'_>) -> Poll<Result<Frame<Bytes>, Error>> {
         self.pace.wait();
         while let Some(left) = self.pace.left() {
-            let timer = self.timer.insert(Box::pin(sleep(left)));
+            let is_crowded = self.buffers.are_crowded();
+            if is_crowded && self.pace.waited() >= CROWDED_PACE {
+                break;
+            }
+            let timer = self.timer.insert(Box::pin(sleep(left.min(CROWDED_PACE))));
             if timer.as_mut().poll(context).is_pending() {
                 return Poll::Pending;
             }

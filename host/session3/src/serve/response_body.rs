@@ -16,15 +16,13 @@ use tokio::time::Instant;
 use wasmtime_wasi_http::Error;
 
 use super::buffers::{Buffers, Share};
-use super::pace::Pace;
+use super::connection::RequestInFlight;
+use super::pace::{CROWDED_PACE, Pace};
 use super::time_limit::Exchange;
 
 /// How much of a response the server holds for its client, in bytes. The last frame may
 /// exceed this.
 const MAX_HELD: usize = 1 << 20;
-/// How long a client may take for each [`PACE`](super::pace::PACE) bytes if there is little
-/// memory for more bodies.
-const CROWDED_PACE: Duration = Duration::from_secs(2);
 
 /// The writer's end of a body.
 pub struct BodyWriter {
@@ -37,6 +35,8 @@ pub struct BodyWriter {
 pub struct ResponseBody {
     state: Arc<Mutex<State>>,
     exchange: Exchange,
+    /// The request has its whole response when this is dropped.
+    request: RequestInFlight,
 }
 
 /// The view of a body for those who watch its client.
@@ -58,13 +58,14 @@ struct State {
     writer: Option<Waker>,
 }
 
-/// Creates a body. A client that takes fewer than [`PACE`](super::pace::PACE) bytes in
+/// Creates the body of the response to a request, which the connection watches. A client that
+/// takes fewer than [`PACE`](super::pace::PACE) bytes in
 /// `pace` stalls, and so does one that has not taken all in `limit`.
 pub fn response_body(
     buffers: &Buffers,
     exchange: Exchange,
-    pace: Duration,
-    limit: Duration,
+    request: RequestInFlight,
+    (pace, limit): (Duration, Duration),
 ) -> (BodyWriter, ResponseBody) {
     let state = State {
         frames: VecDeque::new(),
@@ -81,7 +82,15 @@ pub fn response_body(
         state: state.clone(),
         buffers: buffers.clone(),
     };
-    (writer, ResponseBody { state, exchange })
+    let body = ResponseBody {
+        state,
+        exchange,
+        request,
+    };
+    body.request
+        .connection()
+        .watch(BodyWatch(Arc::downgrade(&body.state)));
+    (writer, body)
 }
 
 impl State {
@@ -145,13 +154,6 @@ impl BodyWriter {
     }
 }
 
-impl ResponseBody {
-    /// Returns the view for those who watch the client.
-    pub fn watch(&self) -> BodyWatch {
-        BodyWatch(Arc::downgrade(&self.state))
-    }
-}
-
 impl BodyWatch {
     /// Returns whether the client stalls, or `None` once the body was taken or dropped. The
     /// client has less time if there is little memory for more bodies.
@@ -176,7 +178,7 @@ impl Body for ResponseBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let mut state = self.state.lock();
-        let Some((frame, _)) = state.frames.pop_front() else {
+        let Some((frame, share)) = state.frames.pop_front() else {
             return match state.end {
                 Some(true) => Poll::Ready(None),
                 Some(false) => Poll::Ready(Some(Err(Error::HttpResponseIncomplete))),
@@ -194,6 +196,9 @@ impl Body for ResponseBody {
         }
         self.exchange.note_step();
         State::wake(&mut state.writer);
+        drop(state);
+        let share = share.unwrap_or_default();
+        self.request.connection().note_taken(size, share);
         Poll::Ready(Some(Ok(frame)))
     }
 

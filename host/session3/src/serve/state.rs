@@ -32,6 +32,9 @@ const CHUNK_SIZE: usize = 16 << 10;
 const MAX_RESOURCES: usize = 512;
 /// The largest size of the headers that an instance makes, in bytes, for each set of them.
 const MAX_FIELDS: usize = 32 << 10;
+/// The largest number of resources and asynchronous calls of all kinds, inside of a component and
+/// at the host.
+const MAX_HANDLES: usize = 20_000;
 /// How much an instance may pass to the host in one call, in bytes: a session at its largest
 /// size, and some more.
 const MAX_CALL: usize = 2 << 20;
@@ -73,6 +76,7 @@ impl InstanceState {
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(MAX_CALL);
+        store.set_max_component_handles(MAX_HANDLES);
         // At each epoch, a guest that computes yields to other tasks.
         store.epoch_deadline_async_yield_and_update(1);
         store
