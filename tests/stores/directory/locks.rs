@@ -253,6 +253,6 @@ fn the_mark_of_a_request_that_gave_up_delays_the_next_one_once() {
         assert_eq!(fs::metadata(&file).unwrap().len(), 1, "it is marked");
         let lock = fixture.store.lock_session(&id(1), LONG).await.unwrap();
         drop(lock);
-        assert!(!file.exists());
+        super::wait_until_gone(&file);
     });
 }
