@@ -372,7 +372,16 @@ impl Session {
         self.lock = None;
         self.changes = Changes::default();
         self.view = State::default();
+        self.base = Base::new(
+            SessionState {
+                user: None,
+                expires: 0,
+                data: Vec::new(),
+            },
+            &self.view,
+        );
         self.stored = None;
+        (self.is_new, self.accessed) = (true, 0);
     }
 
     /// Ends the session at the commit.

@@ -27,27 +27,33 @@ pub struct InlinePlace<'a>(&'a AtomicUsize);
 impl Inline {
     /// Takes a place for an operation, if there is one.
     pub fn take(&self) -> Option<InlinePlace<'_>> {
-        let max = *self.max.get_or_init(max_inline);
+        let max = match self.max.get() {
+            Some(max) => *max,
+            None => self.find_max(),
+        };
         let place = InlinePlace(&self.running);
         (self.running.fetch_add(1, Relaxed) < max).then_some(place)
+    }
+}
+
+impl Inline {
+    /// Returns how many threads of the runtime may block at a time: all but one. A runtime with
+    /// a single thread for all tasks has no other choice than to block it.
+    #[cold]
+    fn find_max(&self) -> usize {
+        match Handle::try_current() {
+            Ok(runtime) if runtime.runtime_flavor() != RuntimeFlavor::CurrentThread => {
+                let max = runtime.metrics().num_workers() - 1;
+                *self.max.get_or_init(|| max)
+            }
+            _ => usize::MAX,
+        }
     }
 }
 
 impl Drop for InlinePlace<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
-    }
-}
-
-/// Returns how many threads of the runtime may block at a time: all but one. A runtime with a
-/// single thread for all tasks has no other choice than to block it.
-fn max_inline() -> usize {
-    let Ok(runtime) = Handle::try_current() else {
-        return usize::MAX;
-    };
-    match runtime.runtime_flavor() {
-        RuntimeFlavor::CurrentThread => usize::MAX,
-        _ => runtime.metrics().num_workers() - 1,
     }
 }
 

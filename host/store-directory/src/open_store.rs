@@ -30,6 +30,8 @@ pub struct OpenStore {
     pub inner: Arc<Inner>,
     /// When the operation began, by the store's clock.
     pub now: Timestamp,
+    /// Whether the operation runs on a thread that may block.
+    pub may_block: bool,
 }
 
 impl OpenStore {
@@ -50,6 +52,7 @@ impl OpenStore {
         Ok(Self {
             inner: Arc::new(inner),
             now: options.clock.now(),
+            may_block: false,
         })
     }
 
@@ -58,6 +61,10 @@ impl OpenStore {
         &self,
         work: impl FnOnce(&Inner) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        if self.may_block {
+            // A further thread might not be free before this one is.
+            return work(&self.inner);
+        }
         let inner = self.inner.clone();
         blocking(move || work(&inner)).await
     }

@@ -95,9 +95,12 @@ impl DirectoryStore {
     /// Returns whether the last sweep stopped at its time limit. The next one continues
     /// there, so it looks at a part of the sessions only.
     pub async fn has_unfinished_sweep(&self) -> Result<bool, StoreError> {
-        self.path
-            .run(|store| async move { store.has_unfinished_sweep().await })
-            .await
+        let path = self.path.clone();
+        on_other_thread(async move {
+            path.run_blocking(|store| async move { store.has_unfinished_sweep().await })
+                .await
+        })
+        .await
     }
 }
 
@@ -120,7 +123,7 @@ macro_rules! run_inline {
             let operation = |store: OpenStore| async move {
                 store.$operation($($argument),*).await
             };
-            path.run(operation).await
+            path.run_blocking(operation).await
         })
         .await
     }};
@@ -129,9 +132,12 @@ macro_rules! run_inline {
 #[async_trait]
 impl SessionStore for DirectoryStore {
     async fn setup(&self) -> Result<(), StoreError> {
-        self.path
-            .run(|store| async move { store.setup().await })
-            .await
+        let path = self.path.clone();
+        on_other_thread(async move {
+            path.run_blocking(|store| async move { store.setup().await })
+                .await
+        })
+        .await
     }
 
     async fn create_session(
@@ -183,8 +189,10 @@ impl SessionStore for DirectoryStore {
     ) -> Result<SweepReport, StoreError> {
         let path = self.path.clone();
         on_other_thread(async move {
-            path.run(|store| async move { store.delete_old_sessions(minutes, limit).await })
-                .await
+            path.run_blocking(
+                |store| async move { store.delete_old_sessions(minutes, limit).await },
+            )
+            .await
         })
         .await
     }
@@ -197,7 +205,7 @@ impl SessionStore for DirectoryStore {
         let (path, cursor) = (self.path.clone(), cursor.map(str::to_owned));
         on_other_thread(async move {
             let cursor = cursor.as_deref();
-            path.run(|store| async move { store.iter_sessions(cursor, limit).await })
+            path.run_blocking(|store| async move { store.iter_sessions(cursor, limit).await })
                 .await
         })
         .await

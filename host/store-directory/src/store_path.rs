@@ -54,11 +54,39 @@ impl StorePath {
     where
         F: Future<Output = Result<T, StoreError>>,
     {
-        let store = self.current()?;
+        self.run_in(self.current()?, operation).await
+    }
+
+    /// Runs an operation on a thread that may block.
+    pub async fn run_blocking<T, F>(
+        &self,
+        operation: impl Fn(OpenStore) -> F,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let store = OpenStore {
+            may_block: true,
+            ..self.current()?
+        };
+        self.run_in(store, operation).await
+    }
+
+    async fn run_in<T, F>(
+        &self,
+        store: OpenStore,
+        operation: impl Fn(OpenStore) -> F,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
         let result = operation(store.clone()).await;
         match &result {
             Err(error) if is_stale(error) => {
-                let reopened = self.reopen(&store)?;
+                let reopened = OpenStore {
+                    may_block: store.may_block,
+                    ..self.reopen(&store)?
+                };
                 Box::pin(operation(reopened)).await
             }
             Err(StoreError::Unavailable(_)) => {
@@ -74,7 +102,11 @@ impl StorePath {
     pub fn current(&self) -> Result<OpenStore, StoreError> {
         let now = self.options.clock.now();
         let inner = self.current.read().inner.clone();
-        let current = OpenStore { inner, now };
+        let current = OpenStore {
+            inner,
+            now,
+            may_block: false,
+        };
         let age = now.checked_sub(self.checked_at.load(Ordering::Relaxed));
         match age.is_some_and(|age| age < PLACE_CHECK_INTERVAL) {
             true => Ok(current),
@@ -96,10 +128,6 @@ impl StorePath {
     /// Opens the directory that the path leads to, in place of the one that was used, unless
     /// another thread has already done so.
     fn reopen(&self, used: &OpenStore) -> Result<OpenStore, StoreError> {
-        let mut current = self.current.write();
-        if !Arc::ptr_eq(&current.inner, &used.inner) {
-            return Ok(current.clone());
-        }
         let options = self.options.clone().create(false);
         let opened = OpenStore::open(&self.path, &options)
             .map_err(|error| self.unavailable(&format!("cannot be opened again ({error})")))?;
@@ -111,6 +139,10 @@ impl StorePath {
         }
         if self.options.create && !self.options.read_only {
             sweep::prepare(root);
+        }
+        let mut current = self.current.write();
+        if !Arc::ptr_eq(&current.inner, &used.inner) {
+            return Ok(current.clone());
         }
         tracing::warn!(path = %self.path.display(), "the directory of the sessions was opened again");
         *current = opened.clone();

@@ -16,7 +16,7 @@ use super::handler::{Answer, Generation, Handler};
 use super::instances::Instances;
 use super::request_body::{Fault, RequestBody};
 use super::running::{Outcome, Permits, Running};
-use super::time_limit::{Exchange, Late, Limits, TimeLimit};
+use super::time_limit::{Exchange, Late, Limits, TimeLimit, Waiting};
 use crate::compiled::{inspect, load};
 use crate::ctx::SessionsCtx;
 use crate::engine::{Pool, engine};
@@ -107,7 +107,7 @@ impl Application {
         let limits = Limits {
             application: options.time_limit,
             response: options.max_response_time,
-            instances: instance_permits.clone(),
+            waiting: Waiting::default(),
         };
         Ok(Self {
             instances: Arc::new(Instances::new(handler, max_uses, sessions, options)),
@@ -161,6 +161,10 @@ impl Application {
 
     /// Waits for a place among the requests that run.
     async fn wait_for_instance(&self, admission: OwnedSemaphorePermit) -> Result<Permits, Failure> {
+        if let Ok(permit) = self.instance_permits.clone().try_acquire_owned() {
+            return Ok([permit, admission]);
+        }
+        let _waiting = self.limits.waiting.add();
         let permit = self.instance_permits.clone().acquire_owned();
         match timeout(self.limits.application, permit).await {
             Ok(Ok(permit)) => Ok([permit, admission]),

@@ -4,6 +4,15 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+/// What a frame costs at least, in bytes: a body in many small frames takes more memory than its
+/// bytes.
+const MIN_COST: usize = 256;
+
+/// Returns what a frame with this number of bytes costs of the memory for bodies.
+pub fn cost(bytes: usize) -> usize {
+    bytes.max(MIN_COST)
+}
+
 /// The memory for all bodies together.
 #[derive(Clone)]
 pub struct Buffers {

@@ -102,7 +102,7 @@ impl Outgoing {
         }
         self.pace.note(bytes);
         if self.shares.is_empty() {
-            self.pace.stop_waiting();
+            self.pace.settle();
         }
     }
 
@@ -184,18 +184,19 @@ impl Connection {
         if state.requests > 0 {
             return Verdict::Keep;
         }
-        let is_late = |since: Instant| since.elapsed() >= self.timeouts.header;
+        let limit = |time: Duration| match crowding.connections {
+            true => time.min(CROWDED_IDLE),
+            false => time,
+        };
+        let is_late = |since: Instant| since.elapsed() >= limit(self.timeouts.header);
         let has_late_header = match state.version {
             None => is_late(state.idle_since),
             // Frames that are no requests, such as pings, come at any time.
             Some(Version::HTTP_2) => false,
             Some(_) => state.header_since.is_some_and(is_late),
         };
-        let max_idle = match crowding.connections {
-            true => self.timeouts.idle.min(CROWDED_IDLE),
-            false => self.timeouts.idle,
-        };
-        let is_idle = state.version.is_some() && state.idle_since.elapsed() >= max_idle;
+        let has_nothing_to_do = state.version.is_some() && state.outgoing.shares.is_empty();
+        let is_idle = has_nothing_to_do && state.idle_since.elapsed() >= limit(self.timeouts.idle);
         match (has_late_header, is_idle) {
             (true, _) => Verdict::Close,
             (_, true) if state.is_finishing => Verdict::Close,
@@ -249,16 +250,13 @@ impl Drop for RequestInFlight {
 pub struct AnsweringBody<B> {
     body: B,
     /// The request has its whole response when this is dropped.
-    _request: RequestInFlight,
+    request: RequestInFlight,
 }
 
 impl<B> AnsweringBody<B> {
     /// Creates the body of the response to a request.
     pub fn new(body: B, request: RequestInFlight) -> Self {
-        Self {
-            body,
-            _request: request,
-        }
+        Self { body, request }
     }
 }
 
@@ -270,7 +268,12 @@ impl<B: Body<Data = Bytes, Error = Error> + Unpin> Body for AnsweringBody<B> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if let Some(Ok(frame)) = &frame {
+            let size = frame.data_ref().map_or(0, Bytes::len);
+            self.request.connection().note_taken(size, Share::default());
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -393,7 +396,7 @@ mod tests {
             connection.note_taken(20_000, share);
             connection.note_written(&Poll::Ready(Ok(written)));
             assert_eq!(buffers.take(30_000).is_some(), verdict == Verdict::Keep);
-            advance(11 * SECOND).await;
+            advance(31 * SECOND).await;
             assert_eq!(connection.check(Crowding::default()), verdict);
         }
     }

@@ -10,7 +10,7 @@ use hyper::Request;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
-use wasmtime::{Result, Store};
+use wasmtime::{Result, Store, ensure};
 
 use super::ServeOptions;
 use super::handler::{Answer, AnswerSender, Guest, Handler};
@@ -95,6 +95,7 @@ impl Instances {
             None => self.create().await?,
         };
         instance.store.set_epoch_deadline(1);
+        let (body, fault) = (request.body().existence(), request.body().fault());
         let (sender, has_answered) = AnswerSender::new(answer_sender);
         let is_reused = instance.uses > 0;
         let is_secure = self.options.is_secure;
@@ -103,12 +104,18 @@ impl Instances {
             .guest
             .handle(&mut instance.store, request, is_secure, sender)
             .await;
-        if is_reused {
+        // A failure after a body that is not complete says nothing of the instance.
+        if is_reused && fault.get().is_none() {
             self.note_reuse(has_answered.load(Relaxed));
         }
         result?;
+        ensure!(
+            !instance.store.data_mut().has_open_body(),
+            "the application ended before the body of its response"
+        );
         if instance.uses < self.max_uses() {
-            match instance.end_request().await {
+            let is_body_left = body.strong_count() > 0;
+            match instance.end_request(is_body_left).await {
                 Condition::Good => self.keep(instance),
                 Condition::HoldsResources => self.note_kept_resources(instance.uses),
                 Condition::Spent => {}
@@ -200,8 +207,9 @@ async fn trim(instances: Weak<Instances>) {
 }
 
 impl Instance {
-    /// Ends the request, and returns whether the instance may serve another one.
-    async fn end_request(&mut self) -> Condition {
+    /// Ends the request, and returns whether the instance may serve another one. Of WASI 0.3,
+    /// the resources of the host do not contain the body of the request.
+    async fn end_request(&mut self, is_body_left: bool) -> Condition {
         if self.guest.end_request(&mut self.store).await.is_err() {
             return Condition::Spent;
         }
@@ -211,7 +219,7 @@ impl Instance {
         let is_as_before = resources == self.resources
             || (self.uses == 1 && resources.iter().all(InstanceState::may_be_kept));
         self.resources = resources;
-        match (is_as_before, state.has_grown()) {
+        match (is_as_before && !is_body_left, state.has_grown()) {
             (true, false) => Condition::Good,
             (true, true) => Condition::Spent,
             (false, _) => Condition::HoldsResources,

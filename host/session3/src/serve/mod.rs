@@ -15,6 +15,7 @@ mod running;
 mod sent_body;
 mod state;
 mod time_limit;
+mod without_content;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -27,7 +28,7 @@ use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{HeaderValue, RETRY_AFTER};
 use hyper::http::uri::Authority;
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::{TcpListener, TcpStream};
@@ -47,6 +48,7 @@ pub use options::ServeOptions;
 use request_body::{Fault, RequestBody};
 use response_body::response_body;
 use running::Writing;
+use without_content::WithoutContent;
 
 /// How often a silent HTTP/2 client is pinged. A client that does not answer is
 /// disconnected.
@@ -56,7 +58,7 @@ const MAX_HEADERS_SIZE: u32 = 64 << 10;
 /// The largest number of headers of a request.
 const MAX_HEADERS: usize = 100;
 /// How much of a response hyper holds, in bytes.
-const MAX_SEND: usize = 64 << 10;
+const MAX_SEND: usize = 16 << 10;
 /// How many requests a connection of HTTP/2 may have at a time.
 const MAX_STREAMS: u32 = 100;
 /// How much of the bodies of requests a connection of HTTP/2 may send before the server has
@@ -223,7 +225,10 @@ impl Shared {
         // Otherwise a small response would wait until the client acknowledges the
         // previous one.
         let _ = stream.set_nodelay(true);
-        let host = Authority::try_from(stream.local_addr()?.to_string())?;
+        let address = stream.local_addr()?;
+        // Without the scope of an IPv6 address, which is no part of a host.
+        let address = SocketAddr::new(address.ip(), address.port());
+        let host = Authority::try_from(address.to_string())?;
         let timeouts = Timeouts::new(&self.options);
         let connection = Connection::new(timeouts);
         let service = service_fn(|request: Request<Incoming>| {
@@ -238,14 +243,15 @@ impl Shared {
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
+                // A connection that always has something to read comes last.
                 biased;
-                result = &mut serving => return result,
                 Ok(()) = stopped.changed() => serving.as_mut().graceful_shutdown(),
                 _ = checks.tick() => match connection.check(self.crowding()) {
                     Verdict::Keep => {}
                     Verdict::Finish => serving.as_mut().graceful_shutdown(),
                     Verdict::Close => return Ok(()),
                 },
+                result = &mut serving => return result,
             }
         }
     }
@@ -267,13 +273,18 @@ impl Shared {
         authority::complete(&mut request, host);
         let (max, time) = (self.options.max_body, self.options.client_timeout);
         let request = RequestBody::limit(request, max, time, &self.buffers);
+        let is_head = request.method() == Method::HEAD;
         let answered = match refusal(&request) {
             Some(failure) => Err(failure),
             None => self.run(request).await,
         };
-        match answered {
+        let response = match answered {
             Ok(answering) => self.respond(answering, in_flight).await,
             Err(failure) => failure_response(failure, in_flight),
+        };
+        match is_head || has_no_body(response.status()) {
+            true => response.map(|body| WithoutContent::new(body).boxed_unsync()),
+            false => response,
         }
     }
 
@@ -332,6 +343,11 @@ fn builder() -> Builder<TokioExecutor> {
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
     builder
+}
+
+/// Returns whether a response with this status has no body (RFC 9110 §6.4.1).
+fn has_no_body(status: StatusCode) -> bool {
+    [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status)
 }
 
 /// Returns why a request is refused before the application gets it.

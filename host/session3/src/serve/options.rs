@@ -12,6 +12,8 @@ use super::output::{Output, Stream};
 const WAITING_PER_INSTANCE: usize = 4;
 /// The largest number of instances.
 const MAX_INSTANCES: u32 = 65_536;
+/// The longest time of an option: a year.
+const MAX_TIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// How many random bytes a component gets in one call.
 const MAX_RANDOM: u64 = 1 << 20;
 
@@ -58,14 +60,14 @@ impl ServeOptions {
     /// request that takes longer is answered 504, or 503 if it still waits for an instance.
     /// The time in which the application waits for its client does not count.
     pub fn time_limit(mut self, limit: Duration) -> Self {
-        self.time_limit = limit;
+        self.time_limit = limit.min(MAX_TIME);
         self
     }
 
     /// Sets how long a response may take in all, with the time in which the application waits
     /// for its client: 10 minutes by default. A response that takes longer is cut off.
     pub fn max_response_time(mut self, limit: Duration) -> Self {
-        self.max_response_time = limit;
+        self.max_response_time = limit.min(MAX_TIME);
         self
     }
 
@@ -73,20 +75,20 @@ impl ServeOptions {
     /// sends the body of a request more slowly, the request is answered 408; if it takes that
     /// of a response more slowly, its connection is closed.
     pub fn client_timeout(mut self, time: Duration) -> Self {
-        self.client_timeout = time;
+        self.client_timeout = time.min(MAX_TIME);
         self
     }
 
     /// Sets how long a client may take for the headers of a request: 30 seconds by default.
     pub fn header_timeout(mut self, time: Duration) -> Self {
-        self.header_timeout = time;
+        self.header_timeout = time.min(MAX_TIME);
         self
     }
 
     /// Sets how long a connection may be open without a request: 75 seconds by default, which
     /// is longer than proxies keep one. Pings of HTTP/2 do not count as requests.
     pub fn idle_timeout(mut self, time: Duration) -> Self {
-        self.idle_timeout = time;
+        self.idle_timeout = time.min(MAX_TIME);
         self
     }
 

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Sleep, sleep, timeout};
 use wasmtime_wasi_http::Error;
 
-use super::buffers::{Buffers, Share};
+use super::buffers::{Buffers, Share, cost};
 use super::pace::{CROWDED_PACE, Pace};
 use super::time_limit::Exchange;
 
@@ -75,6 +75,7 @@ pub struct RequestBody {
     fault: FaultCell,
     exchange: Exchange,
     buffers: Buffers,
+    existence: Arc<()>,
     pace: Pace,
     /// Wakes the task when the client may have been too slow.
     timer: Option<Pin<Box<Sleep>>>,
@@ -102,6 +103,7 @@ impl RequestBody {
             fault: FaultCell::default(),
             exchange: Exchange::default(),
             buffers: buffers.clone(),
+            existence: Arc::default(),
             pace: Pace::new(time),
             timer: None,
             was_read: false,
@@ -119,6 +121,11 @@ impl RequestBody {
     /// Returns the fault of the body, now and later.
     pub fn fault(&self) -> FaultCell {
         self.fault.clone()
+    }
+
+    /// Returns a handle that tells whether this body still exists.
+    pub fn existence(&self) -> Weak<()> {
+        Arc::downgrade(&self.existence)
     }
 
     /// Returns where this body notes that the application waits for it.
@@ -139,9 +146,9 @@ impl RequestBody {
             let Some(Ok(frame)) = frame else {
                 break;
             };
-            let size = frame.data_ref().map_or(0, Bytes::len);
-            length += size;
-            let share = self.buffers.take(size);
+            let cost = cost(frame.data_ref().map_or(0, Bytes::len));
+            length += cost;
+            let share = self.buffers.take(cost);
             let is_full = share.is_none();
             self.early.push_back((frame, share.unwrap_or_default()));
             if is_full {
@@ -182,7 +189,7 @@ impl RequestBody {
     fn count(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
         let length = frame.data_ref().map_or(0, |data| data.len() as u64);
         self.pace.note(length);
-        self.exchange.note_step();
+        self.exchange.note_bytes(length);
         let Some(remaining) = self.remaining.checked_sub(length) else {
             self.fail(Fault::TooLong);
             return Err(Error::HttpRequestBodySize(None));
@@ -254,7 +261,9 @@ impl Drop for RequestBody {
             return;
         };
         let is_sending = self.was_read || !self.expects_continue;
-        if body.is_end_stream() || !is_sending || self.fault.get() == Some(Fault::TooSlow) {
+        let is_received = self.has_ended && self.fault.get().is_none();
+        let is_too_slow = self.fault.get() == Some(Fault::TooSlow);
+        if body.is_end_stream() || is_received || !is_sending || is_too_slow {
             return;
         }
         let Ok(runtime) = Handle::try_current() else {

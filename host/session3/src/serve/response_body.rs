@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use wasmtime_wasi_http::Error;
 
-use super::buffers::{Buffers, Share};
+use super::buffers::{Buffers, Share, cost};
 use super::connection::RequestInFlight;
 use super::pace::{CROWDED_PACE, Pace};
 use super::time_limit::Exchange;
@@ -44,9 +44,12 @@ pub struct ResponseBody {
 pub struct BodyWatch(Weak<Mutex<State>>);
 
 struct State {
+    /// Only the last one may have no share of the memory.
     frames: VecDeque<(Frame<Bytes>, Option<Share>)>,
-    /// The number of bytes in the frames.
+    /// What the frames cost of the memory.
     held: usize,
+    /// The number of bytes in the frames.
+    length: usize,
     /// Whether the body is complete; `None` before its end.
     end: Option<bool>,
     /// Whether the client does not take the rest.
@@ -70,6 +73,7 @@ pub fn response_body(
     let state = State {
         frames: VecDeque::new(),
         held: 0,
+        length: 0,
         end: None,
         is_abandoned: false,
         pace: Pace::new(pace),
@@ -95,9 +99,20 @@ pub fn response_body(
 
 impl State {
     /// Returns whether there is room for a frame. One frame always fits.
-    fn has_room(&self) -> bool {
-        let is_shared = self.frames.iter().all(|(_, share)| share.is_some());
-        self.frames.is_empty() || (self.held < MAX_HELD && is_shared)
+    fn has_room(&mut self, buffers: &Buffers) -> bool {
+        self.frames.is_empty() || (self.held < MAX_HELD && self.is_shared(buffers))
+    }
+
+    /// Returns whether all frames have their share of the memory, which the last one may get
+    /// now.
+    fn is_shared(&mut self, buffers: &Buffers) -> bool {
+        let Some((frame, share)) = self.frames.back_mut() else {
+            return true;
+        };
+        if share.is_none() {
+            *share = buffers.take(cost(size(frame)));
+        }
+        share.is_some()
     }
 
     fn wake(waker: &mut Option<Waker>) {
@@ -111,17 +126,18 @@ impl BodyWriter {
     /// Waits for room for a frame.
     pub fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state.lock();
-        if state.has_room() || state.is_abandoned {
-            return Poll::Ready(());
-        }
+        // Also with room, the writer has to learn that the client is gone.
         state.writer = Some(context.waker().clone());
-        Poll::Pending
+        match state.has_room(&self.buffers) || state.is_abandoned {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
     }
 
     /// Waits until the server may hold all frames without the instance of the application.
     pub fn poll_shared(&self, context: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state.lock();
-        if state.is_abandoned || state.frames.iter().all(|(_, share)| share.is_some()) {
+        if state.is_abandoned || state.is_shared(&self.buffers) {
             return Poll::Ready(());
         }
         state.writer = Some(context.waker().clone());
@@ -136,12 +152,16 @@ impl BodyWriter {
     /// Adds a frame.
     pub fn push(&self, frame: Frame<Bytes>) {
         let mut state = self.state.lock();
-        if state.is_abandoned {
+        let size = size(&frame);
+        let is_empty = frame.is_data() && size == 0;
+        if state.is_abandoned || is_empty {
             return;
         }
-        let size = frame.data_ref().map_or(0, Bytes::len);
-        state.held += size;
-        state.frames.push_back((frame, self.buffers.take(size)));
+        state.held += cost(size);
+        state.length += size;
+        state
+            .frames
+            .push_back((frame, self.buffers.take(cost(size))));
         state.pace.wait();
         State::wake(&mut state.reader);
     }
@@ -152,6 +172,18 @@ impl BodyWriter {
         state.end.get_or_insert(is_complete);
         State::wake(&mut state.reader);
     }
+}
+
+impl Drop for BodyWriter {
+    /// Without an end so far, the body is not complete.
+    fn drop(&mut self) {
+        self.end(false);
+    }
+}
+
+/// Returns the number of bytes in a frame.
+fn size(frame: &Frame<Bytes>) -> usize {
+    frame.data_ref().map_or(0, Bytes::len)
 }
 
 impl BodyWatch {
@@ -188,13 +220,14 @@ impl Body for ResponseBody {
                 }
             };
         };
-        let size = frame.data_ref().map_or(0, Bytes::len);
-        state.held -= size;
+        let size = size(&frame);
+        state.held -= cost(size);
+        state.length -= size;
         state.pace.note(size as u64);
         if state.frames.is_empty() {
-            state.pace.stop_waiting();
+            state.pace.settle();
         }
-        self.exchange.note_step();
+        self.exchange.note_bytes(size as u64);
         State::wake(&mut state.writer);
         drop(state);
         let share = share.unwrap_or_default();
@@ -211,7 +244,7 @@ impl Body for ResponseBody {
         let state = self.state.lock();
         let has_trailers = state.frames.iter().any(|(frame, _)| frame.is_trailers());
         match state.end == Some(true) && !has_trailers {
-            true => SizeHint::with_exact(state.held as u64),
+            true => SizeHint::with_exact(state.length as u64),
             false => SizeHint::default(),
         }
     }

@@ -207,6 +207,7 @@ impl Future for Writing {
             }
         }
         self.take_outcome();
+        // An application that has ended may have passed on the body of its request.
         if self.running.limited.is_some() || (self.body.is_some() && !self.has_failed) {
             return Poll::Pending;
         }

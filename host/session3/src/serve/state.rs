@@ -10,6 +10,7 @@ use wasmtime_wasi::p2::bindings::cli::terminal_input::TerminalInput;
 use wasmtime_wasi::p2::bindings::cli::terminal_output::TerminalOutput;
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::p2::body::HostOutgoingBody;
 use wasmtime_wasi_http::{
     Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
 };
@@ -96,6 +97,11 @@ impl InstanceState {
             .iter_mut()
             .map(|entry| (*entry).type_id())
             .collect()
+    }
+
+    /// Returns whether the instance has a body that it has not finished.
+    pub fn has_open_body(&mut self) -> bool {
+        self.resources().contains(&TypeId::of::<HostOutgoingBody>())
     }
 
     /// Returns whether an instance may keep a resource of this kind from its first request to

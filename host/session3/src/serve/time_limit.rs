@@ -7,16 +7,17 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// How long an application may wait for a client that does nothing while other requests wait
 /// for an instance.
 const SHORT_WAIT: Duration = Duration::from_secs(1);
+/// How many bytes a client has to send or take in that time, to do something.
+const STEP: u64 = 4 << 10;
 
 /// The limits for the time of a request.
 pub struct Limits {
@@ -24,8 +25,33 @@ pub struct Limits {
     pub application: Duration,
     /// How long the request may take in all.
     pub response: Duration,
-    /// One permit for each instance that is free.
-    pub instances: Arc<Semaphore>,
+    /// The requests that wait for an instance.
+    pub waiting: Waiting,
+}
+
+/// The number of requests that wait for an instance.
+#[derive(Clone, Default)]
+pub struct Waiting(Arc<AtomicUsize>);
+
+/// A request that waits for an instance, until this is dropped.
+pub struct WaitingRequest(Waiting);
+
+impl Waiting {
+    /// Adds a request.
+    pub fn add(&self) -> WaitingRequest {
+        self.0.fetch_add(1, Relaxed);
+        WaitingRequest(self.clone())
+    }
+
+    fn count(&self) -> usize {
+        self.0.load(Relaxed)
+    }
+}
+
+impl Drop for WaitingRequest {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Relaxed);
+    }
 }
 
 /// Why an application got no more time.
@@ -54,8 +80,8 @@ pub struct Exchange(Arc<State>);
 struct State {
     waits_for_request: AtomicBool,
     waits_for_room: AtomicBool,
-    /// The number of steps that the client has made.
-    steps: AtomicU64,
+    /// The number of bytes that the client has sent and taken.
+    bytes: AtomicU64,
 }
 
 impl Exchange {
@@ -69,9 +95,14 @@ impl Exchange {
         self.0.waits_for_room.store(waits, Relaxed);
     }
 
-    /// Notes that the client has sent or taken something.
-    pub fn note_step(&self) {
-        self.0.steps.fetch_add(1, Relaxed);
+    /// Notes that the client has sent or taken bytes.
+    pub fn note_bytes(&self, bytes: u64) {
+        self.0.bytes.fetch_add(bytes, Relaxed);
+    }
+
+    /// Returns how many steps the client has made.
+    fn steps(&self) -> u64 {
+        self.0.bytes.load(Relaxed) / STEP
     }
 
     fn is_waiting(&self) -> bool {
@@ -96,8 +127,7 @@ pub struct TimeLimit {
     idle_since: Instant,
     /// The number of steps that the client had made then.
     steps: u64,
-    /// One permit for each instance that is free.
-    instances: Arc<Semaphore>,
+    waiting: Waiting,
     timer: Pin<Box<Sleep>>,
 }
 
@@ -114,7 +144,7 @@ impl TimeLimit {
             waits_since: None,
             idle_since: now,
             steps: 0,
-            instances: limits.instances.clone(),
+            waiting: limits.waiting.clone(),
             timer: Box::pin(sleep_until(deadline)),
         }
     }
@@ -135,16 +165,23 @@ impl TimeLimit {
             if self.timer.deadline() != until {
                 self.timer.as_mut().reset(until);
             }
-            if self.timer.as_mut().poll(context).is_pending() {
-                return Poll::Pending;
+            // The clock decides, since a timer is never ready for a task that has used up its
+            // turn, as a guest can make its task do each time.
+            let now = Instant::now();
+            if now < until {
+                // If it is ready, the time has come meanwhile.
+                if self.timer.as_mut().poll(context).is_pending() {
+                    return Poll::Pending;
+                }
+                continue;
             }
-            if self.waits_since.is_none() || Instant::now() >= self.last_deadline {
+            if self.waits_since.is_none() || now >= self.last_deadline {
                 return Poll::Ready(Late::TooLong);
             }
-            if self.instances.available_permits() == 0 {
+            if self.waiting.count() > 0 {
                 return Poll::Ready(Late::SlowClient);
             }
-            self.idle_since = Instant::now();
+            self.idle_since = now;
         }
     }
 
@@ -154,7 +191,7 @@ impl TimeLimit {
         if !self.is_waiting {
             return;
         }
-        let (now, steps) = (Instant::now(), self.exchange.0.steps.load(Relaxed));
+        let (now, steps) = (Instant::now(), self.exchange.steps());
         self.waits_since.get_or_insert(now);
         if !was_waiting || self.steps != steps {
             (self.steps, self.idle_since) = (steps, now);
@@ -179,11 +216,11 @@ mod tests {
 
     use super::*;
 
-    fn limits(free_instances: usize) -> Limits {
+    fn limits() -> Limits {
         Limits {
             application: Duration::from_secs(10),
             response: Duration::from_secs(100),
-            instances: Arc::new(Semaphore::new(free_instances)),
+            waiting: Waiting::default(),
         }
     }
 
@@ -210,7 +247,7 @@ mod tests {
     #[tokio::test]
     async fn an_application_has_its_time() {
         pause();
-        let mut limit = TimeLimit::new(&limits(1), Exchange::default());
+        let mut limit = TimeLimit::new(&limits(), Exchange::default());
         assert_eq!(late(&mut limit).await, (Late::TooLong, 10));
     }
 
@@ -218,7 +255,7 @@ mod tests {
     async fn the_time_in_which_it_waits_for_its_client_does_not_count() {
         pause();
         let exchange = Exchange::default();
-        let mut limit = TimeLimit::new(&limits(1), exchange.clone());
+        let mut limit = TimeLimit::new(&limits(), exchange.clone());
         for wait in [Exchange::wait_for_request, Exchange::wait_for_room] {
             pass(&mut limit, 2).await;
             wait(&exchange, true);
@@ -232,7 +269,7 @@ mod tests {
     async fn the_whole_request_has_a_limit() {
         pause();
         let exchange = Exchange::default();
-        let mut limit = TimeLimit::new(&limits(1), exchange.clone());
+        let mut limit = TimeLimit::new(&limits(), exchange.clone());
         exchange.wait_for_room(true);
         assert_eq!(late(&mut limit).await, (Late::TooLong, 100));
     }
@@ -240,20 +277,21 @@ mod tests {
     #[tokio::test]
     async fn an_idle_client_gives_way_to_requests_that_wait() {
         pause();
-        let (limits, exchange) = (limits(1), Exchange::default());
+        let (limits, exchange) = (limits(), Exchange::default());
         exchange.wait_for_room(true);
         let mut limit = TimeLimit::new(&limits, exchange.clone());
         pass(&mut limit, 5).await;
-        let permit = limits.instances.try_acquire();
-        exchange.note_step();
+        let _waiting = limits.waiting.add();
+        exchange.note_bytes(STEP);
         assert_eq!(late(&mut limit).await, (Late::SlowClient, 1));
-        drop(permit);
     }
 
     #[tokio::test]
     async fn an_application_that_computes_does_not_give_way() {
         pause();
-        let mut limit = TimeLimit::new(&limits(0), Exchange::default());
+        let limits = limits();
+        let _waiting = limits.waiting.add();
+        let mut limit = TimeLimit::new(&limits, Exchange::default());
         assert_eq!(late(&mut limit).await, (Late::TooLong, 10));
     }
 }
