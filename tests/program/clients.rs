@@ -185,6 +185,26 @@ fn a_client_that_is_slow_is_served() {
 }
 
 #[test]
+fn a_client_that_takes_a_little_at_a_time_is_served_whatever_the_system_buffers() {
+    let (_place, server) = serve(&["--client-timeout", "1"]);
+    // More than the system would hold for a client.
+    let mut stream = send(
+        &server,
+        "GET /bytes/4500 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+    );
+    let (mut length, mut piece) = (0, [0; 20_000]);
+    loop {
+        let read = stream.read(&mut piece).unwrap();
+        if read == 0 {
+            break;
+        }
+        length += read;
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert!(length > 4500 << 10, "{length}");
+}
+
+#[test]
 fn an_upload_that_is_slow_is_received_and_one_that_stalls_is_answered_408() {
     let (_place, server) = serve(&["--timeout", "1", "--client-timeout", "1"]);
     let head =
