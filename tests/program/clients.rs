@@ -186,6 +186,26 @@ fn a_client_that_is_slow_is_served() {
 }
 
 #[test]
+fn a_client_that_takes_a_little_at_a_time_is_served_whatever_the_system_buffers() {
+    let (_place, server) = serve(&["--client-timeout", "1"]);
+    // More than the system would hold for a client.
+    let mut stream = send(
+        &server,
+        "GET /bytes/4500 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+    );
+    let (mut length, mut piece) = (0, [0; 20_000]);
+    loop {
+        let read = stream.read(&mut piece).unwrap();
+        if read == 0 {
+            break;
+        }
+        length += read;
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert!(length > 4500 << 10, "{length}");
+}
+
+#[test]
 fn an_upload_that_is_slow_is_received_and_one_that_stalls_is_answered_408() {
     let (_place, server) = serve(&["--timeout", "1", "--client-timeout", "1"]);
     let head =
@@ -341,5 +361,20 @@ pub fn status_over_http_2(place: &Place, cookie: &str) -> u16 {
         let request = request.body(Empty::new()).unwrap();
         let response = sender.clone().send_request(request).await.unwrap();
         response.status().as_u16()
+    })
+}
+
+/// Returns the body of the response to a HEAD request over HTTP/2.
+pub fn body_of_head_over_http_2(server: &Demo, path: &str) -> Bytes {
+    block_on(async {
+        let address = server.url.strip_prefix("http://").unwrap();
+        let stream = tokio::net::TcpStream::connect(address.trim_end_matches('/'));
+        let io = TokioIo::new(stream.await.unwrap());
+        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+        tokio::spawn(connection);
+        let request = Request::head(format!("{}{path}", server.url));
+        let request = request.body(Empty::<Bytes>::new()).unwrap();
+        let response = sender.send_request(request).await.unwrap();
+        response.into_body().collect().await.unwrap().to_bytes()
     })
 }

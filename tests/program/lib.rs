@@ -204,6 +204,11 @@ impl Demo {
         assert!(status.success());
     }
 
+    /// Returns the server's process ID.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Returns a figure of the server's memory from `/proc`, such as `VmHWM`, in kB.
     pub fn memory(&self, name: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();

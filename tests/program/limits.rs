@@ -1,6 +1,10 @@
-//! What an application can make the server keep.
+//! What an application can make the server keep, and what the system lets the server use.
 
+use std::fs;
+
+use rustix::process::{Resource, getrlimit};
 use session3_test_fixtures::GUEST;
+use session3_test_program::Demo;
 
 use crate::place::{Place, get};
 
@@ -33,4 +37,50 @@ fn an_interim_response_is_an_error_of_the_application() {
         "{}",
         place.log()
     );
+}
+
+/// Returns the limit of open files of a server.
+fn limit_of_open_files(server: &Demo) -> u64 {
+    let limits = fs::read_to_string(format!("/proc/{}/limits", server.id())).unwrap();
+    let mut lines = limits.lines();
+    let line = lines.find_map(|line| line.strip_prefix("Max open files"));
+    line.unwrap()
+        .split_whitespace()
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+#[test]
+fn the_limit_of_open_files_is_raised_and_one_that_is_too_low_is_named() {
+    let maximum = getrlimit(Resource::Nofile).maximum.unwrap();
+    let place = Place::new(GUEST);
+    let with_limits = |limits: &str, arguments: &[&str]| {
+        let command = place.with_store(arguments);
+        let mut limited = std::process::Command::new("sh");
+        limited
+            .arg("-c")
+            .arg(format!("{limits}; exec \"$0\" \"$@\""))
+            .arg(command.get_program())
+            .args(command.get_args())
+            .current_dir(command.get_current_dir().unwrap())
+            .envs(
+                command
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            );
+        place.run(&mut limited)
+    };
+    let server = with_limits("ulimit -Sn 300", &["--max-connections", "100"]);
+    assert_eq!(limit_of_open_files(&server), maximum);
+    assert_eq!(place.log(), "");
+    let server = with_limits("ulimit -n 2000", &["--max-connections", "501"]);
+    assert_eq!(limit_of_open_files(&server), 2000);
+    let log = place.log();
+    assert_eq!(log.lines().count(), 1, "{log}");
+    assert!(log.contains("--max-connections 501"), "{log}");
+    assert!(log.contains("choose at most 500"), "{log}");
+    let _server = with_limits("ulimit -n 2000", &["--max-connections", "500"]);
+    assert_eq!(place.log(), "");
 }

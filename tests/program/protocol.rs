@@ -89,6 +89,32 @@ fn headers_have_one_limit_for_both_versions() {
     }
 }
 
+/// Whatever the application writes.
+#[test]
+fn a_response_to_head_has_no_body() {
+    let place = Place::new(GUEST);
+    let server = place.serve(&[]);
+    for path in ["", "bytes/300", "trap", "status/404"] {
+        let head = format!("HEAD /{path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+        let answer = read(send(&server, &head));
+        assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+        let body = crate::clients::body_of_head_over_http_2(&server, path);
+        assert_eq!(body, "", "/{path}");
+    }
+    assert!(!place.log().contains("cut off"), "{}", place.log());
+}
+
+#[test]
+fn a_response_without_its_end_does_not_look_complete() {
+    let server = Place::new(GUEST).serve(&[]);
+    let answer = read(send(
+        &server,
+        "GET /unfinished HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+    ));
+    let is_complete = answer.ends_with("0\r\n\r\n") || answer.contains("content-length");
+    assert!(!is_complete, "{answer}");
+}
+
 /// A response to HEAD has no body, and its head says nothing of the length of that of GET.
 #[test]
 fn the_response_to_head_says_no_wrong_length() {

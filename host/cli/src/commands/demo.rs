@@ -8,6 +8,7 @@ use clap::Args;
 use session3::components::{DEMO, MANAGER};
 use session3::{Composition, Grant, Server};
 
+use super::descriptors;
 use super::serving::{Serving, compiling, without_backtrace};
 use super::signals::{StopSignals, ignore_hangup};
 
@@ -35,6 +36,7 @@ impl Demo {
     pub async fn run(self) -> Result<ExitCode> {
         let stop = StopSignals::install()?;
         ignore_hangup()?;
+        descriptors::raise_limit();
         let serving = &self.serving;
         let listeners = serving.listen().await?;
         let sessions = serving.sessions(serving.open_store(&self.directory)?);

@@ -8,6 +8,7 @@ mod component;
 mod compose;
 mod delete;
 mod demo;
+mod descriptors;
 mod input;
 mod list;
 mod listening;

@@ -18,9 +18,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
 
 use super::compose::{Grant, Parts};
-use super::input;
 use super::serving::{Serving, compiling, without_backtrace};
 use super::signals::StopSignals;
+use super::{descriptors, input};
 
 /// Serve a web application that is a WebAssembly component
 ///
@@ -114,6 +114,8 @@ impl Serve {
         let stop = StopSignals::install()?;
         let hangup = signal(SignalKind::hangup())?;
         self.check_stores()?;
+        descriptors::raise_limit();
+        descriptors::warn_of_too_many(self.max_connections);
         let serve = Arc::new(self);
         let listeners = serve.serving.listen().await?;
         let name = serve.parts.application.display().to_string();

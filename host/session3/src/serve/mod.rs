@@ -31,6 +31,8 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+#[cfg(target_os = "linux")]
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -59,6 +61,8 @@ const MAX_HEADERS_SIZE: u32 = 64 << 10;
 const MAX_HEADERS: usize = 100;
 /// How much of a response hyper holds, in bytes.
 const MAX_SEND: usize = 16 << 10;
+/// How much of the responses of a connection the system holds before it has sent it, in bytes.
+const MAX_UNSENT: u32 = 32 << 10;
 /// How many requests a connection of HTTP/2 may have at a time.
 const MAX_STREAMS: u32 = 100;
 /// How much of the bodies of requests a connection of HTTP/2 may send before the server has
@@ -225,6 +229,7 @@ impl Shared {
         // Otherwise a small response would wait until the client acknowledges the
         // previous one.
         let _ = stream.set_nodelay(true);
+        limit_unsent(&stream);
         let address = stream.local_addr()?;
         // Without the scope of an IPv6 address, which is no part of a host.
         let address = SocketAddr::new(address.ip(), address.port());
@@ -322,6 +327,18 @@ fn size_of_headers<B>(request: &Request<B>) -> usize {
     let headers = request.headers().iter();
     let size = headers.map(|(name, value)| name.as_str().len() + value.len());
     size.sum::<usize>() + request.uri().path().len()
+}
+
+/// Limits how much of the responses of a connection the system holds before it has sent it.
+///
+/// Otherwise it takes some megabytes for each client, and then nothing until a third of them was
+/// sent: a client that takes 64 kB in each second would seem to take nothing for a quarter of a
+/// minute.
+fn limit_unsent(stream: &TcpStream) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = SockRef::from(stream).set_tcp_notsent_lowat(MAX_UNSENT) {
+        tracing::debug!("the buffer of a connection cannot be limited: {error}");
+    }
 }
 
 /// Returns how connections are served.
