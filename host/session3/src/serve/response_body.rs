@@ -21,7 +21,7 @@ use super::time_limit::Exchange;
 
 /// How much of a response the server holds for its client, in bytes. The last frame may
 /// exceed this.
-const MAX_HELD: usize = 1 << 20;
+pub const MAX_HELD: usize = 1 << 20;
 /// How long a client may take for each [`PACE`](super::pace::PACE) bytes if there is little
 /// memory for more bodies.
 const CROWDED_PACE: Duration = Duration::from_secs(2);
