@@ -48,7 +48,7 @@ use connection::{
 };
 pub use options::ServeOptions;
 use request_body::{Fault, RequestBody};
-use response_body::response_body;
+use response_body::{MAX_HELD, response_body};
 use running::Writing;
 use without_content::WithoutContent;
 
@@ -70,8 +70,9 @@ const MAX_STREAMS: u32 = 100;
 const STREAM_WINDOW: u32 = 64 << 10;
 const CONNECTION_WINDOW: u32 = 256 << 10;
 /// How much of the bodies of requests and responses the server holds for its clients, in bytes:
-/// for each request that may run, and at least. Most requests need much less.
-const HELD_PER_INSTANCE: usize = 256 << 10;
+/// for each request that may run, and at least. It is as much as a response may hold, so that
+/// slow clients of as many large responses as there are instances leave all instances to others.
+const HELD_PER_INSTANCE: usize = MAX_HELD;
 const MIN_HELD: usize = 64 << 20;
 
 /// A response to a client.

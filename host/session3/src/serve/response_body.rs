@@ -22,7 +22,7 @@ use super::time_limit::Exchange;
 
 /// How much of a response the server holds for its client, in bytes. The last frame may
 /// exceed this.
-const MAX_HELD: usize = 1 << 20;
+pub const MAX_HELD: usize = 1 << 20;
 
 /// The writer's end of a body.
 pub struct BodyWriter {
