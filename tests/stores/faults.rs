@@ -21,7 +21,7 @@ use session3_store_directory::{Call, DirectoryStore, Durability, Options, Watch}
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use session3_test_support::{files, id};
+use session3_test_support::{all_files, id};
 
 const NOW: u64 = 1_700_000_000_000;
 const LATER: u64 = NOW + 3_600_000;
@@ -489,7 +489,7 @@ impl<'a> Given<'a> {
 
     /// Checks that no file in the directory is locked.
     fn nothing_is_locked(&self) {
-        for path in files(self.directory.path()) {
+        for path in all_files(self.directory.path()) {
             let file = File::options().read(true).write(true).open(&path).unwrap();
             let locked = file.try_lock_exclusive();
             locked.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -670,7 +670,7 @@ fn short_reads_and_writes_are_invisible() {
     let runtime = runtime();
     let bytes = |given: &Given| {
         let mut contents = BTreeMap::new();
-        for path in files(given.directory.path()) {
+        for path in all_files(given.directory.path()) {
             let name = path.strip_prefix(given.directory.path()).unwrap();
             contents.insert(name.to_owned(), fs::read(&path).unwrap());
         }
@@ -799,7 +799,7 @@ fn a_file_system_that_is_full_or_read_only_takes_nothing_away() {
             // tombstone.
             fs::write(&failed, "").unwrap();
             store.delete_old_sessions(u32::MAX, None).await.unwrap();
-            let file_count = files(path).len() as u128;
+            let file_count = all_files(path).len() as u128;
             // Each session has a record and an entry of the index, and the sweep has one file.
             assert_eq!(file_count, 2 * count + 1);
             for number in 0..count {

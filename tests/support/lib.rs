@@ -43,18 +43,24 @@ pub fn record_in(directory: &Path, id: &SessionId) -> PathBuf {
     directory.join(&name[..2]).join(name)
 }
 
-/// Returns the paths of all files below a directory, without the file that a store needs for
+/// Returns the paths of the files below a directory, without the file that a store needs for
 /// its sweeps.
 pub fn files(directory: &Path) -> Vec<PathBuf> {
+    let mut files = all_files(directory);
+    files.retain(|file| !file.ends_with("sweep.lock"));
+    files
+}
+
+/// Returns the paths of all files below a directory.
+pub fn all_files(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).unwrap();
     let paths = entries.map(|entry| entry.unwrap().path());
     paths
         .flat_map(|path| {
             if path.is_dir() {
-                files(&path)
+                all_files(&path)
             } else {
-                let is_for_sweeps = path.ends_with("sweep.lock");
-                Vec::from_iter((!is_for_sweeps).then_some(path))
+                vec![path]
             }
         })
         .collect()

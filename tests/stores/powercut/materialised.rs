@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use session3_test_support::files;
+use session3_test_support::all_files;
 use tempfile::TempDir;
 
 use super::medium::Image;
@@ -58,7 +58,7 @@ impl Materialised {
             relative.to_str().unwrap().to_owned()
         };
         let mut image = Image::new();
-        for path in files(self.path()) {
+        for path in all_files(self.path()) {
             let bytes = fs::read(&path).unwrap();
             image.insert(name(path), Some(bytes));
         }
