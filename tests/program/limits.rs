@@ -32,11 +32,7 @@ fn an_interim_response_is_an_error_of_the_application() {
         assert_eq!(get(&server, status).status, 500);
     }
     assert_eq!(get(&server, "status/404").status, 404);
-    assert!(
-        place.log().contains("answered with the status 103"),
-        "{}",
-        place.log()
-    );
+    place.wait_for("answered with the status 103");
 }
 
 /// Returns the limit of open files of a server.
@@ -77,6 +73,7 @@ fn the_limit_of_open_files_is_raised_and_one_that_is_too_low_is_named() {
     assert_eq!(place.log(), "");
     let server = with_limits("ulimit -n 2000", &["--max-connections", "501"]);
     assert_eq!(limit_of_open_files(&server), 2000);
+    place.wait_for("choose at most");
     let log = place.log();
     assert_eq!(log.lines().count(), 1, "{log}");
     assert!(log.contains("--max-connections 501"), "{log}");

@@ -75,6 +75,7 @@ fn an_instance_that_has_grown_or_kept_something_serves_no_further_request() {
         assert_eq!(get(&server, "leak").status, 200);
     }
     assert_eq!(uses(&server), "1");
+    place.wait_for("has no effect");
     let log = place.log();
     assert_eq!(
         log.matches("--max-instance-reuse has no effect").count(),
@@ -89,6 +90,7 @@ fn an_application_that_can_serve_one_request_gets_new_instances() {
     let statuses: Vec<_> = (0..4).map(|_| get(&server, "once").status).collect();
     assert_eq!(statuses, [200, 500, 200, 200]);
     assert_eq!((uses(&server), uses(&server)), ("1".into(), "1".into()));
+    place.wait_for("from now on");
     let log = place.log();
     assert_eq!(
         log.matches("from now on, each request gets a new instance")
