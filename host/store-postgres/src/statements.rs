@@ -1,0 +1,191 @@
+//! The statements, each of which is one transaction and one round trip.
+
+use crate::url::Durability;
+
+/// The statements for the sessions of one table.
+///
+/// Parameters have numbers, which the functions that run the statements repeat. `$1` is the
+/// ID of a session unless a comment says otherwise.
+pub struct Statements {
+    pub create: String,
+    pub load: String,
+    pub save: String,
+    pub touch: String,
+    pub delete: String,
+    pub import: String,
+    pub iterate: String,
+    pub of_user: String,
+    pub lock: String,
+    pub unlock: String,
+    pub begin_sweep: String,
+    pub sweep: String,
+    pub end_sweep: String,
+    pub sweep_locks: String,
+}
+
+/// Returns the time in milliseconds: the parameter, or the server's clock if that is null.
+fn now(parameter: &str) -> String {
+    format!("coalesce({parameter}, floor(extract(epoch FROM clock_timestamp()) * 1000))")
+}
+
+/// Returns a common table expression that sets what the commit of its statement waits for. It
+/// works behind PgBouncer, too, where a setting of the connection would get lost.
+fn commit(durability: Option<Durability>) -> String {
+    match durability {
+        Some(durability) => set_commit(durability.name()),
+        None => "waits AS MATERIALIZED (SELECT 1)".into(),
+    }
+}
+
+fn set_commit(value: &str) -> String {
+    format!("waits AS MATERIALIZED (SELECT set_config('synchronous_commit', '{value}', true))")
+}
+
+impl Statements {
+    pub fn new(table: &str, durability: Option<Durability>) -> Self {
+        let commit = commit(durability);
+        Self {
+            create: create(table, &commit),
+            load: format!(
+                "SELECT id, version, modified, expires, usr, data FROM {table} WHERE id = $1"
+            ),
+            save: save(table, &commit),
+            touch: touch(table),
+            delete: format!(
+                "WITH {commit} DELETE FROM {table} USING waits WHERE id = $1 RETURNING 1"
+            ),
+            import: import(table, &commit),
+            iterate: iterate(table),
+            of_user: format!("SELECT id FROM {table} WHERE usr = $1"),
+            lock: lock(table),
+            unlock: format!("DELETE FROM {table}_locks WHERE id = $1 AND token = $2"),
+            begin_sweep: begin_sweep(table),
+            sweep: sweep(table),
+            end_sweep: format!(
+                "UPDATE {table}_meta SET sweep_until = '-infinity', \
+                 sweep_block = CASE WHEN $2 < 0 THEN sweep_block ELSE $2 END \
+                 WHERE sweep_token = $1 AND sweep_until > '-infinity'"
+            ),
+            sweep_locks: format!("DELETE FROM {table}_locks WHERE until <= clock_timestamp()"),
+        }
+    }
+}
+
+/// Of a repeated create, the row has the nonce already: then it counts as created.
+fn create(table: &str, commit: &str) -> String {
+    let now = now("$6");
+    format!(
+        "WITH {commit} \
+         INSERT INTO {table} AS s (id, version, nonce, modified, expires, usr, data) \
+         SELECT $1, 1, $2, {now}, $3, $4, $5 FROM waits \
+         ON CONFLICT (id) DO UPDATE SET nonce = s.nonce WHERE s.nonce = EXCLUDED.nonce \
+         RETURNING 1"
+    )
+}
+
+/// Returns the version and the nonce before the save, and whether it saved: no row if the
+/// session is absent.
+fn save(table: &str, commit: &str) -> String {
+    let now = now("$7");
+    format!(
+        "WITH {commit}, \
+         found AS MATERIALIZED \
+         (SELECT version, nonce FROM {table} WHERE id = $1 FOR UPDATE), \
+         saved AS (UPDATE {table} AS s \
+         SET version = s.version + 1, nonce = $3, modified = {now}, expires = $4, usr = $5, \
+         data = $6 FROM found, waits WHERE s.id = $1 AND found.version = $2 RETURNING 1) \
+         SELECT version, nonce, EXISTS (SELECT FROM saved) FROM found"
+    )
+}
+
+/// Returns what a save returns. The reply to a touch does not wait for the disk.
+fn touch(table: &str) -> String {
+    let (commit, now) = (set_commit("off"), now("$4"));
+    format!(
+        "WITH {commit}, \
+         found AS MATERIALIZED \
+         (SELECT version, nonce FROM {table} WHERE id = $1 FOR UPDATE), \
+         touched AS (UPDATE {table} AS s SET modified = {now}, expires = $3 \
+         FROM found, waits WHERE s.id = $1 AND found.version = $2 RETURNING 1) \
+         SELECT version, nonce, EXISTS (SELECT FROM touched) FROM found"
+    )
+}
+
+/// Replaces a session whose version is `$8`, or creates it if that is null. Returns what a
+/// save returns, and always one row.
+fn import(table: &str, commit: &str) -> String {
+    format!(
+        "WITH {commit}, \
+         found AS MATERIALIZED \
+         (SELECT version, nonce FROM {table} WHERE id = $1 FOR UPDATE), \
+         created AS (INSERT INTO {table} AS s \
+         (id, version, nonce, modified, expires, usr, data) \
+         SELECT $1, $2, $3, $4, $5, $6, $7 FROM waits WHERE $8 IS NULL \
+         ON CONFLICT (id) DO UPDATE SET nonce = s.nonce WHERE s.nonce = EXCLUDED.nonce \
+         RETURNING 1), \
+         saved AS (UPDATE {table} AS s \
+         SET version = $2, nonce = $3, modified = $4, expires = $5, usr = $6, data = $7 \
+         FROM found, waits WHERE s.id = $1 AND found.version = $8 RETURNING 1) \
+         SELECT (SELECT version FROM found), (SELECT nonce FROM found), \
+         EXISTS (SELECT FROM saved) OR EXISTS (SELECT FROM created)"
+    )
+}
+
+/// Returns the sessions from the ID `$1`, `$2` at most, until the sessions before one have
+/// more than `$3` bytes; and whether that is so after each.
+fn iterate(table: &str) -> String {
+    let size = "128 + coalesce(octet_length(usr), 0) + octet_length(data)";
+    format!(
+        "SELECT id, version, modified, expires, usr, data, total > $3 FROM \
+         (SELECT *, sum({size}) OVER (ORDER BY id) AS total, {size} AS size FROM \
+         (SELECT * FROM {table} WHERE id >= $1 ORDER BY id LIMIT $2) AS rows) AS sums \
+         WHERE total - size <= $3 ORDER BY id"
+    )
+}
+
+/// Takes the lock for `$3` milliseconds, with the token `$2`.
+fn lock(table: &str) -> String {
+    format!(
+        "INSERT INTO {table}_locks AS l (id, token, until) \
+         VALUES ($1, $2, clock_timestamp() + $3 * interval '1 millisecond') \
+         ON CONFLICT (id) DO UPDATE SET token = EXCLUDED.token, until = EXCLUDED.until \
+         WHERE l.until <= clock_timestamp() OR l.token = EXCLUDED.token RETURNING 1"
+    )
+}
+
+/// Takes the lease of the sweep for `$2` milliseconds, with the token `$1`. Returns the block
+/// where the last sweep stopped, and the number of blocks.
+fn begin_sweep(table: &str) -> String {
+    format!(
+        "UPDATE {table}_meta \
+         SET sweep_token = $1, sweep_until = clock_timestamp() + $2 * interval '1 millisecond' \
+         WHERE sweep_until <= clock_timestamp() OR sweep_token = $1 RETURNING sweep_block, \
+         pg_relation_size('{table}') / current_setting('block_size')::bigint"
+    )
+}
+
+/// Deletes the old sessions from block `$3` up to block `$4`, with the token `$1`, if their
+/// idle time is over `$5` milliseconds or they have expired at the time `$6`. Prolongs the
+/// lease by `$2` milliseconds. Returns whether the lease was held, and how many sessions were
+/// there and how many were deleted.
+///
+/// Sessions that something else has locked are in use, and stay.
+fn sweep(table: &str) -> String {
+    let now = now("$6");
+    let here = "s.ctid >= ('(' || $3 || ',0)')::tid AND s.ctid < ('(' || $4 || ',0)')::tid";
+    format!(
+        "WITH lease AS (UPDATE {table}_meta \
+         SET sweep_until = clock_timestamp() + $2 * interval '1 millisecond', \
+         sweep_block = $4::bigint WHERE sweep_token = $1 AND sweep_until > clock_timestamp() \
+         RETURNING 1), \
+         clock AS MATERIALIZED (SELECT {now} AS now), \
+         old AS MATERIALIZED (SELECT s.ctid AS place FROM {table} AS s, clock \
+         WHERE EXISTS (SELECT FROM lease) AND {here} \
+         AND (s.expires <= clock.now OR clock.now - s.modified > $5) \
+         FOR UPDATE OF s SKIP LOCKED), \
+         deleted AS (DELETE FROM {table} \
+         WHERE ctid = ANY (ARRAY(SELECT place FROM old)) RETURNING 1) \
+         SELECT EXISTS (SELECT FROM lease), \
+         (SELECT count(*) FROM {table} AS s WHERE {here}), (SELECT count(*) FROM deleted)"
+    )
+}

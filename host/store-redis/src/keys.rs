@@ -1,0 +1,124 @@
+//! The names of the keys.
+
+use session3_store::SessionId;
+use sha2::{Digest, Sha256};
+
+/// The keys of one store, which begin with its prefix.
+pub(crate) struct Keys {
+    prefix: String,
+}
+
+/// The keys whose names have the same tag are in one slot of a Cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tag {
+    /// The keys of the store as a whole.
+    Store,
+    /// The keys of the sessions whose IDs begin with these two digits.
+    Sessions(u8),
+}
+
+impl Tag {
+    pub(crate) fn of(id: &SessionId) -> Self {
+        Self::Sessions(id.prefix())
+    }
+}
+
+impl Keys {
+    pub(crate) fn new(prefix: &str) -> Self {
+        Self {
+            prefix: prefix.to_owned(),
+        }
+    }
+
+    /// Returns what stands between the braces: the part of a name that decides its slot.
+    pub(crate) fn tag(&self, tag: Tag) -> String {
+        match tag {
+            Tag::Store => self.prefix.clone(),
+            Tag::Sessions(digits) => format!("{}:{digits:02x}", self.prefix),
+        }
+    }
+
+    fn key(&self, tag: Tag, name: &str) -> String {
+        format!("{{{}}}:{name}", self.tag(tag))
+    }
+
+    /// Returns the name of the hash of a session.
+    pub(crate) fn session(&self, id: &SessionId) -> String {
+        self.key(Tag::of(id), &format!("s:{id}"))
+    }
+
+    /// Returns the name of the sorted set of the IDs that begin with these digits.
+    pub(crate) fn ids(&self, digits: u8) -> String {
+        self.key(Tag::Sessions(digits), "ids")
+    }
+
+    /// Returns the name of the index by user of the IDs that begin with these digits.
+    pub(crate) fn users(&self, digits: u8) -> String {
+        self.key(Tag::Sessions(digits), "u")
+    }
+
+    /// Returns the name of the lock of a session.
+    pub(crate) fn lock(&self, id: &SessionId) -> String {
+        self.key(Tag::of(id), &format!("l:{id}"))
+    }
+
+    /// Returns the name of the schema's version.
+    pub(crate) fn schema(&self) -> String {
+        self.key(Tag::Store, "schema")
+    }
+
+    /// Returns the name of the lock that a sweep holds.
+    pub(crate) fn sweep_lock(&self) -> String {
+        self.key(Tag::Store, "sweep:l")
+    }
+
+    /// Returns the name of the ID at which the next sweep continues.
+    pub(crate) fn sweep_position(&self) -> String {
+        self.key(Tag::Store, "sweep:at")
+    }
+
+    /// Returns the names of the keys that a change of a session's record needs.
+    pub(crate) fn of_record(&self, id: &SessionId) -> [String; 3] {
+        let digits = id.prefix();
+        [self.session(id), self.ids(digits), self.users(digits)]
+    }
+}
+
+/// Returns the SHA-256 of a user: the beginning of the user's members of the index.
+pub(crate) fn user_hash(user: &str) -> [u8; 32] {
+    Sha256::digest(user).into()
+}
+
+/// Returns the slot of a Cluster that has the keys with this tag: CRC-16/XMODEM, modulo 16384.
+pub(crate) fn slot(tag: &str) -> u16 {
+    let crc = tag.bytes().fold(0_u16, |crc, byte| {
+        (0..8).fold(crc ^ u16::from(byte) << 8, |crc, _| match crc & 0x8000 {
+            0 => crc << 1,
+            _ => crc << 1 ^ 0x1021,
+        })
+    });
+    crc % 16384
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slot_is_that_of_the_specification() {
+        assert_eq!(slot("123456789"), 0x31c3);
+        // `CLUSTER KEYSLOT foo` answers this.
+        assert_eq!(slot("foo"), 12182);
+    }
+
+    #[test]
+    fn all_keys_of_a_session_have_its_tag() {
+        let keys = Keys::new("s3");
+        let id = SessionId::from(0xab << 120);
+        assert_eq!(keys.session(&id), format!("{{s3:ab}}:s:{id}"));
+        assert_eq!(keys.lock(&id), format!("{{s3:ab}}:l:{id}"));
+        assert_eq!(keys.ids(0xab), "{s3:ab}:ids");
+        assert_eq!(keys.users(0xab), "{s3:ab}:u");
+        assert_eq!(keys.schema(), "{s3}:schema");
+    }
+}

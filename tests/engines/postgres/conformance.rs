@@ -1,0 +1,31 @@
+//! The conformance suite.
+
+use std::sync::Arc;
+
+use session3_store_postgres::{Options, PostgresStore};
+use session3_store_tests::{Given, TestClock, conformance_suite, promises, run};
+
+use crate::server::shared;
+
+async fn postgres() -> Given {
+    with_options(|options| options).await
+}
+
+conformance_suite!(postgres);
+
+#[test]
+fn who_waits_for_a_lock_in_vain_gets_busy() {
+    let impatient =
+        async || with_options(|options| options.lock_timeout(std::time::Duration::ZERO)).await;
+    run(
+        impatient,
+        promises::waiting_for_a_lock_in_vain_ends_with_busy,
+    );
+}
+
+async fn with_options(change: impl FnOnce(Options) -> Options) -> Given {
+    let clock = TestClock::default();
+    let options = Options::default().create(true).clock(clock.reader());
+    let store = PostgresStore::open(&shared().new_table(), change(options)).await;
+    Given::new(Arc::new(store.unwrap()), clock).multiprocess_safe(true)
+}

@@ -1,0 +1,400 @@
+//! Lost replies, silent networks, and servers that are away.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use session3_store::{SessionState, SessionStore, StoreError, StoredSession};
+use session3_store_postgres::{Options, PostgresStore};
+use session3_test_support::{block_on, id, random, state};
+
+use crate::proxy::Proxy;
+use crate::server::{Server, shared, table};
+
+/// How long an operation of these stores may take.
+const TIMEOUT: Duration = Duration::from_millis(500);
+
+/// What a loaded machine may add to that.
+const SLACK: Duration = Duration::from_secs(5);
+
+/// Opens a store through a proxy to a server.
+async fn open(server: &Server, proxy: &Proxy) -> PostgresStore {
+    open_table(server, proxy, &table()).await
+}
+
+async fn open_table(server: &Server, proxy: &Proxy, table: &str) -> PostgresStore {
+    let url = format!("{}?table={table}", server.url_at(proxy.port));
+    let options = Options::default().create(true).timeout(TIMEOUT);
+    PostgresStore::open(&url, options).await.unwrap()
+}
+
+/// Waits until the store has all of its connections, so that the replies which a test loses
+/// are those to operations.
+async fn connect_all(server: &Server, store: &PostgresStore) {
+    let client = server.client().await;
+    let statement = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'session3'";
+    let connections = async || -> i64 {
+        let row = client.query_one(statement, &[]).await.unwrap();
+        row.get(0)
+    };
+    eventually("four connections", async || {
+        store.load_session(&id(0)).await.is_ok() && connections().await == 4
+    })
+    .await;
+}
+
+/// Waits until a condition holds.
+async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let start = Instant::now();
+    while !condition().await {
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "waited in vain for {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Returns what an operation returns, and checks that it ended in time.
+async fn in_time<T>(operation: impl Future<Output = T>) -> T {
+    let start = Instant::now();
+    let result = operation.await;
+    assert!(start.elapsed() < TIMEOUT + SLACK, "{:?}", start.elapsed());
+    result
+}
+
+fn is_unavailable<T>(result: &Result<T, StoreError>) -> bool {
+    matches!(result, Err(StoreError::Unavailable(_)))
+}
+
+#[test]
+fn a_change_whose_reply_was_lost_took_effect_once() {
+    block_on(async {
+        let server = Server::start(&[]);
+        let proxy = Proxy::new(server.port).await;
+        let store = open(&server, &proxy).await;
+        let cut = async |count| {
+            connect_all(&server, &store).await;
+            proxy.cut_replies(count);
+        };
+        let version = async || store.load_session(&id(1)).await.unwrap().unwrap().version;
+        cut(1).await;
+        assert_eq!(store.create_session(&id(1), &state("a")).await, Ok(1));
+        assert_eq!(proxy.uncut_replies(), 0);
+        for expected in 1..5 {
+            cut(1).await;
+            let saved = store.save_session(&id(1), &state("b"), expected).await;
+            assert_eq!(saved, Ok(expected + 1));
+            assert_eq!(proxy.uncut_replies(), 0);
+            assert_eq!(version().await, expected + 1);
+        }
+        cut(1).await;
+        assert_eq!(store.touch_session(&id(1), 77, 5).await, Ok(()));
+        assert_eq!((proxy.uncut_replies(), version().await), (0, 5));
+        let mut session = store.load_session(&id(1)).await.unwrap().unwrap();
+        assert_eq!(session.state.expires, 77);
+        for (expected, version) in [(Some(5), 9), (Some(9), 3)] {
+            session.version = version;
+            cut(1).await;
+            assert_eq!(store.import_session(&session, expected).await, Ok(()));
+            assert_eq!(proxy.uncut_replies(), 0);
+            let loaded = store.load_session(&id(1)).await;
+            assert_eq!(loaded, Ok(Some(session.clone())));
+        }
+        cut(1).await;
+        let new = StoredSession {
+            id: id(2),
+            ..session
+        };
+        assert_eq!(store.import_session(&new, None).await, Ok(()));
+        assert_eq!(store.load_session(&id(2)).await, Ok(Some(new)));
+    });
+}
+
+#[test]
+fn a_refusal_after_a_lost_reply_leaves_the_doubt() {
+    block_on(async {
+        let server = Server::start(&[]);
+        let proxy = Proxy::new(server.port).await;
+        let store = open(&server, &proxy).await;
+        store.create_session(&id(1), &state("a")).await.unwrap();
+        let cut = async || {
+            connect_all(&server, &store).await;
+            proxy.cut_replies(1);
+        };
+        cut().await;
+        let deleted = store.delete_session(&id(1)).await;
+        assert!(is_unavailable(&deleted), "{deleted:?}");
+        assert_eq!(store.load_session(&id(1)).await, Ok(None));
+        cut().await;
+        let saved = store.save_session(&id(1), &state("b"), 1).await;
+        assert!(is_unavailable(&saved), "{saved:?}");
+        cut().await;
+        assert_eq!(store.load_session(&id(1)).await, Ok(None));
+    });
+}
+
+#[test]
+fn every_call_ends_in_time_in_a_silent_network_and_works_after_it() {
+    block_on(async {
+        let proxy = Proxy::new(shared().port).await;
+        let store = Arc::new(open(shared(), &proxy).await);
+        store.create_session(&id(1), &state("a")).await.unwrap();
+        proxy.set_silent(true);
+        let (a, b) = (state("a"), state("b"));
+        let (one, two) = (id(1), id(2));
+        let refused = [
+            in_time(store.load_session(&one)).await.map(drop),
+            in_time(store.save_session(&one, &b, 1)).await.map(drop),
+            in_time(store.create_session(&two, &a)).await.map(drop),
+            in_time(store.touch_session(&one, 5, 1)).await,
+            in_time(store.delete_session(&two)).await.map(drop),
+            in_time(store.iter_sessions(None, 5)).await.map(drop),
+            in_time(store.sessions_of_user("alice")).await.map(drop),
+            in_time(store.delete_old_sessions(5, None)).await.map(drop),
+            in_time(store.lock_session(&one, TIMEOUT)).await.map(drop),
+        ];
+        assert!(refused.iter().all(is_unavailable), "{refused:?}");
+        for error in refused.map(Result::unwrap_err) {
+            let error = error.to_string();
+            assert!(
+                !error.contains('\n') && error.contains("127.0.0.1"),
+                "{error}"
+            );
+        }
+        proxy.set_silent(false);
+        eventually("the store to recover", async || {
+            in_time(store.load_session(&one)).await.is_ok()
+        })
+        .await;
+    });
+}
+
+#[test]
+fn calls_fail_at_once_while_the_server_is_away_and_work_when_it_is_back() {
+    block_on(async {
+        let proxy = Proxy::new(shared().port).await;
+        let store = open(shared(), &proxy).await;
+        store.create_session(&id(1), &state("a")).await.unwrap();
+        for _ in 0..3 {
+            proxy.refuse();
+            eventually("an error", async || {
+                in_time(store.load_session(&id(1))).await.is_err()
+            })
+            .await;
+            let start = Instant::now();
+            for _ in 0..100 {
+                let loaded = store.load_session(&id(1)).await;
+                assert!(is_unavailable(&loaded), "{loaded:?}");
+            }
+            // A hundred calls that waited would take 50 seconds.
+            assert!(start.elapsed() < SLACK, "{:?}", start.elapsed());
+            proxy.accept();
+            eventually("the store to recover", async || {
+                in_time(store.load_session(&id(1))).await.is_ok()
+            })
+            .await;
+        }
+    });
+}
+
+#[test]
+fn a_connection_that_ended_while_idle_disturbs_no_call() {
+    block_on(async {
+        let proxy = Proxy::new(shared().port).await;
+        let store = open(shared(), &proxy).await;
+        store.create_session(&id(1), &state("a")).await.unwrap();
+        for version in 1..20 {
+            proxy.close_all();
+            let saved = in_time(store.save_session(&id(1), &state("b"), version)).await;
+            assert_eq!(saved, Ok(version + 1));
+        }
+    });
+}
+
+#[test]
+fn a_locked_table_delays_calls_no_longer_than_the_timeout() {
+    block_on(async {
+        let proxy = Proxy::new(shared().port).await;
+        let table = table();
+        let store = open_table(shared(), &proxy, &table).await;
+        store.create_session(&id(1), &state("a")).await.unwrap();
+        let client = shared().client().await;
+        let lock = format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
+        client.batch_execute(&lock).await.unwrap();
+        for _ in 0..3 {
+            let saved = in_time(store.save_session(&id(1), &state("b"), 1)).await;
+            assert!(is_unavailable(&saved), "{saved:?}");
+        }
+        let statement = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%{table} %' \
+             AND wait_event_type = 'Lock'"
+        );
+        eventually("the cancelled statements to end", async || {
+            let waiting: i64 = client.query_one(&statement, &[]).await.unwrap().get(0);
+            waiting == 0
+        })
+        .await;
+        client.batch_execute("ROLLBACK").await.unwrap();
+        assert_eq!(store.save_session(&id(1), &state("b"), 1).await, Ok(2));
+    });
+}
+
+#[test]
+fn a_server_with_another_isolation_level_makes_no_difference() {
+    block_on(async {
+        let server = Server::start(&["default_transaction_isolation = 'serializable'"]);
+        let url = server.new_table();
+        let store = Arc::new(crate::server::open(&url).await);
+        let creates = (0..8).map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { store.create_session(&id(1), &state("a")).await })
+        });
+        let mut created = 0;
+        for create in creates.collect::<Vec<_>>() {
+            match create.await.unwrap() {
+                Ok(_) => created += 1,
+                Err(error) => assert_eq!(error, StoreError::Exists),
+            }
+        }
+        assert_eq!(created, 1);
+        for version in 1..20 {
+            let saves = (0..8).map(|_| {
+                let store = store.clone();
+                tokio::spawn(async move { store.save_session(&id(1), &state("b"), version).await })
+            });
+            let mut saved = 0;
+            for save in saves.collect::<Vec<_>>() {
+                match save.await.unwrap() {
+                    Ok(_) => saved += 1,
+                    Err(error) => assert_eq!(error, StoreError::Conflict(version + 1)),
+                }
+            }
+            assert_eq!(saved, 1);
+        }
+    });
+}
+
+/// One writer of a session, which knows what the session may be.
+struct Writer {
+    store: Arc<PostgresStore>,
+    number: u128,
+    version: u64,
+    dice: StdRng,
+}
+
+impl Writer {
+    fn state(&mut self) -> SessionState {
+        SessionState {
+            user: Some(format!("user {}", self.dice.random_range(0..3))),
+            expires: u64::MAX,
+            data: self.dice.random::<u64>().to_string().into_bytes(),
+        }
+    }
+
+    /// Saves repeatedly. A save counts once if it succeeds, and once or not at all if that is
+    /// not known; nothing else is possible, since there is no other writer.
+    async fn write(mut self, saves: u32) -> (u32, u32) {
+        let (mut known, mut unknown) = (0, 0);
+        let mut stored = self.state();
+        let session = id(self.number);
+        while is_unavailable(&in_time(self.store.create_session(&session, &stored)).await) {
+            // The session exists if the create took effect.
+            if let Ok(Some(_)) = self.store.load_session(&session).await {
+                break;
+            }
+        }
+        for _ in 0..saves {
+            let next = self.state();
+            match in_time(self.store.save_session(&session, &next, self.version)).await {
+                Ok(version) => {
+                    assert_eq!(version, self.version + 1);
+                    (self.version, stored) = (version, next);
+                    known += 1;
+                }
+                Err(StoreError::Unavailable(_)) => {
+                    let found = self.load().await;
+                    if found.version != self.version {
+                        assert_eq!(found.version, self.version + 1);
+                        (self.version, stored) = (found.version, next);
+                    }
+                    unknown += 1;
+                }
+                Err(error) => panic!("{error} at version {}", self.version),
+            }
+            let found = self.load().await;
+            assert_eq!((found.version, &found.state), (self.version, &stored));
+        }
+        (known, unknown)
+    }
+
+    async fn load(&self) -> StoredSession {
+        loop {
+            match in_time(self.store.load_session(&id(self.number))).await {
+                Ok(found) => return found.unwrap(),
+                Err(error) => assert!(matches!(error, StoreError::Unavailable(_)), "{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+#[test]
+fn no_save_counts_twice_and_none_is_lost_among_lost_connections() {
+    let seed = random::seed();
+    block_on(async {
+        let proxy = Arc::new(Proxy::new(shared().port).await);
+        let table = table();
+        let store = Arc::new(open_table(shared(), &proxy, &table).await);
+        let (writers, saves) = if random::is_long() {
+            (16, 2000)
+        } else {
+            (8, 100)
+        };
+        let writers: Vec<_> = (0..writers)
+            .map(|number| Writer {
+                store: store.clone(),
+                number,
+                version: 1,
+                dice: StdRng::seed_from_u64(seed ^ (number as u64) << 32),
+            })
+            .map(|writer| tokio::spawn(writer.write(saves)))
+            .collect();
+        let disturber = tokio::spawn(disturb(proxy.clone(), seed));
+        let mut total = (0, 0);
+        for writer in writers {
+            let (known, unknown) = writer.await.unwrap();
+            total = (total.0 + known, total.1 + unknown);
+        }
+        disturber.abort();
+        println!("{} saves succeeded, {} are unknown", total.0, total.1);
+        assert!(total.0 > 0);
+        let url = format!("{}?table={table}", shared().url());
+        let direct = crate::server::open(&url).await;
+        crate::index::is_exact(&direct, &table).await;
+    });
+}
+
+async fn disturb(proxy: Arc<Proxy>, seed: u64) {
+    let mut dice = StdRng::seed_from_u64(seed);
+    loop {
+        match dice.random_range(0..8) {
+            0 => proxy.close_all(),
+            1 => {
+                proxy.refuse();
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                proxy.accept();
+            }
+            2 => {
+                proxy.set_silent(true);
+                let pause = dice.random_range(1..700);
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+                proxy.set_silent(false);
+            }
+            _ => proxy.cut_replies(dice.random_range(1..3)),
+        }
+        let pause = Duration::from_millis(dice.random_range(1..50));
+        tokio::time::sleep(pause).await;
+    }
+}

@@ -1,0 +1,16 @@
+//! Tests of the store in Redis. They start Debian's `redis-server` and `redis-sentinel` on
+//! free ports, with data in temporary directories, and stop them.
+
+#![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
+
+mod bench;
+mod cluster;
+mod conformance;
+mod failover;
+mod faults;
+mod opening;
+mod proxy;
+mod sentinel;
+mod servers;
+mod several;
+mod tls;

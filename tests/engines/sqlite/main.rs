@@ -1,0 +1,11 @@
+//! Tests of the store in an SQLite file: the contract, the files that it opens and refuses,
+//! several processes, kills, sweeps, leases, and calls that are given up.
+
+#![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
+
+mod conformance;
+mod opening;
+mod processes;
+mod support;
+mod sweeps;
+mod waiting;
