@@ -11,8 +11,8 @@ CARGO = cargo
 FEATURES = --locked --package session3-test-features --features session3-test-features/session3
 STORES = --locked --package session3-test-features --package session3-test-stores
 
-.PHONY: demo program test lint test-stores test-embedding test-program test-browser \
-	test-languages program-for-tests test-hosts test-package package wasmtime torture fuzz mutants \
+.PHONY: demo program test lint test-stores test-engines test-embedding test-program test-browser \
+	test-languages program-for-tests test-hosts test-package package wasmtime torture load fuzz mutants \
 	bench compiler guests guest-tools examples browser peers
 
 # Runs the interactive demo. The last line that it prints is the address to open.
@@ -30,6 +30,7 @@ test:
 	@tools/timed lint $(MAKE) --no-print-directory lint
 	@tools/timed unit $(MAKE) --no-print-directory test-unit
 	@tools/timed stores $(MAKE) --no-print-directory test-stores
+	@tools/timed engines $(MAKE) --no-print-directory test-engines
 	@tools/timed embedding $(MAKE) --no-print-directory test-embedding
 	@tools/timed program $(MAKE) --no-print-directory test-program
 	@tools/timed languages $(MAKE) --no-print-directory test-languages
@@ -43,6 +44,7 @@ lint: compiler
 
 # Unit tests and the examples of the documentation.
 LIBRARIES = $(addprefix --package ,session3-store session3-record session3-store-directory \
+	session3-store-postgres session3-store-redis session3-store-sqlite \
 	session3-policy session3-compose session3-components session3 session3-cli \
 	session3-manager session3-demo session3-web session3-context session3-middleware \
 	session3-store-filesystem session3-store-tests session3-test-harness \
@@ -59,6 +61,14 @@ test-stores:
 	$(CARGO) test $(STORES) --test stores -- $(addprefix --skip=,$(FIGURES))
 	$(CARGO) test $(STORES) --test stores -- --nocapture $(FIGURES)
 	$(CARGO) test $(STORES) --package session3-test-torture --test torture
+
+# The stores on other engines, with real servers.
+ENGINES = $(addprefix --package ,session3-test-store-postgres session3-test-store-redis \
+	session3-test-store-sqlite)
+
+test-engines:
+	@tools/install-packages postgresql pgbouncer redis-server redis-sentinel
+	$(CARGO) test --locked --package session3-test-features $(ENGINES)
 
 # The library and the components that it runs.
 test-embedding: program-for-tests
@@ -95,12 +105,19 @@ test-package: package
 	tests/package/run
 
 # What `test-stores` runs for about a minute, for longer: a thousand kills, power cuts,
-# failing system calls. Mounts file systems, which needs root.
+# failing system calls. Then the server under load. Mounts file systems, which needs root.
 torture: program-for-tests
 	$(CARGO) test $(FEATURES) --package session3-test-program -- --include-ignored frozen::
 	TORTURE=long $(CARGO) test $(STORES) --package session3-test-torture --test torture
 	TORTURE=long $(CARGO) test $(STORES) --test stores -- \
 		--include-ignored --nocapture --test-threads 1 $(FIGURES)
+	$(MAKE) --no-print-directory load
+
+# The program with ten thousand connections, of which a third are hostile, for ten minutes or
+# LOAD_SECONDS=…, and some minutes for the visitors before and after them. A process needs
+# 14,000 file descriptors.
+load: program-for-tests
+	$(CARGO) test $(FEATURES) --package session3-test-load --test load
 
 # What `test-stores` does with a committed corpus, for this many minutes each. New inputs go
 # to fuzz/found, those that fail to fuzz/artifacts.

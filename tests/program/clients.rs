@@ -253,6 +253,26 @@ fn a_form_that_comes_slowly_takes_no_instance() {
 }
 
 #[test]
+fn uploads_that_come_bytewise_leave_the_instances_to_others() {
+    let (_place, server) = serve(&["--max-instances", "2"]);
+    let head = "POST /hold HTTP/1.1\r\nHost: h\r\nContent-Length: 200000\r\n\r\n";
+    for _ in 0..2 {
+        let mut client = send(&server, &(head.to_owned() + &"x".repeat(100_000)));
+        let mut said = [0; 12];
+        client.read_exact(&mut said).unwrap();
+        assert_eq!(&said, b"HTTP/1.1 200", "an instance waits for the rest");
+        thread::spawn(move || {
+            while client.write_all(b"x").is_ok() {
+                thread::sleep(Duration::from_millis(300));
+            }
+        });
+    }
+    let start = Instant::now();
+    assert_eq!(get(&server, "").text, "fine");
+    assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
 fn a_response_has_a_limit_in_all() {
     let (place, server) = serve(&["--max-response-time", "2", "--client-timeout", "1"]);
     let mut stream = request(&server, "bytes/60000");

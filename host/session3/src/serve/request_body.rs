@@ -189,7 +189,7 @@ impl RequestBody {
     fn count(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
         let length = frame.data_ref().map_or(0, |data| data.len() as u64);
         self.pace.note(length);
-        self.exchange.note_bytes(length);
+        self.exchange.note_progress(length);
         let Some(remaining) = self.remaining.checked_sub(length) else {
             self.fail(Fault::TooLong);
             return Err(Error::HttpRequestBodySize(None));

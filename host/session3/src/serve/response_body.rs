@@ -227,7 +227,7 @@ impl Body for ResponseBody {
         if state.frames.is_empty() {
             state.pace.settle();
         }
-        self.exchange.note_bytes(size as u64);
+        self.exchange.note_progress(size as u64);
         State::wake(&mut state.writer);
         drop(state);
         let share = share.unwrap_or_default();

@@ -13,11 +13,12 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// How long an application may wait for a client that does nothing while other requests wait
-/// for an instance.
+/// How long an application may wait for a client that does almost nothing while other requests
+/// wait for an instance.
 const SHORT_WAIT: Duration = Duration::from_secs(1);
-/// How many bytes a client has to send or take in that time, to do something.
-const STEP: u64 = 4 << 10;
+/// How many bytes a client has to send or take in that time. One byte would not be enough: a
+/// client that sends one every now and then could keep an instance.
+const MIN_PROGRESS: u64 = 4 << 10;
 
 /// The limits for the time of a request.
 pub struct Limits {
@@ -59,7 +60,7 @@ impl Drop for WaitingRequest {
 pub enum Late {
     /// It took longer than it may, or the whole request did.
     TooLong,
-    /// It waited for a client that did nothing, and other requests wait for an instance.
+    /// It waited for a client that did almost nothing, and other requests wait for an instance.
     SlowClient,
 }
 
@@ -67,7 +68,9 @@ impl fmt::Display for Late {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::TooLong => "it exceeded the time limit",
-            Self::SlowClient => "its client did nothing, and other requests wait for an instance",
+            Self::SlowClient => {
+                "its client did almost nothing, and other requests wait for an instance"
+            }
         })
     }
 }
@@ -81,7 +84,7 @@ struct State {
     waits_for_request: AtomicBool,
     waits_for_room: AtomicBool,
     /// The number of bytes that the client has sent and taken.
-    bytes: AtomicU64,
+    progress: AtomicU64,
 }
 
 impl Exchange {
@@ -95,14 +98,9 @@ impl Exchange {
         self.0.waits_for_room.store(waits, Relaxed);
     }
 
-    /// Notes that the client has sent or taken bytes.
-    pub fn note_bytes(&self, bytes: u64) {
-        self.0.bytes.fetch_add(bytes, Relaxed);
-    }
-
-    /// Returns how many steps the client has made.
-    fn steps(&self) -> u64 {
-        self.0.bytes.load(Relaxed) / STEP
+    /// Notes that the client has sent or taken so many bytes.
+    pub fn note_progress(&self, bytes: u64) {
+        self.0.progress.fetch_add(bytes, Relaxed);
     }
 
     fn is_waiting(&self) -> bool {
@@ -118,15 +116,16 @@ pub struct TimeLimit {
     /// When the whole request has used up its time.
     last_deadline: Instant,
     exchange: Exchange,
-    /// Whether the application waited for its client when it was last polled.
-    is_waiting: bool,
     /// Since when the application waits, while its time stands still.
     waits_since: Option<Instant>,
-    /// Since when the application waits and the client has not made a step; or when that was
-    /// last found to matter to nobody.
+    /// How long the application has waited since the client last did something, or since that
+    /// was last found to keep no other request waiting; without the wait that goes on. What the
+    /// application does in between does not count: it may yield at any time.
+    idle: Duration,
+    /// Since when the wait that goes on adds to that.
     idle_since: Instant,
-    /// The number of steps that the client had made then.
-    steps: u64,
+    /// The number of bytes that the client had sent and taken when `idle` was zero.
+    progress: u64,
     waiting: Waiting,
     timer: Pin<Box<Sleep>>,
 }
@@ -140,10 +139,10 @@ impl TimeLimit {
             deadline,
             last_deadline: now + limits.response,
             exchange,
-            is_waiting: false,
             waits_since: None,
+            idle: Duration::ZERO,
             idle_since: now,
-            steps: 0,
+            progress: 0,
             waiting: limits.waiting.clone(),
             timer: Box::pin(sleep_until(deadline)),
         }
@@ -153,6 +152,7 @@ impl TimeLimit {
     pub fn go_on(&mut self) {
         if let Some(since) = self.waits_since.take() {
             self.deadline += since.elapsed();
+            self.idle += self.idle_since.elapsed();
         }
     }
 
@@ -181,28 +181,36 @@ impl TimeLimit {
             if self.waiting.count() > 0 {
                 return Poll::Ready(Late::SlowClient);
             }
-            self.idle_since = now;
+            self.begin_idle_time();
         }
     }
 
-    /// Notes whether the application waits from now on, and since when its client is idle.
+    /// Notes whether the application waits from now on, and whether its client does something.
     fn note_waiting(&mut self) {
-        let was_waiting = std::mem::replace(&mut self.is_waiting, self.exchange.is_waiting());
-        if !self.is_waiting {
+        if !self.exchange.is_waiting() {
             return;
         }
-        let (now, steps) = (Instant::now(), self.exchange.steps());
-        self.waits_since.get_or_insert(now);
-        if !was_waiting || self.steps != steps {
-            (self.steps, self.idle_since) = (steps, now);
+        if self.waits_since.is_none() {
+            let now = Instant::now();
+            (self.waits_since, self.idle_since) = (Some(now), now);
         }
+        let progress = self.exchange.0.progress.load(Relaxed) - self.progress;
+        if progress >= MIN_PROGRESS {
+            self.begin_idle_time();
+        }
+    }
+
+    /// Begins to measure how long the client does almost nothing.
+    fn begin_idle_time(&mut self) {
+        (self.idle, self.idle_since) = (Duration::ZERO, Instant::now());
+        self.progress = self.exchange.0.progress.load(Relaxed);
     }
 
     /// Returns when the application may be late.
     fn next_check(&self) -> Instant {
         let until = match self.waits_since {
             None => self.deadline,
-            Some(_) => self.idle_since + SHORT_WAIT,
+            Some(_) => self.idle_since + SHORT_WAIT.saturating_sub(self.idle),
         };
         until.min(self.last_deadline)
     }
@@ -282,8 +290,34 @@ mod tests {
         let mut limit = TimeLimit::new(&limits, exchange.clone());
         pass(&mut limit, 5).await;
         let _waiting = limits.waiting.add();
-        exchange.note_bytes(STEP);
+        exchange.note_progress(MIN_PROGRESS);
         assert_eq!(late(&mut limit).await, (Late::SlowClient, 1));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_almost_nothing_gives_way_too() {
+        pause();
+        let (limits, exchange) = (limits(), Exchange::default());
+        let _waiting = limits.waiting.add();
+        exchange.wait_for_request(true);
+        let mut limit = TimeLimit::new(&limits, exchange.clone());
+        let poll_late = |limit: &mut TimeLimit| {
+            limit.poll_late(&mut Context::from_waker(std::task::Waker::noop()))
+        };
+        for bytes in [MIN_PROGRESS, MIN_PROGRESS, 1] {
+            assert!(poll_late(&mut limit).is_pending());
+            advance(Duration::from_millis(900)).await;
+            exchange.note_progress(bytes);
+            limit.go_on();
+            // The application takes some time for what came.
+            exchange.wait_for_request(false);
+            assert!(poll_late(&mut limit).is_pending());
+            limit.go_on();
+            exchange.wait_for_request(true);
+        }
+        assert!(poll_late(&mut limit).is_pending());
+        advance(Duration::from_millis(100)).await;
+        assert_eq!(poll_late(&mut limit), Poll::Ready(Late::SlowClient));
     }
 
     #[tokio::test]
