@@ -9,6 +9,8 @@ PORT ?= 8080
 # are built once, whatever is built first.
 CARGO = cargo
 FEATURES = --locked --package session3-test-features --features session3-test-features/session3
+# The demo keeps its sessions in a directory and needs no other store.
+DEMO = --locked --package session3-test-features --package session3-cli --no-default-features
 STORES = --locked --package session3-test-features --package session3-test-stores
 
 .PHONY: demo program test lint test-stores test-engines test-embedding test-program test-browser \
@@ -18,7 +20,7 @@ STORES = --locked --package session3-test-features --package session3-test-store
 # Runs the interactive demo. The last line that it prints is the address to open.
 demo: compiler
 	@echo "Building the program and its components. The first time, this takes some minutes."
-	@$(CARGO) build $(FEATURES) --package session3-cli
+	@$(CARGO) build $(DEMO)
 	@exec target/debug/session3 demo "$(DIRECTORY)" --port "$(PORT)"
 
 # Builds the program as operators run it: twice as fast, and some minutes slower to build.

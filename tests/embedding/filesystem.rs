@@ -13,8 +13,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use session3::store::directory::{Finding, Options};
-use session3::store::{DirectoryStore, SessionId, SessionState, SessionStore, StoreError};
+use session3::store::directory::Options;
+use session3::store::{
+    DirectoryStore, Finding, Maintenance, SessionId, SessionState, SessionStore, StoreError,
+};
 use tempfile::TempDir;
 use wasmtime_wasi::FsPerms;
 
@@ -63,8 +65,8 @@ impl Given {
     /// Checks the directory with the native store and returns the findings.
     async fn findings(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
-        let found = |finding| findings.push(finding);
-        self.native().check(false, found, |_| ()).await.unwrap();
+        let mut found = |finding| findings.push(finding);
+        self.native().check(false, &mut found).await.unwrap();
         findings
     }
 

@@ -16,7 +16,9 @@ use std::time::Duration;
 
 use fs2::FileExt as _;
 use rustix::io::Errno;
-use session3_store::{SessionId, SessionState, SessionStore, StoreError, StoredSession};
+use session3_store::{
+    Finding, Maintenance, SessionId, SessionState, SessionStore, StoreError, StoredSession,
+};
 use session3_store_directory::{Call, DirectoryStore, Durability, Options, Watch};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -429,8 +431,8 @@ impl<'a> Given<'a> {
 
     fn check(&self) -> Result<String, StoreError> {
         let mut findings = Vec::new();
-        let found = |finding| findings.push(format!("{finding:?}"));
-        let report = self.answer(self.store.check(true, found, |_| ()))?;
+        let mut found = |finding: Finding| findings.push(format!("{finding:?}"));
+        let report = self.answer(self.store.check(true, &mut found))?;
         Ok(format!("{report} {findings:?}"))
     }
 
@@ -821,7 +823,8 @@ fn a_file_system_that_is_full_or_read_only_takes_nothing_away() {
                 assert_eq!(loaded.state, state("alice", size));
                 let sessions = store.sessions_of_user("alice").await.unwrap();
                 assert_eq!(sessions.len() as u128, count - 1);
-                let check = store.check(false, |finding| panic!("{finding:?}"), |_| ());
+                let mut found = |finding| panic!("{finding:?}");
+                let check = store.check(false, &mut found);
                 assert_eq!(u128::from(check.await.unwrap().sessions), count - 1);
             }
             unavailable(

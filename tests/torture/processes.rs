@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use session3_store::SessionStore;
-use session3_store_directory::{DirectoryStore, Durability, Finding};
+use session3_store::{Finding, Maintenance, SessionStore};
+use session3_store_directory::{DirectoryStore, Durability};
 
 use crate::child::{Job, MINUTES, Process, Role, block_on};
 use crate::content::Content;
@@ -181,8 +181,8 @@ pub async fn sweep(store: &DirectoryStore) {
 /// Checks that killed processes left no other problems than leftovers and surplus entries.
 pub async fn before_the_sweep(store: &DirectoryStore, tally: &mut Tally) {
     let mut findings = Vec::new();
-    let found = |finding| findings.push(finding);
-    store.check(false, found, |_| {}).await.unwrap();
+    let mut found = |finding| findings.push(finding);
+    store.check(false, &mut found).await.unwrap();
     for finding in findings {
         match finding {
             Finding::Leftover(_) => tally.count("leftovers before a sweep"),
@@ -202,8 +202,8 @@ pub async fn expect_nothing_else(
     tally: &mut Tally,
 ) {
     let mut findings = Vec::new();
-    let found = |finding| findings.push(finding);
-    let report = store.check(false, found, |_| {}).await.unwrap();
+    let mut found = |finding| findings.push(finding);
+    let report = store.check(false, &mut found).await.unwrap();
     for finding in findings {
         tally.fault("left", format!("{finding:?}"));
     }

@@ -29,8 +29,8 @@
 //! - A Rust program without an application component uses [`SessionManager`], or, for a
 //!   service of tower or axum, `layer::SessionLayer`.
 //! - An embedder with a linker of its own uses [`add_to_linker`], which has an example.
-//! - [`store::SessionStore`] is the trait for other stores; [`store::directory`] is the
-//!   store in a directory.
+//! - [`store::open`] opens a store by its URL; [`store::SessionStore`] is the trait for other
+//!   stores; [`store::directory`] is the store in a directory.
 //! - [`policy`] writes an operator's policy into the manager, [`Administration`] shows and ends
 //!   all sessions, and [`metrics`] has sinks for events and durations.
 //!
@@ -41,6 +41,7 @@
 //!
 //! - `tower`: the module `layer`, with `SessionLayer` for services of tower.
 //! - `axum`: the session of that layer as an extractor of axum's handlers. It implies `tower`.
+//! - `sqlite`, `redis`, `postgres`: stores on other engines, for [`store::open`].
 
 // One function of `compiled` is the exception.
 #![deny(unsafe_code)]
@@ -63,18 +64,12 @@ pub mod metrics;
 pub mod policy;
 mod serve;
 mod session;
+pub mod store;
 pub mod text;
 mod value;
 
 /// The components of session3, as bytes.
 pub use session3_components as components;
-
-/// The trait of a store, its types, and the stores that this crate has.
-pub mod store {
-    pub use session3_store::*;
-    pub use session3_store_directory as directory;
-    pub use session3_store_directory::DirectoryStore;
-}
 
 pub use admin::Administration;
 pub use bindings::session3::sessions::events::{EndReason, Event, RejectReason};

@@ -5,78 +5,36 @@ use session3_record::index::{self, Entry};
 use session3_record::layout::{self, record_name};
 use session3_record::sweep::FILE;
 use session3_record::{Directory, OpenFailure, OpenMode, Record};
-use session3_store::{SessionId, StoreError};
+use session3_store::{CheckObserver, CheckReport, Finding, SessionId, StoreError};
 
 use crate::fs::{LockKind, Locked, Ownership, Root};
 use crate::open_store::OpenStore;
 use crate::{exclusive, sweep};
-
-/// A problem that a check found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Finding {
-    /// A session's file that cannot be read, and the reason. It is kept.
-    Damaged(SessionId, String),
-    /// A name in the directory that does not belong to the store. It is kept.
-    Foreign(String),
-    /// A create that never finished, or a delete that was interrupted. A sweep removes the
-    /// file.
-    Leftover(SessionId),
-    /// An entry of the index that no session needs, from a change that was interrupted.
-    Surplus(String),
-    /// A session of a user that the index lacks, after a power cut or a restored backup.
-    Missing(SessionId),
-    /// A file or a directory that could not be checked, and the reason.
-    Unreadable(String, String),
-    /// A file or a directory that the owner of the store cannot use, and the reason: it
-    /// belongs to another user, or its mode forbids its owner to read it. A server fails
-    /// there, even if this process, as root, can read it.
-    Inaccessible(String, String),
-}
-
-/// The counts of a check.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CheckReport {
-    /// The number of sessions that can be read.
-    pub sessions: u64,
-    /// The number of records that are damaged.
-    pub damaged: u64,
-    /// The number of records that this process has no permission to read. Each is also
-    /// [`Finding::Unreadable`].
-    pub denied: u64,
-    /// The number of records that are [`Finding::Inaccessible`].
-    pub inaccessible: u64,
-}
 
 impl OpenStore {
     /// See [`DirectoryStore::check`](crate::DirectoryStore::check).
     pub async fn check(
         &self,
         repair: bool,
-        mut found: impl FnMut(Finding),
-        mut progress: impl FnMut(f64),
+        observer: &mut dyn CheckObserver,
     ) -> Result<CheckReport, StoreError> {
         let mut report = CheckReport::default();
         let owner = self.inner.root.ownership(".")?.user;
-        self.check_names(owner, &mut found).await?;
+        self.check_names(owner, observer).await?;
         for prefix in 0..=u8::MAX {
-            progress(f64::from(prefix) / 512.0);
+            observer.progress(f64::from(prefix) / 512.0);
             let listed = self.block(move |inner| layout::list(&inner.root, prefix));
             let directory = layout::subdirectory(prefix);
-            let Some((ids, foreign)) = readable(listed.await, &directory, &mut found) else {
+            let Some((ids, foreign)) = readable(listed.await, &directory, observer) else {
                 continue;
             };
-            foreign
-                .into_iter()
-                .map(Finding::Foreign)
-                .for_each(&mut found);
+            report_foreign(foreign, observer);
             for id in ids {
                 let name = record_name(&id);
-                if self.is_inaccessible(&name, owner, &mut found) {
+                if self.is_inaccessible(&name, owner, observer) {
                     report.inaccessible += 1;
                 }
-                self.check_record(&id, repair, &mut report, &mut found)
-                    .await;
+                self.check_record(&id, repair, &mut report, observer).await;
             }
             if repair {
                 // As in a sweep, this comes before entries of the index are removed.
@@ -85,16 +43,13 @@ impl OpenStore {
             }
         }
         let listed = self.block(|inner| index::subdirectories(&inner.root)).await;
-        let listed = readable(listed, index::DIRECTORY, &mut found);
+        let listed = readable(listed, index::DIRECTORY, observer);
         let (numbers, foreign) = listed.unwrap_or_default();
-        foreign
-            .into_iter()
-            .map(Finding::Foreign)
-            .for_each(&mut found);
+        report_foreign(foreign, observer);
         for number in numbers {
-            progress(0.5 + f64::from(number) / f64::from(index::SUBDIRECTORIES) / 2.0);
-            self.is_inaccessible(&index::directory_of(number), owner, &mut found);
-            self.check_entries(number, repair, &mut found).await;
+            observer.progress(0.5 + f64::from(number) / f64::from(index::SUBDIRECTORIES) / 2.0);
+            self.is_inaccessible(&index::directory_of(number), owner, observer);
+            self.check_entries(number, repair, observer).await;
         }
         Ok(report)
     }
@@ -103,20 +58,20 @@ impl OpenStore {
     async fn check_names(
         &self,
         owner: u32,
-        found: &mut impl FnMut(Finding),
+        observer: &mut dyn CheckObserver,
     ) -> Result<(), StoreError> {
         for name in self.block(|inner| names_of(&inner.root)).await? {
-            match readable(is_foreign(&self.inner.root, &name), &name, found) {
-                Some(true) => found(Finding::Foreign(name)),
+            match readable(is_foreign(&self.inner.root, &name), &name, observer) {
+                Some(true) => observer.found(Finding::Foreign(name)),
                 Some(false) => {
-                    self.is_inaccessible(&name, owner, found);
+                    self.is_inaccessible(&name, owner, observer);
                 }
                 None => {}
             }
         }
         let names = self.block(|inner| foreign_locks(&inner.root)).await;
-        let names = readable(names, exclusive::DIRECTORY, found).unwrap_or_default();
-        names.into_iter().map(Finding::Foreign).for_each(found);
+        let names = readable(names, exclusive::DIRECTORY, observer).unwrap_or_default();
+        report_foreign(names, observer);
         Ok(())
     }
 
@@ -125,7 +80,7 @@ impl OpenStore {
         id: &SessionId,
         repair: bool,
         report: &mut CheckReport,
-        found: &mut impl FnMut(Finding),
+        observer: &mut dyn CheckObserver,
     ) {
         let name = record_name(id);
         match self.load_uncached(id).await {
@@ -135,44 +90,42 @@ impl OpenStore {
                     Some(user) => self.is_missing(id, user, repair).await,
                     None => Ok(false),
                 };
-                if readable(is_missing, &name, found) == Some(true) {
-                    found(Finding::Missing(*id));
+                if readable(is_missing, &name, observer) == Some(true) {
+                    observer.found(Finding::Missing(*id));
                 }
             }
             Ok(None) => {
-                if readable(self.is_leftover(id), &name, found) == Some(true) {
-                    found(Finding::Leftover(*id));
+                if readable(self.is_leftover(id), &name, observer) == Some(true) {
+                    observer.found(Finding::Leftover(*id));
                 }
             }
             Err(StoreError::Corrupt(how)) => {
                 report.damaged += 1;
-                found(Finding::Damaged(*id, StoreError::Corrupt(how).to_string()));
+                observer.found(Finding::Damaged(*id, StoreError::Corrupt(how).to_string()));
             }
             Err(error) => {
                 let opened = self.inner.root.open_record(name.clone(), OpenMode::Read);
                 if let Err(OpenFailure::Denied(_)) = opened {
                     report.denied += 1;
                 }
-                found(Finding::Unreadable(name, error.to_string()));
+                observer.found(Finding::Unreadable(name, error.to_string()));
             }
         }
     }
 
     /// Returns whether the owner of the store cannot use a file or a directory of it. A name
     /// that another process has removed meanwhile can be used.
-    fn is_inaccessible(&self, name: &str, owner: u32, found: &mut impl FnMut(Finding)) -> bool {
+    fn is_inaccessible(&self, name: &str, owner: u32, observer: &mut dyn CheckObserver) -> bool {
         let reason = match self.inner.root.ownership(name) {
             Ok(ownership) => hindrance(ownership, owner),
             // What follows reports why it cannot be read.
             Err(_) => None,
         };
-        let is_inaccessible = reason.is_some();
-        let name = name.to_owned();
-        reason
-            .map(|reason| Finding::Inaccessible(name, reason))
-            .into_iter()
-            .for_each(found);
-        is_inaccessible
+        let Some(reason) = reason else {
+            return false;
+        };
+        observer.found(Finding::Inaccessible(name.to_owned(), reason));
+        true
     }
 
     /// Returns whether there is a file that holds no session and that no process is
@@ -221,18 +174,17 @@ impl OpenStore {
     }
 
     /// Checks the entries of one subdirectory of the index.
-    async fn check_entries(&self, number: u16, repair: bool, found: &mut impl FnMut(Finding)) {
+    async fn check_entries(&self, number: u16, repair: bool, observer: &mut dyn CheckObserver) {
         let start = SessionId::from(0);
         let mut next = Some(start);
         while let Some(first) = next {
             let listed = self.block(move |inner| index::list(&inner.root, number, first));
             let directory = index::directory_of(number);
-            let Some(batch) = readable(listed.await, &directory, found) else {
+            let Some(batch) = readable(listed.await, &directory, observer) else {
                 return;
             };
             if first == start {
-                let foreign = batch.foreign.into_iter();
-                foreign.map(Finding::Foreign).for_each(&mut *found);
+                report_foreign(batch.foreign, observer);
             }
             for entry in batch.entries {
                 let name = entry.name();
@@ -240,8 +192,8 @@ impl OpenStore {
                     true => sweep::remove_if_surplus(inner, &entry),
                     false => sweep::is_surplus(inner, &entry),
                 });
-                if readable(is_surplus.await, &name, found) == Some(true) {
-                    found(Finding::Surplus(name));
+                if readable(is_surplus.await, &name, observer) == Some(true) {
+                    observer.found(Finding::Surplus(name));
                 }
             }
             next = batch.next;
@@ -268,13 +220,19 @@ fn hindrance(ownership: Ownership, owner: u32) -> Option<String> {
     })
 }
 
+fn report_foreign(names: Vec<String>, observer: &mut dyn CheckObserver) {
+    for name in names {
+        observer.found(Finding::Foreign(name));
+    }
+}
+
 /// Returns what was read. A failure becomes a finding.
 fn readable<T>(
     read: Result<T, StoreError>,
     name: &str,
-    found: &mut impl FnMut(Finding),
+    observer: &mut dyn CheckObserver,
 ) -> Option<T> {
-    read.map_err(|error| found(Finding::Unreadable(name.to_owned(), error.to_string())))
+    read.map_err(|error| observer.found(Finding::Unreadable(name.to_owned(), error.to_string())))
         .ok()
 }
 

@@ -71,7 +71,6 @@ mod store_path;
 mod sweep;
 mod watch;
 
-pub use check::{CheckReport, Finding};
 pub use options::{OpenError, Options};
 pub use other_writers::OtherWriter;
 pub use session3_record::{Durability, MAX_STATE_BYTES};

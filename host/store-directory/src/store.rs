@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session3_store::{
-    SessionId, SessionLock, SessionPage, SessionState, SessionStore, StoreError, StoredSession,
-    SweepReport, Timestamp, Version,
+    CheckObserver, CheckReport, Maintenance, SessionId, SessionLock, SessionPage, SessionState,
+    SessionStore, StoreError, StoredSession, SweepReport, Timestamp, Version,
 };
 
-use crate::check::{CheckReport, Finding};
 use crate::inline::{Inline, on_other_thread};
 use crate::open_store::OpenStore;
 use crate::other_writers::{OtherWriter, other_writers};
@@ -71,36 +70,6 @@ impl DirectoryStore {
     pub fn other_writers(&self) -> Result<Vec<OtherWriter>, StoreError> {
         let ownership = self.path.current()?.inner.root.ownership(".")?;
         Ok(other_writers(ownership))
-    }
-
-    /// Reads every record and every entry of the index, and calls `found` with each
-    /// problem. With `repair`, it also corrects the index; it never changes records. Other
-    /// processes may use the store meanwhile.
-    ///
-    /// `progress` is called from time to time with the part that is done, from 0 to 1.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Unavailable`] if the directory itself cannot be read, or a flush
-    /// failed. Other errors become findings.
-    pub async fn check(
-        &self,
-        repair: bool,
-        found: impl FnMut(Finding),
-        progress: impl FnMut(f64),
-    ) -> Result<CheckReport, StoreError> {
-        self.path.current()?.check(repair, found, progress).await
-    }
-
-    /// Returns whether the last sweep stopped at its time limit. The next one continues
-    /// there, so it looks at a part of the sessions only.
-    pub async fn has_unfinished_sweep(&self) -> Result<bool, StoreError> {
-        let path = self.path.clone();
-        on_other_thread(async move {
-            path.run_blocking(|store| async move { store.has_unfinished_sweep().await })
-                .await
-        })
-        .await
     }
 }
 
@@ -231,5 +200,48 @@ impl SessionStore for DirectoryStore {
 
     fn is_thread_safe(&self) -> bool {
         true
+    }
+}
+
+#[async_trait]
+impl Maintenance for DirectoryStore {
+    /// Also reports files that do not belong to the store, and files that its owner cannot
+    /// read.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] if the directory itself cannot be read, or a flush
+    /// failed. Other errors become findings.
+    async fn check(
+        &self,
+        repair: bool,
+        observer: &mut dyn CheckObserver,
+    ) -> Result<CheckReport, StoreError> {
+        self.path.current()?.check(repair, observer).await
+    }
+
+    /// Warns of a file system whose locks do not exclude other machines, and of
+    /// [`other_writers`](Self::other_writers).
+    async fn warnings(&self) -> Result<Vec<String>, StoreError> {
+        let place = self.path.name();
+        let mut warnings = Vec::new();
+        if !self.is_multiprocess_safe() {
+            warnings.push(format!(
+                "{place}: the locks of this file system do not exclude other machines: use the \
+                 directory from this machine only"
+            ));
+        }
+        let others = self.other_writers()?;
+        warnings.extend(others.iter().map(|other| format!("{place}: {other}")));
+        Ok(warnings)
+    }
+
+    async fn has_unfinished_sweep(&self) -> Result<bool, StoreError> {
+        let path = self.path.clone();
+        on_other_thread(async move {
+            path.run_blocking(|store| async move { store.has_unfinished_sweep().await })
+                .await
+        })
+        .await
     }
 }

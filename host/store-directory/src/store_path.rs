@@ -42,6 +42,11 @@ impl StorePath {
         })
     }
 
+    /// Returns the path for a message.
+    pub fn name(&self) -> impl std::fmt::Display {
+        self.path.display()
+    }
+
     /// Returns whether several processes may use the directory.
     pub fn is_multiprocess_safe(&self) -> bool {
         self.current.read().inner.is_multiprocess_safe

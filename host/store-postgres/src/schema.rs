@@ -96,10 +96,15 @@ impl Schema {
     /// Returns whether the tables exist. Tables that are not this store's are an error.
     async fn check_tables(&self, client: &Client, place: &str) -> Result<bool, OpenError> {
         let foreign = || OpenError::Foreign(place.into(), self.table.clone());
+        let name_of_meta = format!("{}_meta", self.table);
+        let mut meta = columns(client, place, &name_of_meta).await?;
         let sessions = columns(client, place, &self.table).await?;
-        let meta = columns(client, place, &format!("{}_meta", self.table)).await?;
-        if sessions.is_empty() && meta.is_empty() {
-            return Ok(false);
+        if meta.is_empty() {
+            if sessions.is_empty() {
+                return Ok(false);
+            }
+            // Another process may have created both in between, in one transaction.
+            meta = columns(client, place, &name_of_meta).await?;
         }
         if !meta.contains("session3_schema integer") {
             return Err(foreign());

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session3_store::{
-    PageBuilder, SessionId, SessionLock, SessionPage, SessionState, SessionStore, StoreError,
-    StoredSession, SweepReport, Timestamp, Version,
+    Maintenance, PageBuilder, SessionId, SessionLock, SessionPage, SessionState, SessionStore,
+    StoreError, StoredSession, SweepReport, Timestamp, Version,
 };
 use tokio_postgres::Row;
 
@@ -321,3 +321,6 @@ fn page(found: &[Row], limit: u32) -> Result<SessionPage, StoreError> {
     }
     Ok(page)
 }
+
+#[async_trait]
+impl Maintenance for PostgresStore {}

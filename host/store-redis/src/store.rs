@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use redis::Value;
 use session3_store::{
-    SessionId, SessionLock, SessionPage, SessionState, SessionStore, StoreError, StoredSession,
-    SweepReport, Timestamp, Version,
+    Maintenance, SessionId, SessionLock, SessionPage, SessionState, SessionStore, StoreError,
+    StoredSession, SweepReport, Timestamp, Version,
 };
 use tokio::time::Instant;
 
@@ -316,3 +316,6 @@ impl Nonces {
         [&self.beginning[..], &count.to_le_bytes()].concat()
     }
 }
+
+#[async_trait]
+impl Maintenance for RedisStore {}

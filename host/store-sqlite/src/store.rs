@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use session3_store::{
-    SessionId, SessionLock, SessionPage, SessionState, SessionStore, StoreError, StoredSession,
-    SweepReport, Timestamp, Version,
+    Maintenance, SessionId, SessionLock, SessionPage, SessionState, SessionStore, StoreError,
+    StoredSession, SweepReport, Timestamp, Version,
 };
 use tokio::time::{sleep, timeout};
 
@@ -208,3 +208,6 @@ impl SessionStore for SqliteStore {
         true
     }
 }
+
+#[async_trait]
+impl Maintenance for SqliteStore {}

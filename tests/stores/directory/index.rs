@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use fs2::FileExt as _;
-use session3_store::{SessionId, SessionState, SessionStore};
-use session3_store_directory::{Call, DirectoryStore, Finding, Options, Watch};
+use session3_store::{Finding, Maintenance, SessionId, SessionState, SessionStore};
+use session3_store_directory::{Call, DirectoryStore, Options, Watch};
 
 use super::Fixture;
 use session3_test_support::{block_on, files, id, state};
@@ -47,11 +47,8 @@ impl Fixture {
 
     fn check(&self, repair: bool) -> Vec<Finding> {
         let mut findings = Vec::new();
-        block_on(
-            self.store
-                .check(repair, |finding| findings.push(finding), |_| ()),
-        )
-        .unwrap();
+        let mut found = |finding| findings.push(finding);
+        block_on(self.store.check(repair, &mut found)).unwrap();
         findings
     }
 }

@@ -7,10 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::io::Errno;
-use session3_store::{SessionState, SessionStore};
-use session3_store_directory::{
-    Call, CheckReport, DirectoryStore, Finding, Options, OtherWriter, Watch,
-};
+use session3_store::{CheckReport, Finding, Maintenance, SessionState, SessionStore};
+use session3_store_directory::{Call, DirectoryStore, Options, OtherWriter, Watch};
 
 use super::Fixture;
 use session3_test_support::{block_on, id, state};
@@ -22,7 +20,8 @@ fn set_mode(path: &Path, mode: u32) {
 /// Checks a store. Returns the report, and the findings with their texts.
 fn check(store: &DirectoryStore) -> (CheckReport, Vec<Finding>) {
     let mut findings = Vec::new();
-    let check = store.check(false, |finding| findings.push(finding), |_| ());
+    let mut found = |finding| findings.push(finding);
+    let check = store.check(false, &mut found);
     let report = block_on(check).unwrap();
     (report, findings)
 }

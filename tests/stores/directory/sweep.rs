@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use fs2::FileExt as _;
 use rustix::io::Errno;
-use session3_store::{SessionState, SessionStore, StoreError, SweepReport};
-use session3_store_directory::{Call, DirectoryStore, Durability, Finding, Options, Watch};
+use session3_store::{Finding, Maintenance, SessionState, SessionStore, StoreError, SweepReport};
+use session3_store_directory::{Call, DirectoryStore, Durability, Options, Watch};
 
 use tempfile::TempDir;
 
@@ -224,7 +224,8 @@ fn what_cannot_be_read_stops_no_sweep_and_no_check() {
     let store = DirectoryStore::open(root, options).unwrap();
 
     let mut findings = Vec::new();
-    let check = store.check(true, |finding| findings.push(finding), |_| ());
+    let mut found = |finding| findings.push(finding);
+    let check = store.check(true, &mut found);
     assert_eq!(block_on(check).unwrap().damaged, 0);
     let name = format!(
         "users/2bd/{}",
@@ -264,9 +265,8 @@ fn a_session_whose_lock_is_not_to_be_had_is_not_damaged() {
     let page = block_on(fixture.store.iter_sessions(None, 9));
     assert_eq!(page, Err(StoreError::Busy));
     let mut findings = Vec::new();
-    let check = fixture
-        .store
-        .check(false, |finding| findings.push(finding), |_| ());
+    let mut found = |finding| findings.push(finding);
+    let check = fixture.store.check(false, &mut found);
     assert_eq!(block_on(check).unwrap().damaged, 0);
     assert!(
         matches!(&findings[..], [Finding::Unreadable(..)]),

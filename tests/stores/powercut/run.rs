@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use session3_store::{SessionId, SessionState, SessionStore, StoreError, StoredSession};
-use session3_store_directory::{DirectoryStore, Durability, Finding, Options};
+use session3_store::{
+    Finding, Maintenance, SessionId, SessionState, SessionStore, StoreError, StoredSession,
+};
+use session3_store_directory::{DirectoryStore, Durability, Options};
 use session3_test_support::dice::Dice;
 use session3_test_support::id;
 use tokio::runtime::Runtime;
@@ -138,12 +140,12 @@ impl Runner<'_> {
     /// Checks the directory and repairs its index, with the store of this number.
     pub fn check(&mut self, store: usize) -> Result<(), StoreError> {
         let is_disk = self.is_disk();
-        let found = |finding| {
+        let mut found = |finding| {
             let is_broken = matches!(finding, Finding::Missing(_) | Finding::Damaged(..));
             assert!(!is_disk || !is_broken, "under disk: {finding:?}");
         };
         let (store, _) = &self.stores[store];
-        let checked = self.runtime.block_on(store.check(true, found, |_| ()));
+        let checked = self.runtime.block_on(store.check(true, &mut found));
         checked.map(drop)
     }
 

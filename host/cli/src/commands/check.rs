@@ -1,15 +1,15 @@
 //! `session3 check`: reports damaged and foreign files of a store, and corrects its index.
 
-use std::io::Write;
-use std::path::PathBuf;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use session3::store::directory::{CheckReport, Finding};
+use session3::store::{CheckObserver, CheckReport, Finding};
 
+use super::output::{self, Output};
 use super::progress::Progress;
-use super::{input, output};
+use super::store::Store;
 
 /// Read every session and report the problems of a store
 ///
@@ -29,8 +29,8 @@ Examples:
   session3 check /tmp/sessions --repair"
 )]
 pub struct Check {
-    /// The directory of the sessions
-    store: PathBuf,
+    #[command(flatten)]
+    store: Store,
     /// Correct the index by user; the sessions are never changed
     #[arg(long)]
     repair: bool,
@@ -47,29 +47,55 @@ struct Findings {
     inaccessible: u64,
 }
 
+/// Prints the findings while the check runs.
+struct Printer {
+    is_repaired: bool,
+    progress: Progress,
+    findings: Findings,
+    output: Output,
+    /// The first failure of the output, after which nothing is printed: a closed standard
+    /// output must not end a repair half-way.
+    printed: io::Result<()>,
+}
+
+impl CheckObserver for Printer {
+    fn found(&mut self, finding: Finding) {
+        self.findings.count(&finding);
+        if self.printed.is_ok() {
+            let line = describe(&finding, self.is_repaired);
+            let output = &mut self.output;
+            let print = || writeln!(output, "{line}").and_then(|()| output.flush());
+            self.printed = self.progress.suspend(print);
+        }
+    }
+
+    fn progress(&mut self, done: f64) {
+        self.progress.set(done);
+    }
+}
+
 impl Check {
     /// Checks the store. The exit status says whether it is sound, or was repaired.
     pub async fn run(self) -> Result<ExitCode> {
         let store = match self.repair {
-            true => input::open_for_changes(&self.store)?,
-            false => input::open_read_only(&self.store)?,
+            true => self.store.open_for_changes().await?,
+            false => self.store.open_read_only().await?,
         };
-        let progress = Progress::bar();
-        let mut findings = Findings::default();
-        let mut output = output::stdout();
-        // A closed standard output must not end a repair half-way.
-        let mut printed = Ok(());
-        let on_finding = |finding| {
-            findings.count(&finding);
-            if printed.is_ok() {
-                let line = describe(&finding, self.repair);
-                let print = || writeln!(output, "{line}").and_then(|()| output.flush());
-                printed = progress.suspend(print);
-            }
+        let mut printer = Printer {
+            is_repaired: self.repair,
+            progress: Progress::bar(),
+            findings: Findings::default(),
+            output: output::stdout(),
+            printed: Ok(()),
         };
-        let report = store
-            .check(self.repair, on_finding, |done| progress.set(done))
-            .await?;
+        let report = store.check(self.repair, &mut printer).await?;
+        let Printer {
+            progress,
+            findings,
+            mut output,
+            printed,
+            ..
+        } = printer;
         drop(progress);
         printed?;
         writeln!(output, "{}", findings.summary(&report))?;

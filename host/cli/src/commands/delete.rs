@@ -1,15 +1,15 @@
 //! `session3 delete`: deletes sessions.
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use session3::store::{SessionId, SessionStore};
+use session3::store::SessionId;
 
 use super::input;
 use super::output::{self, print_error};
+use super::store::Store;
 
 /// Delete sessions for good
 ///
@@ -25,8 +25,8 @@ Examples:
     xargs -r session3 delete /tmp/sessions"
 )]
 pub struct Delete {
-    /// The directory of the sessions
-    store: PathBuf,
+    #[command(flatten)]
+    store: Store,
     /// The IDs of the sessions, of 32 lower-case hexadecimal digits each
     #[arg(value_name = "ID", required = true)]
     ids: Vec<String>,
@@ -37,7 +37,7 @@ impl Delete {
     pub async fn run(self) -> Result<ExitCode> {
         let ids = self.ids.iter().map(|id| input::session_id(id));
         let ids = ids.collect::<Result<Vec<SessionId>>>()?;
-        let store = input::open_for_changes(&self.store)?;
+        let store = self.store.open_for_changes().await?;
         // Nothing is printed before all sessions are deleted: a closed standard output
         // must not end the command half-way.
         let mut results = Vec::with_capacity(ids.len());

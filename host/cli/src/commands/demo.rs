@@ -1,6 +1,6 @@
 //! `session3 demo`: the interactive web test application.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -14,7 +14,7 @@ use super::signals::{StopSignals, ignore_hangup};
 
 /// Serve an interactive web application to try out and to test sessions
 ///
-/// The sessions are kept in DIRECTORY, which is created if it is missing. Press
+/// The sessions are kept in STORE, which is created if it is missing. Press
 /// Ctrl-C to quit; the sessions are still there after the next start.
 #[derive(Args)]
 #[command(
@@ -25,8 +25,10 @@ Examples:
   session3 demo /tmp/sessions --durability disk"
 )]
 pub struct Demo {
-    /// The directory of the sessions; it is created if it is missing
-    directory: PathBuf,
+    /// The store of the sessions: a directory, which is created if it is missing, or a
+    /// URL
+    #[arg(value_name = "STORE")]
+    store: OsString,
     #[command(flatten)]
     serving: Serving,
 }
@@ -39,7 +41,8 @@ impl Demo {
         descriptors::raise_limit();
         let serving = &self.serving;
         let listeners = serving.listen().await?;
-        let sessions = serving.sessions(serving.open_store(&self.directory)?);
+        let store = serving.open_store(&self.store).await?;
+        let sessions = serving.sessions(store.clone());
         // The demo has a page for administrators.
         let demo = Composition::new(DEMO, MANAGER).grant(Grant::Admin);
         let component = demo.compose()?;
@@ -48,7 +51,7 @@ impl Demo {
         });
         let server = server.await.map_err(without_backtrace)?;
         println!("{}", self.cookie_note());
-        serving.run(server, listeners, stop).await?;
+        serving.run(server, listeners, Some(store), stop).await?;
         Ok(ExitCode::SUCCESS)
     }
 

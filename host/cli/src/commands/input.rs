@@ -1,4 +1,4 @@
-//! What several commands read: an existing store, session IDs, and all sessions of a store.
+//! What several commands read: files, session IDs, and all sessions of a store.
 
 use std::fs::{Metadata, OpenOptions};
 use std::io::Read;
@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use rustix::fs::OFlags;
-use session3::store::directory::{Durability, OpenError, Options};
-use session3::store::{DirectoryStore, SessionId, SessionPage, SessionStore};
+use session3::store::{Maintenance, SessionId, SessionPage, SessionStore};
 use session3::{Administration, SessionError, SessionManager};
 
 use super::cache::Cache;
@@ -19,34 +18,9 @@ use super::progress::Progress;
 /// The number of sessions that are read at a time.
 pub const PAGE: u32 = 1000;
 
-/// Opens an existing store for changes. The changes of an operator are durable, whatever
-/// the servers of the store use.
-pub fn open_for_changes(path: &Path) -> Result<Arc<DirectoryStore>> {
-    open_with(path, Options::default().durability(Durability::Disk))
-}
-
-/// Opens an existing store without writing to it, so that it may be a read-only snapshot.
-pub fn open_read_only(path: &Path) -> Result<Arc<DirectoryStore>> {
-    open_with(path, Options::default().read_only(true))
-}
-
-/// Opens an existing store, and never creates one.
-fn open_with(path: &Path, options: Options) -> Result<Arc<DirectoryStore>> {
-    DirectoryStore::open(path, options)
-        .map(Arc::new)
-        .map_err(|error| match error {
-            OpenError::Missing(path) => anyhow!(
-                "{}: there is no such directory; name one that has sessions",
-                path.display()
-            ),
-            // Only the text is kept: it includes the cause, which `{error:#}` would print again.
-            error => anyhow!("{error}"),
-        })
-}
-
 /// Returns the administration of the sessions of a store. It runs the session manager, the
 /// only component that can decode the data of sessions.
-pub async fn administration(store: Arc<DirectoryStore>, cache: &Cache) -> Result<Administration> {
+pub async fn administration(store: Arc<dyn Maintenance>, cache: &Cache) -> Result<Administration> {
     let manager = SessionManager::builder(store)
         .cache(cache.directory().as_deref())
         // The administration calls one function at a time.
@@ -99,7 +73,7 @@ pub fn session_id(text: &str) -> Result<SessionId> {
 
 /// Reads all sessions of a store, and calls `visit` with each page of them.
 pub async fn for_each_page(
-    store: &DirectoryStore,
+    store: &dyn SessionStore,
     progress: &Progress,
     mut visit: impl AsyncFnMut(&SessionPage) -> Result<()>,
 ) -> Result<()> {

@@ -1,20 +1,20 @@
 //! `session3 list`: the sessions of a store.
 
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
 use indicatif::HumanBytes;
 use session3::Administration;
-use session3::store::{DirectoryStore, SessionStore, StoredSession};
+use session3::store::{Maintenance, StoredSession};
 use unicode_width::UnicodeWidthStr;
 
 use super::cache::Cache;
 use super::input::{self, PAGE};
 use super::output::{self, Output, cut, padded, print_error};
 use super::progress::Progress;
+use super::store::Store;
 
 /// List the sessions of a store
 ///
@@ -31,8 +31,8 @@ Examples:
   session3 list /tmp/sessions --json | jq -r 'select(.user == null) | .id'"
 )]
 pub struct List {
-    /// The directory of the sessions
-    store: PathBuf,
+    #[command(flatten)]
+    store: Store,
     /// List only the sessions of this user
     #[arg(long)]
     user: Option<String>,
@@ -56,7 +56,7 @@ struct Table {
 impl List {
     /// Prints the list. The exit status says whether every session could be read.
     pub async fn run(self) -> Result<ExitCode> {
-        let store = input::open_read_only(&self.store)?;
+        let store = self.store.open_read_only().await?;
         let administration = match self.json {
             true => Some(input::administration(store.clone(), &self.cache).await?),
             false => None,
@@ -67,8 +67,8 @@ impl List {
             user_width: None,
         };
         let damaged = match &self.user {
-            Some(user) => list_of_user(&store, user, &mut table).await?,
-            None => list_all(&store, &mut table).await?,
+            Some(user) => list_of_user(&*store, user, &mut table).await?,
+            None => list_all(&*store, &mut table).await?,
         };
         Ok(if damaged == 0 {
             ExitCode::SUCCESS
@@ -79,7 +79,7 @@ impl List {
 }
 
 /// Lists all sessions, and returns how many could not be read.
-async fn list_all(store: &DirectoryStore, table: &mut Table) -> Result<usize> {
+async fn list_all(store: &dyn Maintenance, table: &mut Table) -> Result<usize> {
     let mut damaged = 0;
     let progress = progress();
     input::for_each_page(store, &progress, async |page| {
@@ -95,7 +95,7 @@ async fn list_all(store: &DirectoryStore, table: &mut Table) -> Result<usize> {
 }
 
 /// Lists the sessions of a user, and returns how many could not be read.
-async fn list_of_user(store: &DirectoryStore, user: &str, table: &mut Table) -> Result<usize> {
+async fn list_of_user(store: &dyn Maintenance, user: &str, table: &mut Table) -> Result<usize> {
     let mut ids = store.sessions_of_user(user).await?;
     ids.sort_unstable();
     let (mut damaged, mut visited) = (0, 0);

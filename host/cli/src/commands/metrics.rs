@@ -20,6 +20,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::readiness::Readiness;
+
 /// The upper bounds of the buckets of a histogram, in seconds: from a load of an open
 /// file to a flush that waits for other flushes.
 const BUCKETS: [f64; 14] = [
@@ -44,7 +46,7 @@ const MAX_CONNECTION_TIME: Duration = Duration::from_secs(300);
 
 /// Starts to collect metrics, and to serve them on this address for as long as the program
 /// runs. Returns the address with the actual port.
-pub async fn serve(address: SocketAddr) -> Result<SocketAddr> {
+pub async fn serve(address: SocketAddr, readiness: Readiness) -> Result<SocketAddr> {
     let listener = TcpListener::bind(address).await.with_context(|| {
         format!("cannot listen on {address} for metrics: choose another address with --metrics")
     })?;
@@ -62,7 +64,7 @@ pub async fn serve(address: SocketAddr) -> Result<SocketAddr> {
         "Duration of each commit with its merges, in seconds"
     );
     tokio::spawn(run_upkeep(handle.clone()));
-    tokio::spawn(accept(listener, handle));
+    tokio::spawn(accept(listener, handle, readiness));
     Ok(address)
 }
 
@@ -74,13 +76,13 @@ async fn run_upkeep(handle: PrometheusHandle) {
     }
 }
 
-async fn accept(listener: TcpListener, handle: PrometheusHandle) {
+async fn accept(listener: TcpListener, handle: PrometheusHandle, readiness: Readiness) {
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     // The semaphore is never closed.
     while let Ok(permit) = connections.clone().acquire_owned().await {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let connection = serve_connection(stream, handle.clone());
+                let connection = serve_connection(stream, handle.clone(), readiness.clone());
                 tokio::spawn(async move {
                     connection.await;
                     drop(permit);
@@ -95,10 +97,10 @@ async fn accept(listener: TcpListener, handle: PrometheusHandle) {
     }
 }
 
-async fn serve_connection(stream: TcpStream, handle: PrometheusHandle) {
+async fn serve_connection(stream: TcpStream, handle: PrometheusHandle, readiness: Readiness) {
     let service = service_fn(move |request| {
-        let response = answer(&request, &handle);
-        async move { Ok::<_, Infallible>(response) }
+        let (handle, readiness) = (handle.clone(), readiness.clone());
+        async move { Ok::<_, Infallible>(answer(&request, &handle, &readiness).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -109,7 +111,11 @@ async fn serve_connection(stream: TcpStream, handle: PrometheusHandle) {
     }
 }
 
-fn answer(request: &Request<Incoming>, handle: &PrometheusHandle) -> Response<Full<Bytes>> {
+async fn answer(
+    request: &Request<Incoming>,
+    handle: &PrometheusHandle,
+    readiness: &Readiness,
+) -> Response<Full<Bytes>> {
     if ![Method::GET, Method::HEAD].contains(request.method()) {
         let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "Use GET or HEAD.\n".into());
         let allowed = HeaderValue::from_static("GET, HEAD");
@@ -119,7 +125,14 @@ fn answer(request: &Request<Incoming>, handle: &PrometheusHandle) -> Response<Fu
     match request.uri().path() {
         "/metrics" => plain(StatusCode::OK, handle.render()),
         "/healthz" => plain(StatusCode::OK, "fine\n".into()),
-        _ => plain(StatusCode::NOT_FOUND, "Try /metrics or /healthz.\n".into()),
+        "/readyz" => match readiness.check().await {
+            Ok(()) => plain(StatusCode::OK, "ready\n".into()),
+            Err(why) => plain(StatusCode::SERVICE_UNAVAILABLE, why + "\n"),
+        },
+        _ => plain(
+            StatusCode::NOT_FOUND,
+            "Try /metrics, /healthz or /readyz.\n".into(),
+        ),
     }
 }
 

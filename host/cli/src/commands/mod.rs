@@ -18,11 +18,13 @@ pub mod output;
 mod policy;
 mod progress;
 mod prune;
+mod readiness;
 mod serve;
 mod serving;
 mod show;
 mod signals;
 mod stats;
+mod store;
 mod sweeping;
 mod wit;
 
@@ -32,8 +34,9 @@ use clap::{Parser, Subcommand};
 
 /// Sessions for web applications that run as WebAssembly components.
 ///
-/// STORE is a directory of sessions. Every command also works while servers use
-/// the directory.
+/// STORE is a directory of sessions, or the URL of another store: sqlite:PATH,
+/// redis://HOST or postgres://HOST/DATABASE. Every command also works while servers
+/// use the store.
 #[derive(Parser)]
 #[command(name = "session3", version, about, verbatim_doc_comment, after_help = EXAMPLES)]
 pub struct Cli {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{self, BufWriter, StdoutLock, Write as _};
+use std::io::{self, BufWriter, Stdout, Write as _};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -13,11 +13,11 @@ pub use session3::text::escaped;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Standard output with a buffer.
-pub type Output = BufWriter<StdoutLock<'static>>;
+pub type Output = BufWriter<Stdout>;
 
 /// Returns standard output, locked for this command and buffered.
 pub fn stdout() -> Output {
-    BufWriter::new(io::stdout().lock())
+    BufWriter::new(io::stdout())
 }
 
 /// Prints a message as one line on standard error. A command continues even if standard

@@ -1,17 +1,15 @@
 //! `session3 prune`: deletes old sessions, as a job for cron.
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use clap::Args;
-use session3::store::{
-    Clock, DirectoryStore, SessionStore, StoreError, StoredSession, SystemClock,
-};
+use session3::store::{Clock, Maintenance, StoreError, StoredSession, SystemClock};
 
 use super::progress::Progress;
+use super::store::Store;
 use super::sweeping::NO_AGE_LIMIT;
 use super::{input, output};
 
@@ -39,8 +37,8 @@ In a crontab, every hour:
   7 * * * *  session3 prune /tmp/sessions --minutes 1440 >/dev/null"
 )]
 pub struct Prune {
-    /// The directory of the sessions
-    store: PathBuf,
+    #[command(flatten)]
+    store: Store,
     /// Delete also the sessions that were not used for more than this many minutes; 0
     /// deletes the sessions of users who are logged in, too
     #[arg(long)]
@@ -67,8 +65,8 @@ impl Prune {
         let progress = Progress::counter();
         let mut output = output::stdout();
         if self.dry_run {
-            let store = input::open_read_only(&self.store)?;
-            let Count { deleted, remaining } = self.count(&store, &progress).await?;
+            let store = self.store.open_read_only().await?;
+            let Count { deleted, remaining } = self.count(&*store, &progress).await?;
             drop(progress);
             let which = self.which();
             writeln!(
@@ -76,8 +74,8 @@ impl Prune {
                 "would delete {deleted}{which}, remaining {remaining}"
             )?;
         } else {
-            let store = input::open_for_changes(&self.store)?;
-            let Count { deleted, remaining } = self.sweep(&store, &progress).await?;
+            let store = self.store.open_for_changes().await?;
+            let Count { deleted, remaining } = self.sweep(&*store, &progress).await?;
             drop(progress);
             let which = self.which();
             writeln!(output, "deleted {deleted}{which}, remaining {remaining}")?;
@@ -103,7 +101,7 @@ impl Prune {
     /// Sweeps all sessions. If the last sweep stopped half-way, the store continues it
     /// first, which reaches only a part of the sessions; a second sweep then reaches all
     /// of them.
-    async fn sweep(&self, store: &DirectoryStore, progress: &Progress) -> Result<Count> {
+    async fn sweep(&self, store: &dyn Maintenance, progress: &Progress) -> Result<Count> {
         let mut count = Count::default();
         if store.has_unfinished_sweep().await? {
             self.sweep_to_end(store, progress, &mut count).await?;
@@ -116,7 +114,7 @@ impl Prune {
     /// Sweeps from where the last call to the store stopped to the end of the store.
     async fn sweep_to_end(
         &self,
-        store: &DirectoryStore,
+        store: &dyn Maintenance,
         progress: &Progress,
         count: &mut Count,
     ) -> Result<()> {
@@ -136,7 +134,7 @@ impl Prune {
 
     /// Counts the sessions that a sweep would delete. Damaged sessions remain, as in a
     /// sweep.
-    async fn count(&self, store: &DirectoryStore, progress: &Progress) -> Result<Count> {
+    async fn count(&self, store: &dyn Maintenance, progress: &Progress) -> Result<Count> {
         let now = SystemClock.now();
         let mut count = Count::default();
         input::for_each_page(store, progress, async |page| {

@@ -1,8 +1,8 @@
 //! `session3 serve`: serves an application component.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs::Metadata;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +10,9 @@ use std::time::Duration;
 use anyhow::{Context, Error, Result, bail, ensure};
 use clap::Args;
 use session3::compiled::{self, is_compiled};
-use session3::store::MemoryStore;
+use session3::store::{MemoryStore, SessionStore};
 use session3::text::escaped;
-use session3::{ServeOptions, Server, SessionsCtx};
+use session3::{ServeOptions, Server};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
@@ -41,18 +41,20 @@ Examples:
   session3 serve application.wasm --store /tmp/sessions --dir data::/data --env LANG
   session3 serve application.wasm --store /tmp/sessions --config policy.toml
   session3 serve application.wasm --store /tmp/sessions --middleware
+  session3 serve application.wasm --store redis://10.0.0.5 --password-file password
   session3 serve application.wasm --store-component store.wasm --dir /tmp/sessions::/sessions"
 )]
 pub struct Serve {
     #[command(flatten)]
     parts: Parts,
-    /// Keep the sessions in this directory, which is created if it is missing
+    /// Keep the sessions in this directory, which is created if it is missing, or in the
+    /// store of this URL
     #[arg(
         long,
-        value_name = "DIRECTORY",
+        value_name = "STORE",
         required_unless_present_any = ["store_component", "allow_compiled"]
     )]
-    store: Option<PathBuf>,
+    store: Option<OsString>,
     /// Let the application read and write the directory HOST, under the name GUEST;
     /// without GUEST, under the same name as HOST; may be given more than once
     #[arg(long = "dir", value_name = "HOST[::GUEST]")]
@@ -119,9 +121,11 @@ impl Serve {
         let serve = Arc::new(self);
         let listeners = serve.serving.listen().await?;
         let name = serve.parts.application.display().to_string();
-        let server = compiling(&name, async || serve.server().await).await?;
+        let component = serve.component().await?;
+        let store = serve.open_store().await?;
+        let server = compiling(&name, async || serve.server(&component, store.clone())).await?;
         tokio::spawn(serve.clone().reload_on(hangup, server.clone()));
-        serve.serving.run(server, listeners, stop).await?;
+        serve.serving.run(server, listeners, store, stop).await?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -132,16 +136,18 @@ impl Serve {
         ensure!(
             !has_both || is_store_granted,
             "--store has no effect, because --store-component keeps the sessions: leave out \
-             --store, or let the store component use the directory with --grant store"
+             --store, or let the store component use it with --grant store"
         );
         Ok(())
     }
 
-    /// Composes and compiles the component.
-    async fn server(&self) -> Result<Server> {
-        let component = self.component().await?;
-        let (sessions, options) = (self.sessions()?, self.options()?);
-        Server::new(&component, sessions, options)
+    /// Compiles the component, which keeps its sessions in a store.
+    fn server(&self, component: &[u8], store: Option<Arc<dyn SessionStore>>) -> Result<Server> {
+        // The context requires a store, also for a component that does not import one: see
+        // `Composition::host_store`.
+        let store = store.unwrap_or_else(|| Arc::new(MemoryStore::default()));
+        let (sessions, options) = (self.serving.sessions(store), self.options()?);
+        Server::new(component, sessions, options)
             .map_err(without_backtrace)
             .with_context(|| self.parts.application.display().to_string())
     }
@@ -174,23 +180,24 @@ impl Serve {
         }
         let needs_store = compiled::needs_store(application).map_err(without_backtrace)?;
         match (needs_store, &self.store) {
-            (true, None) => bail!("it keeps sessions in a directory: name one with --store"),
+            (true, None) => {
+                bail!("it keeps sessions in a store of the host: name one with --store")
+            }
             (false, Some(_)) => {
-                bail!("it keeps no sessions in a directory, so --store has no effect: leave it out")
+                bail!(
+                    "it keeps no sessions in a store of the host, so --store has no effect: leave it out"
+                )
             }
             _ => Ok(()),
         }
     }
 
-    /// Opens the store, and returns the context for sessions in it.
-    fn sessions(&self) -> Result<SessionsCtx> {
-        let store = match &self.store {
-            Some(directory) => self.serving.open_store(directory)?,
-            // The context requires a store, which the component does not import: see
-            // `Composition::host_store`.
-            None => Arc::new(MemoryStore::default()),
-        };
-        Ok(self.serving.sessions(store))
+    /// Opens the store of the option `--store`, if it is given.
+    async fn open_store(&self) -> Result<Option<Arc<dyn SessionStore>>> {
+        match &self.store {
+            Some(url) => self.serving.open_store(url).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     fn options(&self) -> Result<ServeOptions> {

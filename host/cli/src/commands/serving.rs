@@ -1,15 +1,14 @@
 //! What `demo` and `serve` have in common: the store, the listener and their options.
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use session3::metrics::{MeteredStore, observe, observe_commit};
-use session3::store::directory::{self, Options};
-use session3::store::{DirectoryStore, SessionStore};
+use session3::store::{SessionStore, StoreOptions, directory};
 use session3::text::escaped;
 use session3::{ServeOptions, Server, SessionsCtx};
 use tokio::net::TcpListener;
@@ -17,8 +16,10 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::cache::Cache;
+use super::readiness::Readiness;
 use super::signals::StopSignals;
-use super::{listening, metrics, sweeping};
+use super::store::Password;
+use super::{listening, metrics, store, sweeping};
 
 /// The time after which the start of a server says that it compiles.
 const COMPILATION_NOTICE: Duration = Duration::from_secs(1);
@@ -36,10 +37,10 @@ pub struct Serving {
     /// the cookie of the demo is then __Host-session with Secure
     #[arg(long)]
     pub secure_cookies: bool,
-    /// Choose what survives a power cut; killing the program loses no acknowledged
-    /// change in either mode
-    #[arg(long, value_enum, default_value_t = Durability::Process)]
-    durability: Durability,
+    /// Choose what survives a power cut, in a directory or an SQLite file: process by
+    /// default; killing the program loses no acknowledged change in either mode
+    #[arg(long, value_enum)]
+    durability: Option<Durability>,
     /// Wait at most this long for a session that another process has locked, in
     /// seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
@@ -48,10 +49,13 @@ pub struct Serving {
     /// that to `session3 prune`
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     sweep_every: u64,
-    /// Serve metrics for Prometheus at /metrics, and a health check at /healthz, on
-    /// this address, such as 127.0.0.1:9090
+    /// Serve on this address, such as 127.0.0.1:9090, metrics for Prometheus at
+    /// /metrics, and health checks: /healthz is 200 while the program runs, /readyz is
+    /// 503 while the store cannot be reached or the server ends
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
+    #[command(flatten)]
+    password: Password,
     #[command(flatten)]
     pub cache: Cache,
 }
@@ -83,25 +87,21 @@ impl Serving {
         })
     }
 
-    /// Opens the store in a directory, which is created if it is missing, and starts to
-    /// delete expired sessions in the background.
-    pub fn open_store(&self, directory: &Path) -> Result<Arc<dyn SessionStore>> {
-        let options = Options::default()
+    /// Opens a store, which is created if it is missing, and starts to delete expired sessions
+    /// in the background.
+    pub async fn open_store(&self, url: &OsStr) -> Result<Arc<dyn SessionStore>> {
+        let mut options = StoreOptions::default()
             .create(true)
-            .durability(self.durability.into())
             .lock_timeout(Duration::from_secs(self.lock_timeout));
-        let store = DirectoryStore::open(directory, options)?;
-        if !store.is_multiprocess_safe() {
-            tracing::warn!(
-                "{}: the locks of this file system do not exclude other machines: use the \
-                 directory from this machine only",
-                escaped(&directory.to_string_lossy())
-            );
+        if let Some(durability) = self.durability {
+            options = options.durability(durability.into());
         }
-        for other in store.other_writers()? {
-            tracing::warn!("{}: {other}", escaped(&directory.to_string_lossy()));
+        store::warn_of_password(url);
+        let options = store::with_password(options, self.password.read()?);
+        let store = store::open(url, options).await?;
+        for warning in store.warnings().await? {
+            tracing::warn!("{}", escaped(&warning));
         }
-        let store: Arc<dyn SessionStore> = Arc::new(store);
         if self.sweep_every > 0 {
             let every = Duration::from_secs(self.sweep_every);
             tokio::spawn(sweeping::sweep_forever(store.clone(), every));
@@ -136,13 +136,15 @@ impl Serving {
         &self,
         server: Server,
         listeners: Vec<TcpListener>,
+        store: Option<Arc<dyn SessionStore>>,
         stop: StopSignals,
     ) -> Result<()> {
+        let is_stopped = stop.begin_serving();
         if let Some(address) = self.metrics {
-            let address = metrics::serve(address).await?;
+            let readiness = Readiness::new(store, is_stopped.clone());
+            let address = metrics::serve(address, readiness).await?;
             println!("Metrics are at http://{address}/metrics.");
         }
-        let is_stopped = stop.begin_serving();
         for listener in &listeners {
             let address = listener.local_addr()?;
             println!("Open http://{address}/ and press Ctrl-C to quit.");

@@ -1,17 +1,17 @@
 //! `session3 show`: the content of one session.
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use indicatif::HumanDuration;
-use session3::store::{Clock, SessionStore, StoredSession, SystemClock, Timestamp};
+use session3::store::{Clock, StoredSession, SystemClock, Timestamp};
 
 use super::cache::Cache;
 use super::output::Content;
+use super::store::Store;
 use super::{input, output};
 
 /// Show the content of one session
@@ -27,8 +27,8 @@ Examples:
   session3 show /tmp/sessions da889bdfb78779ff54edd939e7c4b7dc --json"
 )]
 pub struct Show {
-    /// The directory of the sessions
-    store: PathBuf,
+    #[command(flatten)]
+    store: Store,
     /// The ID of the session, of 32 lower-case hexadecimal digits
     id: String,
     /// Print a JSON object with id, user, version, modified, expires, size, created,
@@ -48,7 +48,7 @@ impl Show {
     /// If there is no such session, or its record is damaged.
     pub async fn run(self) -> Result<ExitCode> {
         let id = input::session_id(&self.id)?;
-        let store = input::open_read_only(&self.store)?;
+        let store = self.store.open_read_only().await?;
         let loaded = store.load_session(&id).await;
         let session = loaded.with_context(|| id.to_string())?;
         let administration = input::administration(store, &self.cache).await?;

@@ -1,15 +1,15 @@
 //! `session3 stats`: the number of sessions, by age and by size.
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
-use session3::store::{Clock, SessionPage, StoredSession, SystemClock, Timestamp};
+use session3::store::{Clock, Figure, SessionPage, StoredSession, SystemClock, Timestamp, Unit};
 
 use super::progress::Progress;
+use super::store::Store;
 use super::{input, output};
 
 /// Count the sessions of a store, by age and by size
@@ -22,8 +22,8 @@ use super::{input, output};
     after_help = "Example:\n  session3 stats /tmp/sessions"
 )]
 pub struct Stats {
-    /// The directory of the sessions
-    store: PathBuf,
+    #[command(flatten)]
+    store: Store,
 }
 
 const MINUTE: u64 = 60_000;
@@ -71,11 +71,11 @@ struct Counts {
 impl Stats {
     /// Prints the counts. Damaged sessions are counted, and are no failure.
     pub async fn run(self) -> Result<ExitCode> {
-        let store = input::open_read_only(&self.store)?;
+        let store = self.store.open_read_only().await?;
         let now = SystemClock.now();
         let progress = Progress::counter();
         let mut counts = Counts::default();
-        input::for_each_page(&store, &progress, async |page| {
+        input::for_each_page(&*store, &progress, async |page| {
             counts.add(page, now);
             Ok(())
         })
@@ -83,6 +83,7 @@ impl Stats {
         drop(progress);
         let mut output = output::stdout();
         output.write_all(counts.describe().as_bytes())?;
+        output.write_all(describe_figures(&store.figures().await?).as_bytes())?;
         output.flush()?;
         Ok(ExitCode::SUCCESS)
     }
@@ -127,6 +128,21 @@ impl Counts {
             histogram(&AGES, &self.ages),
             histogram(&SIZES, &self.sizes),
         )
+    }
+}
+
+/// Returns what the engine of the store says, a line for each figure.
+fn describe_figures(figures: &[Figure]) -> String {
+    let lines = figures.iter().map(|figure| {
+        let line = line(figure.name, figure.value);
+        match figure.unit {
+            Unit::Bytes => format!("{}  {}\n", line.trim_end(), HumanBytes(figure.value)),
+            _ => line,
+        }
+    });
+    match figures.is_empty() {
+        true => String::new(),
+        false => format!("\nStore\n{}", lines.collect::<String>()),
     }
 }
 

@@ -1,0 +1,120 @@
+//! The argument that names a store, and opening it.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+use clap::Args;
+use session3::store::directory::Durability;
+use session3::store::{Maintenance, OpenError, StoreOptions, directory};
+
+use super::input;
+
+/// The store of an operator's command.
+#[derive(Args)]
+pub struct Store {
+    /// The store: a directory, or a URL
+    #[arg(value_name = "STORE")]
+    url: OsString,
+    #[command(flatten)]
+    password: Password,
+}
+
+/// The password for the server of a store.
+#[derive(Args)]
+pub struct Password {
+    /// Read the password for the server of the store from the first line of this file
+    #[arg(long, value_name = "FILE", env = "SESSION3_STORE_PASSWORD_FILE")]
+    password_file: Option<PathBuf>,
+}
+
+impl Store {
+    /// Opens an existing store for changes. The changes of an operator are durable, whatever
+    /// the servers of the store use.
+    pub async fn open_for_changes(&self) -> Result<Arc<dyn Maintenance>> {
+        open_for_changes(&self.url, self.password.read()?).await
+    }
+
+    /// Opens an existing store without writing to it, so that it may be a read-only snapshot.
+    pub async fn open_read_only(&self) -> Result<Arc<dyn Maintenance>> {
+        open_read_only(&self.url, self.password.read()?).await
+    }
+}
+
+impl Password {
+    /// Returns the password, if there is a file.
+    pub fn read(&self) -> Result<Option<String>> {
+        let Some(path) = &self.password_file else {
+            return Ok(None);
+        };
+        let read = || {
+            let text = String::from_utf8(input::read(path)?).context("is not UTF-8")?;
+            let line = text
+                .lines()
+                .next()
+                .context("is empty: write the password into it")?;
+            anyhow::Ok(line.to_owned())
+        };
+        let password = read().with_context(|| format!("the password file {}", path.display()));
+        password.map(Some)
+    }
+}
+
+/// Opens an existing store for changes, which are durable if that is a choice.
+pub async fn open_for_changes(
+    url: &OsStr,
+    password: Option<String>,
+) -> Result<Arc<dyn Maintenance>> {
+    let options = with_password(StoreOptions::default(), password);
+    match options.clone().durability(Durability::Disk).open(url).await {
+        Err(OpenError::DurabilityOfServer) => open(url, options).await,
+        opened => opened.map_err(describe),
+    }
+}
+
+/// Opens an existing store without writing to it.
+pub async fn open_read_only(url: &OsStr, password: Option<String>) -> Result<Arc<dyn Maintenance>> {
+    let options = StoreOptions::default().read_only(true);
+    open(url, with_password(options, password)).await
+}
+
+/// Opens a store.
+pub async fn open(url: &OsStr, options: StoreOptions) -> Result<Arc<dyn Maintenance>> {
+    options.open(url).await.map_err(describe)
+}
+
+/// Adds the password, if there is one.
+pub fn with_password(options: StoreOptions, password: Option<String>) -> StoreOptions {
+    match password {
+        Some(password) => options.password(password),
+        None => options,
+    }
+}
+
+fn describe(error: OpenError) -> anyhow::Error {
+    match error {
+        OpenError::Directory(directory::OpenError::Missing(path)) => anyhow!(
+            "{}: there is no such directory; name one that has sessions",
+            path.display()
+        ),
+        // Only the text is kept: it includes the cause, which `{error:#}` would print again.
+        error => anyhow!("{error}"),
+    }
+}
+
+/// Warns of a URL with a password. Other users of the machine can read the command line.
+pub fn warn_of_password(url: &OsStr) {
+    let url = url.to_string_lossy();
+    let Some((_, rest)) = url.split_once("://") else {
+        return;
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let login = authority.rsplit_once('@').map(|(login, _)| login);
+    if login.is_some_and(|login| login.contains(':')) {
+        tracing::warn!(
+            "other users of this machine can see the password in the URL of the store: use \
+             --password-file"
+        );
+    }
+}

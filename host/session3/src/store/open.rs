@@ -1,0 +1,216 @@
+//! Opening a store by its URL.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use session3_store::{Maintenance, MemoryStore};
+use session3_store_directory::{self as directory, DirectoryStore, Durability};
+use thiserror::Error;
+
+use super::url::{Engine, Place};
+
+/// How to open a store by its URL.
+///
+/// ```no_run
+/// use session3::store::StoreOptions;
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let password = String::new();
+/// let options = StoreOptions::default().create(true).password(password);
+/// let store = options.open("postgres://web@db1,db2/shop?sslmode=verify-full").await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct StoreOptions {
+    create: bool,
+    read_only: bool,
+    durability: Option<Durability>,
+    lock_timeout: Duration,
+    password: Option<String>,
+}
+
+impl StoreOptions {
+    /// Creates the store if it is missing. By default, a missing store is an error.
+    pub fn create(mut self, create: bool) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// Opens a directory without writing to it, so that it may be a read-only snapshot. Other
+    /// stores ignore this.
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.read_only = read_only;
+        self
+    }
+
+    /// Sets what survives a power cut, for a directory or an SQLite file. For stores on a
+    /// server, the server's settings and the URL decide.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = Some(durability);
+        self
+    }
+
+    /// Sets how long an operation waits for a lock: 5 seconds by default.
+    pub fn lock_timeout(mut self, timeout: Duration) -> Self {
+        self.lock_timeout = timeout;
+        self
+    }
+
+    /// Sets the password for the server of the store, in place of the URL's.
+    pub fn password(mut self, password: String) -> Self {
+        self.password = Some(password);
+        self
+    }
+
+    /// Opens the store of a URL, or of the path of a directory. [`open`](super::open) lists the
+    /// URLs.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`].
+    pub async fn open(self, url: impl AsRef<OsStr>) -> Result<Arc<dyn Maintenance>, OpenError> {
+        match Place::parse(url.as_ref())? {
+            Place::Directory(path) => {
+                let options = directory::Options::default()
+                    .create(self.create)
+                    .read_only(self.read_only)
+                    .durability(self.durability.unwrap_or_default())
+                    .lock_timeout(self.lock_timeout);
+                Ok(Arc::new(DirectoryStore::open(path, options)?))
+            }
+            Place::Memory if self.create => Ok(Arc::new(MemoryStore::default())),
+            Place::Memory => Err(OpenError::Url(
+                "the sessions of memory: exist only within the program that serves them",
+            )),
+            Place::Engine(engine, url) => self.open_engine(engine, &url).await,
+        }
+    }
+
+    async fn open_engine(
+        self,
+        engine: Engine,
+        url: &str,
+    ) -> Result<Arc<dyn Maintenance>, OpenError> {
+        match engine {
+            #[cfg(feature = "sqlite")]
+            Engine::Sqlite => {
+                use session3_store_sqlite::{Options, SqliteStore};
+                let durability = match self.durability.unwrap_or_default() {
+                    Durability::Process => session3_store_sqlite::Durability::Process,
+                    Durability::Disk => session3_store_sqlite::Durability::Disk,
+                };
+                let options = Options::default()
+                    .create(self.create)
+                    .durability(durability)
+                    .lock_timeout(self.lock_timeout);
+                Ok(Arc::new(SqliteStore::open(url, options).await?))
+            }
+            #[cfg(feature = "redis")]
+            Engine::Redis => {
+                use session3_store_redis::{Options, RedisStore};
+                self.has_no_durability()?;
+                let mut options = Options::default()
+                    .create(self.create)
+                    .lock_timeout(self.lock_timeout);
+                if let Some(password) = self.password {
+                    options = options.password(password);
+                }
+                Ok(Arc::new(RedisStore::open(url, options).await?))
+            }
+            #[cfg(feature = "postgres")]
+            Engine::Postgres => {
+                use session3_store_postgres::{Options, PostgresStore};
+                self.has_no_durability()?;
+                let mut options = Options::default()
+                    .create(self.create)
+                    .lock_timeout(self.lock_timeout);
+                if let Some(password) = self.password {
+                    options = options.password(password);
+                }
+                Ok(Arc::new(PostgresStore::open(url, options).await?))
+            }
+            #[cfg_attr(
+                all(feature = "sqlite", feature = "redis", feature = "postgres"),
+                expect(unreachable_patterns, reason = "all features are on")
+            )]
+            _ => Err(OpenError::NotBuiltIn(engine.feature())),
+        }
+    }
+
+    /// Refuses a durability for a store whose server decides about it.
+    #[cfg(any(feature = "redis", feature = "postgres"))]
+    fn has_no_durability(&self) -> Result<(), OpenError> {
+        match self.durability {
+            None => Ok(()),
+            Some(_) => Err(OpenError::DurabilityOfServer),
+        }
+    }
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            create: false,
+            read_only: false,
+            durability: None,
+            lock_timeout: Duration::from_secs(5),
+            password: None,
+        }
+    }
+}
+
+// The password stays out.
+impl fmt::Debug for StoreOptions {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("StoreOptions")
+            .field("create", &self.create)
+            .field("read_only", &self.read_only)
+            .field("durability", &self.durability)
+            .field("lock_timeout", &self.lock_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a store was not opened. Each message is one line without a password.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// No store has this scheme.
+    #[error(
+        "`{0}:` is no kind of store; the kinds are dir:, memory:, sqlite:, redis:, rediss:, \
+         valkey:, valkeys: and postgres:, and a directory whose name has a colon is dir:PATH"
+    )]
+    UnknownScheme(String),
+    /// The URL is not one of a store, for this reason.
+    #[error("the URL of the store: {0}")]
+    Url(&'static str),
+    /// The store is a feature of this crate that was not built in.
+    #[error("this program was built without this kind of store: build it with the feature `{0}`")]
+    NotBuiltIn(&'static str),
+    /// A durability was set for a store whose server decides about it.
+    #[error(
+        "the durability of this store is set on its server, and for PostgreSQL in the URL: leave \
+         the option out"
+    )]
+    DurabilityOfServer,
+    /// A directory was not opened.
+    #[error(transparent)]
+    Directory(#[from] directory::OpenError),
+    /// An SQLite file was not opened.
+    #[cfg(feature = "sqlite")]
+    #[error(transparent)]
+    Sqlite(#[from] session3_store_sqlite::OpenError),
+    /// A store in Redis was not opened.
+    #[cfg(feature = "redis")]
+    #[error(transparent)]
+    Redis(#[from] session3_store_redis::OpenError),
+    /// A store in PostgreSQL was not opened.
+    #[cfg(feature = "postgres")]
+    #[error(transparent)]
+    Postgres(#[from] session3_store_postgres::OpenError),
+}
