@@ -74,16 +74,19 @@ test-engines:
 
 # The library and the components that it runs.
 test-embedding: program-for-tests
+	@tools/install-packages redis-server postgresql
 	$(CARGO) test $(FEATURES) --package session3-test-embedding
 
 # The program over HTTP, and the operators' commands.
 LANGUAGES = guests:: hosts::
 
 test-program: program-for-tests
+	@tools/install-packages redis-server postgresql
 	$(CARGO) test $(FEATURES) --package session3-test-program -- $(addprefix --skip=,$(LANGUAGES))
 
 # Applications in other languages, and other hosts.
 test-languages: program-for-tests guests examples
+	@tools/install-packages redis-server
 	$(CARGO) test $(FEATURES) --package session3-test-program -- $(LANGUAGES)
 
 # The demo in a real browser.

@@ -4,12 +4,18 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use session3::store::directory::Options;
-use session3::store::{DirectoryStore, MemoryStore, SessionStore};
+use session3::store::{
+    DirectoryStore, MemoryStore, PostgresStore, RedisStore, SessionStore, SqliteStore, postgres,
+    redis, sqlite,
+};
 use session3_store_tests::{Given, TestClock, conformance_suite, promises, run};
 use session3_test_harness::provider::{self, Directory};
+use session3_test_servers::postgres::Postgres;
+use session3_test_servers::redis::Redis;
 use session3_test_support::record_in;
 
 async fn memory_through_wit() -> Given {
@@ -26,6 +32,42 @@ async fn directory_through_wit() -> Given {
     })
 }
 
+async fn sqlite_through_wit() -> Given {
+    let (directory, clock) = (tempfile::tempdir().unwrap(), TestClock::default());
+    let options = sqlite::Options::default()
+        .create(true)
+        .clock(clock.reader());
+    let url = format!("sqlite:{}", directory.path().join("sessions.db").display());
+    let store = SqliteStore::open(&url, options).await.unwrap();
+    through_wit(Arc::new(store), clock)
+        .multiprocess_safe(true)
+        .keep(directory)
+}
+
+async fn redis_through_wit() -> Given {
+    let clock = TestClock::default();
+    let options = redis::Options::default().create(true).clock(clock.reader());
+    let url = Redis::shared().url(&new_name());
+    let store = RedisStore::open(&url, options).await.unwrap();
+    through_wit(Arc::new(store), clock).multiprocess_safe(true)
+}
+
+async fn postgres_through_wit() -> Given {
+    let clock = TestClock::default();
+    let options = postgres::Options::default()
+        .create(true)
+        .clock(clock.reader());
+    let url = format!("{}?table={}", Postgres::shared().url(), new_name());
+    let store = PostgresStore::open(&url, options).await.unwrap();
+    through_wit(Arc::new(store), clock).multiprocess_safe(true)
+}
+
+/// Returns a name that no other store of this process has.
+fn new_name() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("wit{}", NEXT.fetch_add(1, Ordering::SeqCst))
+}
+
 /// The store component for WASI's file system.
 async fn filesystem() -> Given {
     in_directory(|path, clock| {
@@ -36,6 +78,9 @@ async fn filesystem() -> Given {
 
 conformance_suite!(memory_through_wit);
 conformance_suite!(directory_through_wit);
+conformance_suite!(sqlite_through_wit);
+conformance_suite!(redis_through_wit);
+conformance_suite!(postgres_through_wit);
 conformance_suite!(filesystem);
 
 /// A call that waits for a lock longer than the lock timeout fails with `busy`. `filesystem.rs`

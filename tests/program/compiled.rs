@@ -4,12 +4,11 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::PathBuf;
 use std::process::Command;
-use std::thread;
-use std::time::Duration;
 
 use session3_components::{DEMO, STORE_FILESYSTEM};
 use session3_test_fixtures::{CURRENT, GUEST};
 use session3_test_program::{Browser, Demo, session3};
+use session3_test_support::wait_until;
 use tempfile::TempDir;
 
 /// What `serve` takes beside the file.
@@ -184,15 +183,11 @@ fn sighup_loads_a_compiled_application_again() {
     let place = Place::new(DEMO, &["--grant", "admin"]);
     let server = place.serve(&[&ALLOWED[..], &["sessions"]].concat());
     let log = || fs::read_to_string(place.path("log")).unwrap();
-    let wait_for = |text: &str| {
-        while !log().contains(text) {
-            thread::sleep(Duration::from_millis(10));
-        }
-    };
+    let wait_for = |text: &str| wait_until(text, || log().contains(text));
     fs::write(place.path("application.wasm"), GUEST).unwrap();
     place.compile(&[]);
     server.signal("HUP");
-    wait_for("it keeps no sessions in a directory");
+    wait_for("it keeps no sessions in a store of the host");
     fs::write(place.path("application.wasm"), DEMO).unwrap();
     place.compile(&["--grant", "admin"]);
     server.signal("HUP");

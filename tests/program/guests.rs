@@ -1,6 +1,9 @@
 //! The demo in other languages: the scenarios of the demo in Rust hold for each, and all of
 //! them can use the same sessions.
 
+use std::path::Path;
+
+use crate::engines::redis;
 use crate::http::scenarios;
 use session3_test_program::{Application, Browser};
 
@@ -14,13 +17,24 @@ scenarios!(python, session3_test_program::Application::Guest("python"));
 #[test]
 fn a_cookie_that_one_of_them_issued_is_good_in_all_the_others() {
     let directory = tempfile::tempdir().unwrap();
+    share_sessions(directory.path());
+}
+
+#[test]
+fn all_of_them_can_keep_their_sessions_in_redis() {
+    let directory = tempfile::tempdir().unwrap();
+    share_sessions(Path::new(&redis(directory.path())));
+}
+
+/// Checks that the demo in each language accepts the cookies of all the others.
+fn share_sessions(store: &Path) {
     let demos = [
         Application::Rust,
         Application::Guest("c"),
         Application::Guest("javascript"),
         Application::Guest("python"),
     ];
-    let demos = demos.map(|application| application.start(directory.path(), &[]));
+    let demos = demos.map(|application| application.start(store, &[]));
     for issuer in &demos {
         let mut browser = Browser::new();
         browser.get(issuer, "keep");

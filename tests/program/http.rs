@@ -3,10 +3,9 @@
 //! language.
 
 use std::collections::HashSet;
-use std::thread;
+use std::{slice, thread};
 
 use session3_test_program::{Application, Browser, Demo, Page};
-use session3_test_support::files;
 
 /// Makes a module that tests each scenario with one application.
 macro_rules! scenarios {
@@ -59,7 +58,7 @@ fn is_redirect(page: &Page) -> bool {
 pub fn keep(application: Application) {
     let (directory, demo, mut browser) = start(application);
     assert_eq!(browser.look(&demo), ("None".into(), 0));
-    assert!(files(directory.path()).is_empty());
+    assert!(application.sessions(directory.path()).is_empty());
     let page = browser.get(&demo, "keep");
     assert!(is_redirect(&page));
     let cookie = page.set_cookie.unwrap();
@@ -71,8 +70,8 @@ pub fn keep(application: Application) {
     let (id, counter) = browser.look(&demo);
     assert_eq!(counter, 0);
     assert!(browser.cookie.starts_with(&format!("session3={id}.")));
-    let path = directory.path().join(&id[..2]).join(&id);
-    assert_eq!(files(directory.path()), [path]);
+    let sessions = application.sessions(directory.path());
+    assert_eq!(sessions, slice::from_ref(&id));
     assert_eq!(
         browser.get(&demo, "keep").set_cookie,
         None,
@@ -84,7 +83,7 @@ pub fn increment(application: Application) {
     let (directory, demo, mut browser) = start(application);
     assert!(is_redirect(&browser.get(&demo, "increment")));
     assert_eq!(browser.look(&demo), ("None".into(), 0));
-    assert!(files(directory.path()).is_empty());
+    assert!(application.sessions(directory.path()).is_empty());
     browser.get(&demo, "keep");
     for counter in 1..4 {
         assert!(is_redirect(&browser.get(&demo, "increment")));
@@ -111,7 +110,7 @@ pub fn log_out(application: Application) {
         Some("session3=; HttpOnly; SameSite=Lax; Path=/; Max-Age=0")
     );
     assert_eq!(browser.look(&demo), ("None".into(), 0));
-    assert!(files(directory.path()).is_empty());
+    assert!(application.sessions(directory.path()).is_empty());
     browser.cookie = stolen;
     assert_eq!(browser.look(&demo).0, "None");
     assert!(
@@ -176,7 +175,10 @@ pub fn a_head_request_answers_as_get_and_changes_nothing(application: Applicatio
         let status = if page.is_empty() { 200 } else { 302 };
         assert_eq!((head.status, head.set_cookie), (status, None), "{page}");
     }
-    assert!(files(directory.path()).is_empty(), "no session was created");
+    assert!(
+        application.sessions(directory.path()).is_empty(),
+        "no session was created"
+    );
     browser.get(&demo, "keep");
     browser.get(&demo, "increment");
     let before = browser.look(&demo);

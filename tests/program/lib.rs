@@ -12,6 +12,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 use std::{env, fs, thread};
 
+use session3_test_servers::postgres::PASSWORD;
 use tempfile::{NamedTempFile, TempPath};
 use ureq::Agent;
 use ureq::http::{HeaderMap, Response};
@@ -19,7 +20,9 @@ use ureq::http::{HeaderMap, Response};
 /// Returns a command that runs the program, in an environment without the user's files.
 pub fn session3() -> Command {
     let mut command = Command::new(&*PROGRAM);
-    command.env("XDG_CACHE_HOME", target_directory().join("tmp/cache"));
+    command
+        .env("XDG_CACHE_HOME", target_directory().join("tmp/cache"))
+        .env("PGPASSWORD", PASSWORD);
     command
 }
 
@@ -69,6 +72,9 @@ pub enum Application {
     Guest(&'static str),
     /// Another server of the same pages, which the function starts on a directory.
     Other(fn(&Path) -> Demo),
+    /// An application that keeps its sessions in the store whose URL the function returns. The
+    /// URL is another one for each directory.
+    Stored(fn(&Path) -> String, &'static Application),
 }
 
 impl Application {
@@ -78,6 +84,9 @@ impl Application {
         let name = match self {
             Self::Rust => return Demo::start_with(directory, arguments),
             Self::Other(start) => return start(directory),
+            Self::Stored(url, application) => {
+                return application.start(Path::new(&url(directory)), arguments);
+            }
             Self::Guest(name) => name,
         };
         let component = format!("{GUESTS}/{name}.wasm");
@@ -95,9 +104,11 @@ impl Application {
     /// Serves the application as [`start`](Self::start) does, always with `serve`, so that
     /// `arguments` may be all of its options.
     pub fn start_served(self, directory: &Path, arguments: &[&str]) -> Demo {
-        let Self::Rust = self else {
-            return self.start(directory, arguments);
-        };
+        let store = self.store(directory);
+        match self {
+            Self::Rust | Self::Stored(_, Self::Rust) => {}
+            _ => return self.start(directory, arguments),
+        }
         let component = directory.with_extension("wasm");
         let mut command = session3();
         command.args(["component", "demo", "--output"]);
@@ -107,7 +118,25 @@ impl Application {
             .arg("serve")
             .arg(&component)
             .args(["--grant", "admin", "--store"]);
-        Demo::run(command.arg(directory).args(arguments))
+        Demo::run(command.arg(store).args(arguments))
+    }
+
+    /// Returns the store that an application has whose sessions are in `directory`.
+    pub fn store(self, directory: &Path) -> PathBuf {
+        match self {
+            Self::Stored(url, _) => url(directory).into(),
+            _ => directory.into(),
+        }
+    }
+
+    /// Returns the IDs of the sessions of such an application.
+    pub fn sessions(self, directory: &Path) -> Vec<String> {
+        let listed = session3().arg("list").arg(self.store(directory)).output();
+        let listed = listed.unwrap();
+        assert!(listed.status.success(), "{listed:?}");
+        let lines = String::from_utf8(listed.stdout).unwrap();
+        let lines = lines.lines().skip(1);
+        lines.map(|line| line[..32].to_owned()).collect()
     }
 }
 

@@ -7,6 +7,7 @@ mod cache;
 mod clients;
 mod compiled;
 mod cookies;
+mod engines;
 mod frozen;
 mod guests;
 mod hosts;

@@ -11,7 +11,7 @@ use std::{io, thread};
 
 use fs2::FileExt as _;
 use serde_json::{Value, json};
-use session3_store::{Clock, SessionId, SessionState, SessionStore, SystemClock};
+use session3_store::{Clock, Maintenance, SessionId, SessionState, SessionStore, SystemClock};
 use session3_store_directory::{DirectoryStore, Options};
 use tempfile::TempDir;
 
@@ -26,12 +26,13 @@ const SLOT: u64 = 512;
 /// The problem that is reported for the data of these tests, which no manager wrote: their
 /// first byte is higher than the version of the manager's encoding.
 const NO_CONTENT: &str = "a newer manager wrote the session: use that one";
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "demo",
     "list",
     "show",
     "delete",
     "prune",
+    "copy",
     "check",
     "stats",
     "completions",

@@ -5,10 +5,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
-use std::thread;
-use std::time::Duration;
 
 use session3_test_program::{Browser, Demo, Page, session3};
+use session3_test_support::wait_until;
 
 /// A directory for an application, its sessions and the server's log.
 pub struct Place {
@@ -63,9 +62,7 @@ impl Place {
 
     /// Waits until the log contains this text.
     pub fn wait_for(&self, text: &str) {
-        while !self.log().contains(text) {
-            thread::sleep(Duration::from_millis(10));
-        }
+        wait_until(text, || self.log().contains(text));
     }
 }
 

@@ -11,7 +11,7 @@ use session3_compose::{Composition, Grant};
 
 use session3_test_program::clock::{Clock, speed_up};
 use session3_test_program::{Browser, Demo, between, session3};
-use session3_test_support::files;
+use session3_test_support::{files, wait_until};
 
 /// A directory with the demo, its sessions and a policy.
 struct Place(tempfile::TempDir);
@@ -219,9 +219,7 @@ fn a_clock_that_jumps_ahead_ends_no_sessions_without_a_word() {
     let server = Demo::run(command.stderr(log));
     cookie(&server);
     clock.advance(Duration::from_secs(100_000));
-    while !place.log().contains("deleted: 1") {
-        thread::sleep(Duration::from_millis(10));
-    }
+    wait_until("the sweep", || place.log().contains("deleted: 1"));
     let log = place.log();
     let (before, _) = log.split_once("deleted: 1").unwrap();
     assert!(before.contains("the time of day jumped ahead by "), "{log}");
@@ -254,9 +252,8 @@ fn what_has_expired_is_deleted_by_the_server() {
     let mut command = place.command(&["--sweep-every", "1"]);
     let server = Demo::run(speed_up(&mut command, 20).stderr(log));
     cookie(&server);
-    while !place.log().contains("expired and were deleted: 1") {
-        thread::sleep(Duration::from_millis(10));
-    }
+    let text = "expired and were deleted: 1";
+    wait_until(text, || place.log().contains(text));
     let mut remaining = files(&place.path("sessions"));
     remaining.retain(|file| !file.ends_with("sweep.lock"));
     assert_eq!(remaining, Vec::<PathBuf>::new());

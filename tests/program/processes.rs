@@ -1,5 +1,6 @@
 //! Several processes on one session at once.
 
+use std::path::Path;
 use std::thread;
 
 use session3_test_program::{Browser, Demo};
@@ -8,7 +9,12 @@ use session3_test_support::files;
 #[test]
 fn four_processes_with_500_increments_each_count_to_2000() {
     let directory = tempfile::tempdir().unwrap();
-    let demos: Vec<_> = (0..4).map(|_| Demo::start(directory.path())).collect();
+    count_in_four_processes(directory.path());
+}
+
+/// Increments the counter of one session 500 times in each of four processes.
+pub fn count_in_four_processes(store: &Path) {
+    let demos: Vec<_> = (0..4).map(|_| Demo::start(store)).collect();
     let mut browser = Browser::new();
     browser.get(&demos[0], "keep");
     thread::scope(|scope| {
@@ -24,12 +30,18 @@ fn four_processes_with_500_increments_each_count_to_2000() {
     assert_eq!(browser.look(&demos[0]).1, 2000);
 }
 
-/// Requests that are under way in another process get 409 or find no session, and none of them
-/// revives the session.
 #[test]
 fn a_log_out_in_another_process_wins_against_saves_under_way() {
     let directory = tempfile::tempdir().unwrap();
-    let demos: Vec<_> = (0..2).map(|_| Demo::start(directory.path())).collect();
+    log_out_while_others_save(directory.path());
+    let remaining = files(directory.path());
+    assert!(remaining.is_empty(), "{remaining:?}");
+}
+
+/// Logs out in one process while another one saves the session. Requests that are under way
+/// there get 409 or find no session, and none of them revives the session.
+pub fn log_out_while_others_save(store: &Path) {
+    let demos: Vec<_> = (0..2).map(|_| Demo::start(store)).collect();
     for _ in 0..30 {
         let mut browser = Browser::new();
         browser.get(&demos[0], "keep");
@@ -49,6 +61,4 @@ fn a_log_out_in_another_process_wins_against_saves_under_way() {
         assert_eq!(browser.look(&demos[0]), ("None".into(), 0));
         assert_eq!(browser.look(&demos[1]), ("None".into(), 0));
     }
-    let remaining = files(directory.path());
-    assert!(remaining.is_empty(), "{remaining:?}");
 }

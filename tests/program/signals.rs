@@ -11,6 +11,7 @@ use std::time::Duration;
 use session3_test_fixtures::GUEST;
 use session3_test_program::clock::speed_up;
 use session3_test_program::{Browser, Demo, session3};
+use session3_test_support::wait_until;
 use tempfile::TempDir;
 
 fn place() -> TempDir {
@@ -34,9 +35,7 @@ fn log(place: &TempDir) -> String {
 }
 
 fn wait_for(place: &TempDir, text: &str) {
-    while !log(place).contains(text) {
-        thread::sleep(Duration::from_millis(10));
-    }
+    wait_until(text, || log(place).contains(text));
 }
 
 /// Begins a request whose body does not come, and waits until the application asks for it.

@@ -10,6 +10,8 @@ pub use session3_store_tests::random;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use session3_store::{SessionId, SessionState};
 
@@ -64,4 +66,20 @@ pub fn all_files(directory: &Path) -> Vec<PathBuf> {
             }
         })
         .collect()
+}
+
+/// How long a test waits for what must happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until a condition holds.
+///
+/// # Panics
+///
+/// If it does not hold within a minute.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        thread::sleep(Duration::from_millis(10));
+    }
 }

@@ -20,7 +20,7 @@ use crate::stream::{ByteStream, connect_tcp, connect_unix};
 #[non_exhaustive]
 pub enum ConnectError {
     /// The system reported this error.
-    #[error("the server cannot be reached ({0})")]
+    #[error("the server cannot be reached ({0}); start it, or correct the URL")]
     Io(#[source] io::Error),
     /// The server did not answer in this time.
     #[error("the server did not answer within {0:?}")]

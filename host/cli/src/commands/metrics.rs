@@ -16,6 +16,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use session3::metrics::{COMMIT_SECONDS, EVENTS, STORE_SECONDS};
+use session3::store::health::{RECONNECTS, STORE_UP};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -62,6 +63,14 @@ pub async fn serve(address: SocketAddr, readiness: Readiness) -> Result<SocketAd
     metrics::describe_histogram!(
         COMMIT_SECONDS,
         "Duration of each commit with its merges, in seconds"
+    );
+    metrics::describe_gauge!(
+        STORE_UP,
+        "Whether a server of the store can be reached: 1 or 0"
+    );
+    metrics::describe_counter!(
+        RECONNECTS,
+        "Connections to a server of the store that were made again after one had ended"
     );
     tokio::spawn(run_upkeep(handle.clone()));
     tokio::spawn(accept(listener, handle, readiness));

@@ -6,6 +6,7 @@ mod compile;
 mod completions;
 mod component;
 mod compose;
+mod copy;
 mod delete;
 mod demo;
 mod descriptors;
@@ -52,7 +53,8 @@ Examples:
   session3 serve application.wasm --store /tmp/sessions
   session3 list /tmp/sessions
   session3 prune /tmp/sessions --minutes 1440
-  session3 check /tmp/sessions";
+  session3 check /tmp/sessions
+  session3 copy /tmp/sessions sqlite:/tmp/sessions.db";
 
 #[derive(Subcommand)]
 enum Command {
@@ -62,6 +64,7 @@ enum Command {
     Show(show::Show),
     Delete(delete::Delete),
     Prune(prune::Prune),
+    Copy(copy::Copy),
     Check(check::Check),
     Stats(stats::Stats),
     Component(component::Component),
@@ -82,6 +85,7 @@ impl Cli {
             Command::Show(show) => show.run().await,
             Command::Delete(delete) => delete.run().await,
             Command::Prune(prune) => prune.run().await,
+            Command::Copy(copy) => copy.run().await,
             Command::Check(check) => check.run().await,
             Command::Stats(stats) => stats.run().await,
             Command::Component(component) => component.run().await,

@@ -1,13 +1,13 @@
 //! The argument that names a store, and opening it.
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use session3::store::directory::Durability;
-use session3::store::{Maintenance, OpenError, StoreOptions, directory};
+use session3::store::{Maintenance, OpenError, StoreOptions};
 
 use super::input;
 
@@ -33,7 +33,8 @@ impl Store {
     /// Opens an existing store for changes. The changes of an operator are durable, whatever
     /// the servers of the store use.
     pub async fn open_for_changes(&self) -> Result<Arc<dyn Maintenance>> {
-        open_for_changes(&self.url, self.password.read()?).await
+        let options = with_password(StoreOptions::default(), self.password.read()?);
+        open_durably(&self.url, options).await
     }
 
     /// Opens an existing store without writing to it, so that it may be a read-only snapshot.
@@ -45,31 +46,46 @@ impl Store {
 impl Password {
     /// Returns the password, if there is a file.
     pub fn read(&self) -> Result<Option<String>> {
-        let Some(path) = &self.password_file else {
-            return Ok(None);
-        };
-        let read = || {
-            let text = String::from_utf8(input::read(path)?).context("is not UTF-8")?;
-            let line = text
-                .lines()
-                .next()
-                .context("is empty: write the password into it")?;
-            anyhow::Ok(line.to_owned())
-        };
-        let password = read().with_context(|| format!("the password file {}", path.display()));
-        password.map(Some)
+        read_password(self.password_file.as_deref())
     }
 }
 
-/// Opens an existing store for changes, which are durable if that is a choice.
-pub async fn open_for_changes(
-    url: &OsStr,
-    password: Option<String>,
-) -> Result<Arc<dyn Maintenance>> {
-    let options = with_password(StoreOptions::default(), password);
+/// Returns the first line of a file with a password, if a file is given.
+pub fn read_password(file: Option<&Path>) -> Result<Option<String>> {
+    let Some(path) = file else {
+        return Ok(None);
+    };
+    let read = || {
+        let text = String::from_utf8(input::read(path)?)
+            .ok()
+            .context("is not in UTF-8")?;
+        let line = text.lines().next();
+        anyhow::Ok(
+            line.context("is empty: write the password into it")?
+                .to_owned(),
+        )
+    };
+    let password = read().with_context(|| format!("the password file {}", path.display()));
+    password.map(Some)
+}
+
+/// Opens a store for changes, which are durable if that is a choice.
+pub async fn open_durably(url: &OsStr, options: StoreOptions) -> Result<Arc<dyn Maintenance>> {
     match options.clone().durability(Durability::Disk).open(url).await {
         Err(OpenError::DurabilityOfServer) => open(url, options).await,
         opened => opened.map_err(describe),
+    }
+}
+
+/// Opens a store without writing to it, if it exists.
+pub async fn open_if_exists(
+    url: &OsStr,
+    password: Option<String>,
+) -> Result<Option<Arc<dyn Maintenance>>> {
+    let options = with_password(StoreOptions::default().read_only(true), password);
+    match options.open(url).await {
+        Err(error) if error.is_missing() => Ok(None),
+        opened => opened.map(Some).map_err(describe),
     }
 }
 
@@ -92,14 +108,16 @@ pub fn with_password(options: StoreOptions, password: Option<String>) -> StoreOp
     }
 }
 
+/// Says what an operator can do about an error. Only the text is kept: it includes the cause,
+/// which `{error:#}` would print again.
 fn describe(error: OpenError) -> anyhow::Error {
-    match error {
-        OpenError::Directory(directory::OpenError::Missing(path)) => anyhow!(
-            "{}: there is no such directory; name one that has sessions",
-            path.display()
-        ),
-        // Only the text is kept: it includes the cause, which `{error:#}` would print again.
-        error => anyhow!("{error}"),
+    let text = error.to_string();
+    match text.rsplit_once("; ") {
+        // The advice is for programs.
+        Some((problem, _)) if error.is_missing() => {
+            anyhow!("{problem}; name one that has sessions")
+        }
+        _ => anyhow!("{text}"),
     }
 }
 

@@ -214,3 +214,26 @@ pub enum OpenError {
     #[error(transparent)]
     Postgres(#[from] session3_store_postgres::OpenError),
 }
+
+impl OpenError {
+    /// Returns whether the store does not exist yet, so that it can be created.
+    pub fn is_missing(&self) -> bool {
+        match self {
+            Self::Directory(directory::OpenError::Missing(_)) => true,
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(error) => {
+                use session3_store_sqlite::OpenError::{Empty, Missing};
+                matches!(error, Missing(_) | Empty(_))
+            }
+            #[cfg(feature = "redis")]
+            Self::Redis(error) => {
+                matches!(error, session3_store_redis::OpenError::Missing(..))
+            }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(error) => {
+                matches!(error, session3_store_postgres::OpenError::Missing(..))
+            }
+            _ => false,
+        }
+    }
+}

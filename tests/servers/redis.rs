@@ -1,0 +1,106 @@
+//! Servers of Redis.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use session3_test_support::wait_until;
+use tempfile::TempDir;
+
+use crate::free_port;
+
+/// A running server. Dropping it stops it.
+pub struct Redis {
+    process: Child,
+    arguments: Vec<String>,
+    /// The port on which the server listens.
+    pub port: u16,
+    directory: TempDir,
+}
+
+impl Redis {
+    /// Starts a server with these options.
+    pub fn start(options: &[&str]) -> Self {
+        let port = free_port();
+        let mut arguments: Vec<String> = vec!["--port".into(), port.to_string()];
+        arguments.extend(options.iter().map(|&option| option.to_owned()));
+        let directory = tempfile::tempdir().unwrap();
+        let server = Self {
+            process: spawn(&arguments, directory.path()),
+            arguments,
+            port,
+            directory,
+        };
+        server.wait_until_ready();
+        server
+    }
+
+    /// Returns the server that tests share which neither stop it nor change its settings. It
+    /// writes nothing to the disk.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Redis> = OnceLock::new();
+        SHARED.get_or_init(|| Self::start(&["--save", ""]))
+    }
+
+    /// Returns the URL of a store on the server.
+    pub fn url(&self, prefix: &str) -> String {
+        format!("redis://127.0.0.1:{}?prefix={prefix}", self.port)
+    }
+
+    /// Kills the server with SIGKILL.
+    pub fn kill(&mut self) {
+        end(&mut self.process);
+    }
+
+    /// Starts the server again, with the same options and data.
+    pub fn restart(&mut self) {
+        self.process = spawn(&self.arguments, self.directory.path());
+        self.wait_until_ready();
+    }
+
+    fn wait_until_ready(&self) {
+        wait_until("redis-server", || answers(self.port).unwrap_or(false));
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        end(&mut self.process);
+    }
+}
+
+/// Returns whether the server answers and has read its data.
+fn answers(port: u16) -> std::io::Result<bool> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+    stream.write_all(b"PING\r\n")?;
+    let mut answer = [0; 5];
+    stream.read_exact(&mut answer)?;
+    Ok(&answer == b"+PONG")
+}
+
+/// Starts the server behind a shell, which kills it as soon as its own input ends.
+fn spawn(arguments: &[String], directory: &Path) -> Child {
+    let version = Command::new("redis-server").arg("--version").output();
+    assert!(version.is_ok(), "install Debian's package `redis-server`");
+    let log = fs::File::create(directory.join("log")).unwrap();
+    let script = r#"redis-server "$@" & read -r line; kill -9 $!; wait"#;
+    Command::new("sh")
+        .args(["-c", script, "sh"])
+        .args(arguments)
+        .current_dir(directory)
+        .stdin(Stdio::piped())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap()
+}
+
+fn end(shell: &mut Child) {
+    drop(shell.stdin.take());
+    shell.wait().unwrap();
+}
