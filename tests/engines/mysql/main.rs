@@ -1,0 +1,11 @@
+//! Tests of the store in MariaDB and MySQL: the contract, lost replies, killed servers, and what
+//! else servers do.
+
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
+
+mod conformance;
+mod dropped;
+mod locks;
+mod server;
+mod sweeps;

@@ -1,0 +1,268 @@
+//! Servers of MariaDB, which run in temporary directories and end with the test.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use mysql_async::{Conn, OptsBuilder};
+use rustix::process::{Pid, Signal, kill_process};
+use session3_store_mysql::{MysqlStore, Options};
+
+/// The password of the user `session3` of every server.
+pub const PASSWORD: &str = "secret-of-the-test";
+
+/// How long a server may take to start.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server that listens on a port of its own. Dropping it stops it.
+pub struct Server {
+    directory: PathBuf,
+    pub port: u16,
+    settings: Vec<String>,
+    process: Child,
+    /// Stops the server and removes its directory when its input ends: when this value is
+    /// dropped, and when the test is killed.
+    watchdog: Child,
+}
+
+impl Server {
+    /// Starts a new server with these options of the command `mariadbd`.
+    pub fn start(settings: &[&str]) -> Self {
+        let directory = directory();
+        let made = as_user(&program("mariadb-install-db"))
+            .arg("--no-defaults")
+            .arg(format!("--datadir={}", directory.join("data").display()))
+            .args(["--auth-root-authentication-method=normal"])
+            .args(["--skip-test-db", "--skip-name-resolve"])
+            .arg(LOG_SIZE)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let port = free_port();
+        let users = format!(
+            "CREATE USER IF NOT EXISTS session3@127.0.0.1 IDENTIFIED BY '{PASSWORD}';\n\
+             GRANT ALL ON *.* TO session3@127.0.0.1 WITH GRANT OPTION;\n\
+             CREATE DATABASE IF NOT EXISTS web;\n"
+        );
+        fs::write(directory.join("init.sql"), users).unwrap();
+        let settings: Vec<_> = settings.iter().map(|line| (*line).to_owned()).collect();
+        let watchdog = watchdog(&directory);
+        let process = run(&directory, port, &settings);
+        let mut server = Self {
+            directory,
+            port,
+            settings,
+            process,
+            watchdog,
+        };
+        server.wait_until_ready(0);
+        server
+    }
+
+    pub fn url(&self) -> String {
+        self.url_at(self.port)
+    }
+
+    /// Returns the URL for a proxy to this server.
+    pub fn url_at(&self, port: u16) -> String {
+        format!("mysql://session3:{PASSWORD}@127.0.0.1:{port}/web")
+    }
+
+    /// Returns the URL of a table that no other test uses.
+    pub fn new_table(&self) -> String {
+        format!("{}?table={}", self.url(), table())
+    }
+
+    /// Returns a connection that does not belong to the store.
+    pub async fn client(&self) -> Conn {
+        let opts = OptsBuilder::default()
+            .ip_or_hostname("127.0.0.1")
+            .tcp_port(self.port)
+            .user(Some("session3"))
+            .pass(Some(PASSWORD))
+            .db_name(Some("web"))
+            .prefer_socket(false);
+        Conn::new(opts).await.unwrap()
+    }
+
+    /// Kills the server, as the system does when it runs out of memory.
+    pub fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Starts the server again after [`kill`](Self::kill).
+    pub fn restart(&mut self) {
+        let logged = self.log().len();
+        self.process = run(&self.directory, self.port, &self.settings);
+        self.wait_until_ready(logged);
+    }
+
+    fn log(&self) -> String {
+        let log = fs::read(self.directory.join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
+    /// Waits until the server says in its log, after the first `logged` bytes, that it accepts
+    /// connections. One whose port has been taken meanwhile is started again.
+    fn wait_until_ready(&mut self, logged: usize) {
+        let start = Instant::now();
+        while !self.log()[logged..].contains("ready for connections") {
+            let log = || self.log();
+            assert!(start.elapsed() < PATIENCE, "not ready: {}", log());
+            if self.process.try_wait().unwrap().is_some() {
+                self.process = run(&self.directory, self.port, &self.settings);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Nothing of the server is needed any more.
+        let _ = kill_process(Pid::from_child(&self.process), Signal::KILL);
+        let _ = self.process.wait();
+        drop(self.watchdog.stdin.take());
+        let _ = self.watchdog.wait();
+    }
+}
+
+/// Returns the server that tests share which neither stop it nor change its settings. Its
+/// commits do not wait for the disk, so that its URL has `durability=off`.
+pub fn shared() -> &'static Server {
+    static SHARED: OnceLock<Server> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        Server::start(&[
+            "--innodb-flush-log-at-trx-commit=0",
+            "--max-connections=500",
+        ])
+    })
+}
+
+/// Returns the URL of a table of the shared server.
+pub fn shared_url(table: &str) -> String {
+    format!("{}?durability=off&table={table}", shared().url())
+}
+
+/// Returns the URL of a table of the shared server that no other test uses.
+pub fn new_shared_url() -> String {
+    shared_url(&table())
+}
+
+/// Opens a store, and creates its tables.
+pub async fn open(url: &str) -> MysqlStore {
+    let options = Options::default().create(true);
+    MysqlStore::open(url, options).await.unwrap()
+}
+
+/// Returns a name that no other test uses.
+pub fn table() -> String {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    format!("t_{}", NEXT.fetch_add(1, Ordering::SeqCst))
+}
+
+/// Returns a port that is free now.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// Makes a directory that the user of the server owns.
+fn directory() -> PathBuf {
+    let directory = tempfile::Builder::new()
+        .prefix("session3-mysql-")
+        .tempdir()
+        .unwrap()
+        .keep();
+    if let Some((user, group)) = unprivileged() {
+        chown(&directory, Some(user), Some(group)).unwrap();
+    }
+    fs::set_permissions(&directory, fs::Permissions::from_mode(0o700)).unwrap();
+    directory
+}
+
+/// Returns the IDs of the user `mysql` if this process is root: the server refuses to run as
+/// root.
+fn unprivileged() -> Option<(u32, u32)> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let users = fs::read_to_string("/etc/passwd").unwrap();
+    let line = users.lines().find(|line| line.starts_with("mysql:"));
+    let line = line.expect("install Debian's package `mariadb-server`: there is no user `mysql`");
+    let mut fields = line.split(':').skip(2).map(|field| field.parse().unwrap());
+    Some((fields.next().unwrap(), fields.next().unwrap()))
+}
+
+/// Returns a command that runs a program as the user of the server.
+fn as_user(program: &Path) -> Command {
+    let mut command = match unprivileged() {
+        None => Command::new(program),
+        Some((user, group)) => {
+            let mut command = Command::new("setpriv");
+            command
+                .arg(format!("--reuid={user}"))
+                .arg(format!("--regid={group}"))
+                .arg("--clear-groups")
+                .arg(program);
+            command
+        }
+    };
+    command.current_dir("/");
+    command
+}
+
+/// Returns the path of a program of MariaDB.
+fn program(name: &str) -> PathBuf {
+    let directories = ["/usr/sbin", "/usr/bin", "/usr/local/bin"];
+    let mut programs = directories.iter().map(|path| Path::new(path).join(name));
+    let found = programs.find(|program| program.is_file());
+    found.unwrap_or_else(|| panic!("install Debian's package `mariadb-server`: it has `{name}`"))
+}
+
+/// The size of the log must be the same in all calls. A tenth of it has room for a session.
+const LOG_SIZE: &str = "--innodb-log-file-size=32M";
+
+fn run(directory: &Path, port: u16, settings: &[String]) -> Child {
+    let log = fs::File::options()
+        .create(true)
+        .append(true)
+        .open(directory.join("log"))
+        .unwrap();
+    let path = |option: &str, name: &str| format!("--{option}={}", directory.join(name).display());
+    as_user(&program("mariadbd"))
+        .arg("--no-defaults")
+        .arg(path("datadir", "data"))
+        .arg(path("socket", "socket"))
+        .arg(path("pid-file", "pid"))
+        .arg(path("init-file", "init.sql"))
+        .arg(format!("--port={port}"))
+        .args(["--bind-address=127.0.0.1", "--skip-name-resolve"])
+        .args([LOG_SIZE, "--innodb-buffer-pool-size=32M"])
+        .args(settings)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap()
+}
+
+fn watchdog(directory: &Path) -> Child {
+    let script = "trap '' INT; read -r line; \
+                  pid=$(cat \"$1/pid\") && kill -KILL \"$pid\" && \
+                  while kill -0 \"$pid\"; do sleep 0.02; done; rm -rf \"$1\"";
+    Command::new("sh")
+        .args(["-c", script, "watchdog"])
+        .arg(directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
