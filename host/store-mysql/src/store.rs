@@ -93,7 +93,7 @@ impl SessionStore for MysqlStore {
             let prepared = inner.schema.prepare(&inner.connector, true).await;
             prepared.map_err(|error| StoreError::Unavailable(error.to_string()))
         };
-        self.inner.spawn(|inner| prepare(inner)).await
+        self.inner.spawn(prepare).await
     }
 
     async fn create_session(

@@ -6,6 +6,11 @@
 
 mod conformance;
 mod dropped;
+mod faults;
+mod index;
+mod killed;
 mod locks;
+mod opening;
+mod proxy;
 mod server;
 mod sweeps;
