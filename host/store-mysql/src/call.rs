@@ -52,6 +52,7 @@ impl Calls {
             calls: self,
             deadline: Instant::now() + self.timeout,
             lost: None,
+            was_read_only: false,
         }
     }
 
@@ -83,6 +84,8 @@ pub struct Call<'a> {
     deadline: Instant,
     /// How the last connection ended, if that was after a statement was sent.
     lost: Option<String>,
+    /// Whether the server of a connection accepted no writes.
+    was_read_only: bool,
 }
 
 impl Call<'_> {
@@ -118,7 +121,12 @@ impl Call<'_> {
                 Ok(answer) => return Ok(answer),
                 Err(Failure::Duplicate) => return Ok(Answer::duplicate()),
                 Err(Failure::Refused(why)) => return Err(self.calls.unavailable(&why)),
-                Err(Failure::ReadOnly(_)) => self.calls.pool.discard_all(),
+                // A new connection leads to another server, or is refused.
+                Err(Failure::ReadOnly(_)) if !self.was_read_only => {
+                    self.calls.pool.discard_all();
+                    self.was_read_only = true;
+                }
+                Err(Failure::ReadOnly(why)) => return Err(self.calls.unavailable(&why)),
                 Err(Failure::Lost(why)) => {
                     self.calls.pool.discard_all();
                     self.lost = Some(why);

@@ -11,6 +11,7 @@ use session3_store::{SessionState, SessionStore, StoreError, StoredSession};
 use session3_store_mysql::{MysqlStore, Options};
 use session3_test_support::{block_on, id, random, state};
 
+use crate::log;
 use crate::proxy::Proxy;
 use crate::server::{PASSWORD, Server, shared, shared_url, table};
 
@@ -267,6 +268,7 @@ fn every_call_ends_in_time_in_a_silent_network_and_works_after_it() {
 #[test]
 fn calls_fail_at_once_while_the_server_is_away_and_work_when_it_is_back() {
     block_on(async {
+        log::collect();
         let proxy = Proxy::new(shared().port).await;
         let store = open(&proxy).await;
         store.create_session(&id(1), &state("a")).await.unwrap();
@@ -288,6 +290,50 @@ fn calls_fail_at_once_while_the_server_is_away_and_work_when_it_is_back() {
                 in_time(store.load_session(&id(1))).await.is_ok()
             })
             .await;
+        }
+        // The error of a connection that is closed at once differs from time to time.
+        let place = format!("127.0.0.1:{}", proxy.port);
+        let lines = log::lines(&place);
+        let levels: Vec<_> = lines
+            .iter()
+            .map(|line| line.split_once(' ').unwrap().0)
+            .collect();
+        assert_eq!(levels, ["WARN", "INFO"].repeat(3), "{lines:?}");
+    });
+}
+
+#[test]
+fn a_connection_that_the_server_closed_leaves_no_doubt() {
+    block_on(async {
+        let server = Server::start(&["--wait-timeout=1"]);
+        let store = crate::server::open(&server.new_table()).await;
+        let mut client = server.client().await;
+        client.query_drop("SET wait_timeout = 100").await.unwrap();
+        let connections = "SELECT COUNT(*) FROM information_schema.processlist \
+                           WHERE user = 'session3'";
+        for _ in 0..3 {
+            assert_eq!(store.delete_session(&id(1)).await, Ok(false));
+            eventually("the server to close the connection", async || {
+                client.query_first(connections).await.unwrap() == Some(1)
+            })
+            .await;
+        }
+    });
+}
+
+#[test]
+fn more_calls_than_connections_take_turns() {
+    block_on(async {
+        let table = table();
+        let store = Arc::new(crate::server::open(&shared_url(&table)).await);
+        let calls: Vec<_> = (0..200)
+            .map(|number| {
+                let store = store.clone();
+                tokio::spawn(async move { store.create_session(&id(number), &state("a")).await })
+            })
+            .collect();
+        for call in calls {
+            assert_eq!(call.await.unwrap(), Ok(1));
         }
     });
 }

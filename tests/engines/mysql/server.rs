@@ -34,7 +34,11 @@ impl Server {
     /// Starts a new server with these options of the command `mariadbd`.
     pub fn start(settings: &[&str]) -> Self {
         let directory = directory();
+        // A server removes the temporary tables of others when it starts.
+        fs::create_dir(directory.join("tmp")).unwrap();
+        give(&directory.join("tmp"));
         let made = as_user(&program("mariadb-install-db"))
+            .env("TMPDIR", directory.join("tmp"))
             .arg("--no-defaults")
             .arg(format!("--datadir={}", directory.join("data").display()))
             .args(["--auth-root-authentication-method=normal"])
@@ -180,11 +184,17 @@ fn directory() -> PathBuf {
         .tempdir()
         .unwrap()
         .keep();
-    if let Some((user, group)) = unprivileged() {
-        chown(&directory, Some(user), Some(group)).unwrap();
-    }
-    fs::set_permissions(&directory, fs::Permissions::from_mode(0o700)).unwrap();
+    give(&directory);
     directory
+}
+
+/// Gives a file or a directory to the user of the server.
+pub fn give(path: &Path) {
+    if let Some((user, group)) = unprivileged() {
+        chown(path, Some(user), Some(group)).unwrap();
+    }
+    let mode = if path.is_dir() { 0o700 } else { 0o600 };
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
 /// Returns the IDs of the user `mysql` if this process is root: the server refuses to run as
@@ -242,6 +252,7 @@ fn run(directory: &Path, port: u16, settings: &[String]) -> Child {
         .arg(path("socket", "socket"))
         .arg(path("pid-file", "pid"))
         .arg(path("init-file", "init.sql"))
+        .arg(path("tmpdir", "tmp"))
         .arg(format!("--port={port}"))
         .args(["--bind-address=127.0.0.1", "--skip-name-resolve"])
         .args([LOG_SIZE, "--innodb-buffer-pool-size=32M"])
