@@ -360,6 +360,9 @@ fn a_locked_table_or_row_delays_calls_no_longer_than_the_timeout() {
         let store = open_table(shared(), &proxy, &table).await;
         store.create_session(&id(1), &state("a")).await.unwrap();
         let mut client = shared().client().await;
+        let kills = "SELECT variable_value FROM information_schema.global_status \
+                     WHERE variable_name = 'Com_kill'";
+        let before: u64 = client.query_first(kills).await.unwrap().unwrap();
         let locks = [
             format!("LOCK TABLES {table} WRITE"),
             format!("SELECT version FROM {table} FOR UPDATE"),
@@ -371,7 +374,7 @@ fn a_locked_table_or_row_delays_calls_no_longer_than_the_timeout() {
                 let saved = in_time(store.save_session(&id(1), &state("b"), version)).await;
                 assert!(is_unavailable(&saved), "{saved:?}");
             }
-            // Otherwise they would be made later.
+            // A save that ended later than this check would take effect.
             let waiting = format!(
                 "SELECT COUNT(*) FROM information_schema.processlist \
                  WHERE info LIKE 'UPDATE `{table}`%'"
@@ -385,6 +388,12 @@ fn a_locked_table_or_row_delays_calls_no_longer_than_the_timeout() {
             let saved = store.save_session(&id(1), &state("b"), version).await;
             assert_eq!(saved, Ok(version + 1));
         }
+        // Without that, they would wait until the server's own limit.
+        eventually("six kills", async || {
+            let after: u64 = client.query_first(kills).await.unwrap().unwrap();
+            after >= before + 6
+        })
+        .await;
     });
 }
 
