@@ -33,6 +33,9 @@
 //! `async`, on by default, has the trait, [`SessionLock`] and [`MemoryStore`]. Without
 //! it, the types, [`PageBuilder`], the clocks and the helpers remain, which depend on no
 //! runtime: that is what stores which are WebAssembly components use.
+//!
+//! `health` has [`health::Health`], with which a store whose sessions are on a server says in
+//! the log and in the metrics whether the server can be reached.
 
 #![forbid(unsafe_code)]
 
@@ -40,9 +43,13 @@ mod bindings;
 pub mod caching;
 mod clock;
 mod error;
+#[cfg(feature = "health")]
+pub mod health;
 mod id;
 #[cfg(feature = "async")]
 mod lock;
+#[cfg(feature = "async")]
+mod maintenance;
 #[cfg(feature = "async")]
 mod memory;
 mod page;
@@ -56,6 +63,8 @@ pub use error::StoreError;
 pub use id::SessionId;
 #[cfg(feature = "async")]
 pub use lock::SessionLock;
+#[cfg(feature = "async")]
+pub use maintenance::{CheckObserver, CheckReport, Figure, Finding, Maintenance, Unit};
 #[cfg(feature = "async")]
 pub use memory::MemoryStore;
 pub use page::PageBuilder;

@@ -9,8 +9,8 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::{
-    Clock, PageBuilder, SessionId, SessionLock, SessionPage, SessionState, SessionStore,
-    StoreError, StoredSession, SweepReport, SystemClock, Timestamp, Version,
+    Clock, Maintenance, PageBuilder, SessionId, SessionLock, SessionPage, SessionState,
+    SessionStore, StoreError, StoredSession, SweepReport, SystemClock, Timestamp, Version,
 };
 
 /// The largest state, in bytes of user and data together.
@@ -228,3 +228,5 @@ impl SessionStore for MemoryStore {
         true
     }
 }
+
+impl Maintenance for MemoryStore {}
