@@ -63,7 +63,7 @@ impl Calls {
 
     /// Returns the error of an operation that this server could not do.
     pub fn unavailable(&self, why: &str) -> StoreError {
-        let place = &self.connector.health.place;
+        let place = self.connector.health.server();
         StoreError::Unavailable(format!("MySQL at {place}: {why}"))
     }
 

@@ -1,4 +1,4 @@
-//! Making connections, and saying so in the log when that starts and stops to work.
+//! Making connections.
 
 use std::env;
 use std::fmt;
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, DriverError, Error, Opts, OptsBuilder};
+use session3_store::health::Health;
 use tokio::time::timeout;
 
 use crate::failure::describe;
@@ -91,10 +92,7 @@ impl Connector {
             is_plain: AtomicBool::new(false),
             settings: settings(timeout),
             timeout,
-            health: Health {
-                place: target.place(),
-                down: AtomicBool::new(false),
-            },
+            health: Health::new("MySQL", target.place()),
         })
     }
 
@@ -163,24 +161,4 @@ fn settings(timeout: Duration) -> String {
          autocommit = 1, sql_safe_updates = 0, time_zone = '+00:00', \
          innodb_lock_wait_timeout = {seconds}, lock_wait_timeout = {seconds}"
     )
-}
-
-/// Whether the last attempt to connect succeeded. Each change is logged once.
-pub struct Health {
-    pub place: String,
-    down: AtomicBool,
-}
-
-impl Health {
-    pub fn is_up(&self) {
-        if self.down.swap(false, Ordering::Relaxed) {
-            tracing::info!(place = %self.place, "MySQL can be reached again");
-        }
-    }
-
-    pub fn is_down(&self, error: &str) {
-        if !self.down.swap(true, Ordering::Relaxed) {
-            tracing::warn!(place = %self.place, error, "MySQL cannot be reached");
-        }
-    }
 }

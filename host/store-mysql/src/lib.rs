@@ -113,6 +113,7 @@ mod connector;
 mod exclusive;
 mod failure;
 mod inner;
+mod maintenance;
 mod options;
 mod pool;
 mod queue;

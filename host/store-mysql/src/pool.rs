@@ -131,7 +131,7 @@ impl Shared {
         let start = Instant::now();
         match timeout_at(deadline, self.connector.connect()).await {
             Ok(Ok(conn)) => {
-                self.connector.health.is_up();
+                self.note_connection();
                 Ok(conn)
             }
             Ok(Err(error)) => Err(self.is_down(&error)),
@@ -147,13 +147,21 @@ impl Shared {
         }
     }
 
+    /// Notes a new connection: the first ones, which are made when they are needed, replace none.
+    fn note_connection(&self) {
+        match self.generation.load(Ordering::SeqCst) {
+            0 => self.connector.health.connected(),
+            _ => self.connector.health.reconnected(),
+        }
+    }
+
     /// Remembers why the server is away, and starts a task that waits for its return unless
     /// there is one.
     fn is_down(self: &Arc<Self>, error: &Unconnected) -> String {
         let why = error.to_string();
         let before = self.down.lock().replace(why.as_str().into());
         if before.is_none() {
-            self.connector.health.is_down(&why);
+            self.connector.health.is_away(&why);
             tokio::spawn(wait_for_return(Arc::downgrade(self)));
         }
         why
@@ -178,7 +186,7 @@ async fn wait_for_return(shared: Weak<Shared>) {
                     idle.push(Idle { conn, since });
                 }
                 *shared.down.lock() = None;
-                shared.connector.health.is_up();
+                shared.note_connection();
                 return;
             }
             Err(error) => *shared.down.lock() = Some(error.to_string().into()),

@@ -29,31 +29,16 @@ pub async fn of_user(inner: Arc<Inner>, user: String) -> Result<Vec<SessionId>, 
     answer.rows.iter().map(rows::id).collect()
 }
 
-/// Returns the page that begins with the session `first`. Its first statement asks which
-/// sessions have room in it, and its second one reads them.
+/// Returns the page that begins with the session `first`.
 pub async fn page(
     inner: Arc<Inner>,
     first: SessionId,
     limit: u32,
 ) -> Result<SessionPage, StoreError> {
     let limit = limit.clamp(1, PAGE_ROWS);
-    let mut call = inner.calls.begin();
-    let params = params! {
-        "first" => binary(first.to_bits()),
-        // The session after those of the page is the cursor of the next one.
-        "count" => u64::from(limit) + 1,
-    };
-    let sizes = call.run(&inner.statements.sizes, params).await?;
-    let Some((last, next)) = end(&sizes.rows, limit)? else {
-        return Ok(SessionPage::default());
-    };
-    let params = params! {
-        "first" => binary(first.to_bits()),
-        "last" => binary(last.to_bits()),
-    };
-    let sessions = call.run(&inner.statements.iterate, params).await?;
+    let (rows, next) = page_of_rows(&inner, first, limit).await?;
     let mut page = PageBuilder::new(limit);
-    for row in &sessions.rows {
+    for row in &rows {
         if !page.add(&rows::id(row)?, rows::session(row).map(Some))? {
             // A session has grown, or is new, since the first statement.
             return Ok(page.finish());
@@ -62,6 +47,31 @@ pub async fn page(
     let mut page = page.finish();
     page.next = next.map(|next| next.to_string());
     Ok(page)
+}
+
+/// Returns the rows of a page, and the session after it. The first statement asks which sessions
+/// have room in the page, and the second one reads them.
+pub async fn page_of_rows(
+    inner: &Inner,
+    first: SessionId,
+    limit: u32,
+) -> Result<(Vec<Row>, Option<SessionId>), StoreError> {
+    let mut call = inner.calls.begin();
+    let params = params! {
+        "first" => binary(first.to_bits()),
+        // The session after those of the page is the cursor of the next one.
+        "count" => u64::from(limit) + 1,
+    };
+    let sizes = call.run(&inner.statements.sizes, params).await?;
+    let Some((last, next)) = end(&sizes.rows, limit)? else {
+        return Ok((Vec::new(), None));
+    };
+    let params = params! {
+        "first" => binary(first.to_bits()),
+        "last" => binary(last.to_bits()),
+    };
+    let sessions = call.run(&inner.statements.iterate, params).await?;
+    Ok((sessions.rows, next))
 }
 
 /// Returns the last session that has room in the page, and the one after it. `None` if there

@@ -13,7 +13,7 @@ pub fn binary(number: u128) -> Value {
 }
 
 /// Returns the value of the index by user.
-pub fn hash(user: &str) -> Vec<u8> {
+pub fn hash(user: impl AsRef<[u8]>) -> Vec<u8> {
     Sha256::digest(user).to_vec()
 }
 

@@ -21,12 +21,14 @@ pub struct Requirements {
 impl Requirements {
     /// Checks the server of a connection.
     pub async fn check(&self, conn: &mut Conn, place: &str) -> Result<(), OpenError> {
-        let variables = variables(conn, place).await?;
-        let get = |name: &str| variables.get(name).map(String::as_str);
-        if let Some(setting) = unsafe_setting(&get).filter(|_| !self.may_lose) {
+        let variables = conn.query::<(String, String), _>(VARIABLES).await;
+        let variables = variables.map_err(|error| failed(place, &error))?;
+        let variables: Variables = variables.into_iter().collect();
+        if let Some(setting) = unsafe_setting(&variables).filter(|_| !self.may_lose) {
             return Err(OpenError::Unsafe(place.into(), setting));
         }
-        let limit = get("max_allowed_packet").and_then(|limit| limit.parse().ok());
+        let limit = variables.get("max_allowed_packet");
+        let limit = limit.and_then(|limit| limit.parse().ok());
         let needed = self.max_state_bytes + PACKET_REST;
         match limit {
             Some(limit) if limit < needed => {
@@ -37,29 +39,39 @@ impl Requirements {
     }
 }
 
-/// Returns the variables by their names. The ones that this server does not know are missing,
-/// where `SELECT @@name` would fail.
-async fn variables(conn: &mut Conn, place: &str) -> Result<HashMap<String, String>, OpenError> {
-    let statement = "SHOW GLOBAL VARIABLES WHERE Variable_name IN \
-                     ('innodb_flush_log_at_trx_commit', 'log_bin', 'max_allowed_packet', \
-                     'sync_binlog')";
-    let rows = conn.query::<(String, String), _>(statement).await;
-    let rows = rows.map_err(|error| failed(place, &error))?;
-    Ok(rows.into_iter().collect())
-}
+/// The settings of a server by their names.
+pub type Variables = HashMap<String, String>;
+
+/// Asks for the settings. The ones that a server does not know are missing in its answer, where
+/// `SELECT @@name` would fail.
+pub const VARIABLES: &str = "SHOW GLOBAL VARIABLES WHERE Variable_name IN \
+                             ('binlog_format', 'innodb_flush_log_at_trx_commit', 'log_bin', \
+                             'max_allowed_packet', 'sync_binlog')";
 
 /// Returns the first setting that lets a crash undo acknowledged changes.
 ///
 /// With a binary log, InnoDB asks that log at its start which transactions took effect, so that
 /// it must be on the disk as well.
-fn unsafe_setting<'a>(get: &impl Fn(&str) -> Option<&'a str>) -> Option<String> {
-    let has_binary_log = get("log_bin") == Some("ON");
+pub fn unsafe_setting(variables: &Variables) -> Option<String> {
     let names = ["innodb_flush_log_at_trx_commit", "sync_binlog"];
-    let relevant = names.into_iter().take(if has_binary_log { 2 } else { 1 });
+    let relevant = names
+        .into_iter()
+        .take(if has_binary_log(variables) { 2 } else { 1 });
     relevant
-        .filter_map(|name| Some((name, get(name)?)))
+        .filter_map(|name| Some((name, variables.get(name)?)))
         .find(|(_, value)| *value != "1")
         .map(|(name, value)| format!("{name}={value}"))
+}
+
+/// Returns whether the server refuses each write, since its binary log has statements and not
+/// rows.
+pub fn refuses_writes(variables: &Variables) -> bool {
+    let format = variables.get("binlog_format").map(String::as_str);
+    has_binary_log(variables) && format == Some("STATEMENT")
+}
+
+fn has_binary_log(variables: &Variables) -> bool {
+    variables.get("log_bin").is_some_and(|value| value == "ON")
 }
 
 #[cfg(test)]
@@ -68,12 +80,14 @@ mod tests {
 
     #[test]
     fn the_binary_log_must_be_durable_only_if_there_is_one() {
-        let setting = |log_bin, commit, sync| {
-            unsafe_setting(&|name| match name {
-                "log_bin" => Some(log_bin),
-                "sync_binlog" => Some(sync),
-                _ => Some(commit),
-            })
+        let setting = |log_bin: &str, commit: &str, sync: &str| {
+            let variables = [
+                ("log_bin", log_bin),
+                ("sync_binlog", sync),
+                ("innodb_flush_log_at_trx_commit", commit),
+            ];
+            let variables = variables.map(|(name, value)| (name.into(), value.into()));
+            unsafe_setting(&Variables::from(variables))
         };
         assert_eq!(setting("OFF", "1", "0"), None);
         assert_eq!(setting("ON", "1", "1"), None);

@@ -15,8 +15,11 @@ pub struct Statements {
     pub touch: String,
     pub delete: String,
     pub sizes: String,
+    /// The columns of a session, and the hash of its user.
     pub iterate: String,
     pub of_user: String,
+    pub repair: String,
+    pub figures: String,
     pub lock: String,
     pub lock_again: String,
     pub unlock: String,
@@ -62,10 +65,17 @@ impl Statements {
                  FROM {sessions} WHERE id >= :first ORDER BY id LIMIT :count"
             ),
             iterate: format!(
-                "SELECT {COLUMNS} FROM {sessions} \
+                "SELECT {COLUMNS}, usr_hash FROM {sessions} \
                  WHERE id >= :first AND id <= :last ORDER BY id"
             ),
             of_user: format!("SELECT id FROM {sessions} WHERE usr_hash = :hash AND usr = :user"),
+            repair: format!(
+                "UPDATE {sessions} SET usr_hash = :hash WHERE id = :id AND usr <=> :user"
+            ),
+            figures: "SELECT table_rows, avg_row_length, data_length, index_length, data_free \
+                      FROM information_schema.tables \
+                      WHERE table_schema = DATABASE() AND table_name = :table"
+                .into(),
             lock: format!(
                 "INSERT INTO {locks} (id, token, until) \
                  VALUES (:id, :token, {SERVER_CLOCK} + :time)"

@@ -24,7 +24,7 @@ use crate::{OpenError, Options, changes, exclusive, reads, sweep};
 ///
 /// The documentation of the [crate](crate) has an example.
 pub struct MysqlStore {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 impl MysqlStore {

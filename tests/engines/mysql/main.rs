@@ -12,6 +12,7 @@ mod index;
 mod killed;
 mod locks;
 mod log;
+mod maintenance;
 mod opening;
 mod proxy;
 mod server;
