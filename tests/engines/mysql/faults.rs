@@ -398,6 +398,35 @@ fn a_locked_table_or_row_delays_calls_no_longer_than_the_timeout() {
 }
 
 #[test]
+fn calls_that_get_no_connection_end_in_time() {
+    block_on(async {
+        let proxy = Proxy::new(shared().port).await;
+        let table = table();
+        let store = Arc::new(open_table(shared(), &proxy, &table).await);
+        let mut client = shared().client().await;
+        let lock = format!("LOCK TABLES {table} WRITE");
+        client.query_drop(lock).await.unwrap();
+        let calls: Vec<_> = (0..40)
+            .map(|number| {
+                let store = store.clone();
+                tokio::spawn(async move { in_time(store.load_session(&id(number))).await })
+            })
+            .collect();
+        let mut without = 0;
+        for call in calls {
+            let error = call.await.unwrap().unwrap_err().to_string();
+            without += u32::from(error.contains("connections are in use"));
+        }
+        assert!(without > 0, "each call had a connection");
+        client.query_drop("UNLOCK TABLES").await.unwrap();
+        eventually("the store to recover", async || {
+            store.load_session(&id(1)).await.is_ok()
+        })
+        .await;
+    });
+}
+
+#[test]
 fn a_deadlock_is_repeated() {
     block_on(async {
         let table = table();

@@ -34,6 +34,7 @@ impl Server {
     /// Starts a new server with these options of the command `mariadbd`.
     pub fn start(settings: &[&str]) -> Self {
         let directory = directory();
+        let watchdog = watchdog(&directory);
         // A server removes the temporary tables of others when it starts.
         fs::create_dir(directory.join("tmp")).unwrap();
         give(&directory.join("tmp"));
@@ -55,7 +56,6 @@ impl Server {
         );
         fs::write(directory.join("init.sql"), users).unwrap();
         let settings: Vec<_> = settings.iter().map(|line| (*line).to_owned()).collect();
-        let watchdog = watchdog(&directory);
         let process = run(&directory, port, &settings);
         let mut server = Self {
             directory,
