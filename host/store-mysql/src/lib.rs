@@ -70,6 +70,37 @@
 //!   log in, `mysql_native_password` and `caching_sha2_password` are known. Passwords are taken
 //!   from no configuration file such as `~/.my.cnf`.
 //!
+//! # Choices
+//!
+//! - An overdue connection is killed as a whole (`KILL`), not only its statement (`KILL QUERY`):
+//!   it is closed anyway, and a statement that has not reached the server yet must not run later.
+//! - The clock is `UTC_TIMESTAMP`: it depends on no time zone, and `UNIX_TIMESTAMP` of MariaDB
+//!   10.11 ends in 2038.
+//! - A lock is an insert and, if there is a row, an update of one whose lease has ended. The
+//!   number of rows that `INSERT … ON DUPLICATE KEY UPDATE` reports cannot tell a row that was
+//!   created from one that stays as it is, if updates count the rows that they find.
+//! - A sweep uses one connection at a time of the shared ones, and so needs none of its own. Its
+//!   steps are a select, a delete and an update of its lease. Two sweeps at once, after a lease
+//!   that has ended too early, do no harm, since each delete asks again what is old.
+//! - Text is sent and compared as bytes (`SET NAMES binary`), so that no server converts a user
+//!   or an ID.
+//! - The store refuses a binary log that is not durable (`sync_binlog`), since InnoDB rolls back
+//!   at its start what that log does not have.
+//!
+//! # Figures
+//!
+//! Mean times in microseconds of 2000 operations after each other on sessions of 1 kB, the least
+//! of four runs, over loopback to MariaDB 10.11 on two cores that had other work, in the profile
+//! `dev`. The bare statements run through mysql_async on one connection. "Durable" is with
+//! `innodb_flush_log_at_trx_commit=1`, "lazy" with 0.
+//!
+//! | | create | load | save | touch | delete |
+//! | --- | --- | --- | --- | --- | --- |
+//! | store, durable | 310 | 81 | 284 | 300 | 281 |
+//! | bare, durable | 263 | 49 | 256 | 266 | 236 |
+//! | store, lazy | 98 | 84 | 103 | 92 | 76 |
+//! | bare, lazy | 66 | 51 | 77 | 57 | 66 |
+//!
 //! # Schema
 //!
 //! The version of the schema is 1. All tables are InnoDB's. With the default name, they are
