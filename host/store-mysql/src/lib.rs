@@ -61,10 +61,11 @@
 //! - **Leases of exclusive requests** are rows, and survive a crash of the server until their
 //!   deadline.
 //! - **States of 1 MiB** need a `max_allowed_packet` that is 4 KiB larger; opening the store
-//!   checks that. InnoDB also refuses a row of which the data are more than a tenth of its redo
-//!   log, so that the log needs 11 MiB.
-//! - **Other limits.** A transaction of another program that locks the row of a session or the
-//!   table for long makes calls fail with `Unavailable`. A server with
+//!   checks that.
+//! - **Other limits.** A sweep whose delete is repeated after a lost reply counts fewer deleted
+//!   sessions than it deleted. A server that becomes read-only is left at the first write, so
+//!   that loads may read from it until then. A transaction of another program that locks the
+//!   row of a session or the table for long makes calls fail with `Unavailable`. A server with
 //!   `binlog_format=STATEMENT` accepts no writes at the isolation level READ COMMITTED, which
 //!   the store uses. `tls=prefer` and `require` do not check who the server is. Of the ways to
 //!   log in, `mysql_native_password` and `caching_sha2_password` are known. Passwords are taken

@@ -236,7 +236,7 @@ fn program(name: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("install Debian's package `mariadb-server`: it has `{name}`"))
 }
 
-/// The size of the log must be the same in all calls. A tenth of it has room for a session.
+/// A small log makes a server start sooner. Its size must be the same in all calls.
 const LOG_SIZE: &str = "--innodb-log-file-size=32M";
 
 fn run(directory: &Path, port: u16, settings: &[String]) -> Child {
