@@ -46,7 +46,7 @@ lint: compiler
 
 # Unit tests and the examples of the documentation.
 LIBRARIES = $(addprefix --package ,session3-store session3-record session3-store-directory \
-	session3-store-postgres session3-store-redis session3-store-sqlite \
+	session3-store-mysql session3-store-postgres session3-store-redis session3-store-sqlite \
 	session3-policy session3-compose session3-components session3 session3-cli \
 	session3-manager session3-demo session3-web session3-context session3-middleware \
 	session3-store-filesystem session3-store-tests session3-test-harness \
@@ -65,23 +65,23 @@ test-stores:
 	$(CARGO) test $(STORES) --package session3-test-torture --test torture
 
 # The stores on other engines, with real servers.
-ENGINES = $(addprefix --package ,session3-test-store-postgres session3-test-store-redis \
+ENGINES = $(addprefix --package ,session3-test-store-mysql session3-test-store-postgres session3-test-store-redis \
 	session3-test-store-sqlite)
 
 test-engines:
-	@tools/install-packages postgresql pgbouncer redis-server redis-sentinel
+	@tools/install-packages mariadb-server postgresql pgbouncer redis-server redis-sentinel
 	$(CARGO) test --locked --package session3-test-features $(ENGINES)
 
 # The library and the components that it runs.
 test-embedding: program-for-tests
-	@tools/install-packages redis-server postgresql
+	@tools/install-packages mariadb-server postgresql redis-server
 	$(CARGO) test $(FEATURES) --package session3-test-embedding
 
 # The program over HTTP, and the operators' commands.
 LANGUAGES = guests:: hosts::
 
 test-program: program-for-tests
-	@tools/install-packages redis-server postgresql
+	@tools/install-packages mariadb-server nginx-light postgresql redis-server
 	$(CARGO) test $(FEATURES) --package session3-test-program -- $(addprefix --skip=,$(LANGUAGES))
 
 # Applications in other languages, and other hosts.

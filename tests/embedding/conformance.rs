@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use session3::store::directory::Options;
 use session3::store::{
-    DirectoryStore, MemoryStore, PostgresStore, RedisStore, SessionStore, SqliteStore, postgres,
-    redis, sqlite,
+    DirectoryStore, MemoryStore, MysqlStore, PostgresStore, RedisStore, SessionStore, SqliteStore,
+    mysql, postgres, redis, sqlite,
 };
 use session3_store_tests::{Given, TestClock, conformance_suite, promises, run};
 use session3_test_harness::provider::{self, Directory};
+use session3_test_servers::mariadb::Mariadb;
 use session3_test_servers::postgres::Postgres;
 use session3_test_servers::redis::Redis;
 use session3_test_support::record_in;
@@ -52,6 +53,15 @@ async fn redis_through_wit() -> Given {
     through_wit(Arc::new(store), clock).multiprocess_safe(true)
 }
 
+async fn mariadb_through_wit() -> Given {
+    let clock = TestClock::default();
+    let options = mysql::Options::default().create(true).clock(clock.reader());
+    let url = Mariadb::shared().url();
+    let url = format!("{url}?durability=off&table={}", new_name());
+    let store = MysqlStore::open(&url, options).await.unwrap();
+    through_wit(Arc::new(store), clock).multiprocess_safe(true)
+}
+
 async fn postgres_through_wit() -> Given {
     let clock = TestClock::default();
     let options = postgres::Options::default()
@@ -80,6 +90,7 @@ conformance_suite!(memory_through_wit);
 conformance_suite!(directory_through_wit);
 conformance_suite!(sqlite_through_wit);
 conformance_suite!(redis_through_wit);
+conformance_suite!(mariadb_through_wit);
 conformance_suite!(postgres_through_wit);
 conformance_suite!(filesystem);
 

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use session3_test_program::{Application, Browser, Demo, session3};
+use session3_test_servers::mariadb::Mariadb;
 use session3_test_servers::postgres::Postgres;
 use session3_test_servers::redis::Redis;
 use session3_test_support::wait_until;
@@ -19,11 +20,14 @@ use crate::processes;
 const ON_REDIS: Application = Application::Stored(redis, &Application::Rust);
 /// The demo with its sessions in PostgreSQL.
 const ON_POSTGRES: Application = Application::Stored(postgres, &Application::Rust);
+/// The demo with its sessions in MariaDB.
+const ON_MARIADB: Application = Application::Stored(mariadb, &Application::Rust);
 /// The demo with its sessions in an SQLite file.
 const ON_SQLITE: Application = Application::Stored(sqlite, &Application::Rust);
 
 scenarios!(redis_demo, crate::engines::ON_REDIS);
 scenarios!(postgres_demo, crate::engines::ON_POSTGRES);
+scenarios!(mariadb_demo, crate::engines::ON_MARIADB);
 scenarios!(sqlite_demo, crate::engines::ON_SQLITE);
 
 /// Returns the URL of a store in Redis that belongs to a directory.
@@ -34,6 +38,11 @@ pub fn redis(directory: &Path) -> String {
 fn postgres(directory: &Path) -> String {
     let url = Postgres::shared().url_without_password();
     format!("{url}?table={}", name_of(directory))
+}
+
+fn mariadb(directory: &Path) -> String {
+    let url = Mariadb::shared().url_without_password();
+    format!("{url}?durability=off&table={}", name_of(directory))
 }
 
 fn sqlite(directory: &Path) -> String {
@@ -60,6 +69,12 @@ macro_rules! on_each_engine {
             $(#[test]
             fn $test() {
                 super::with_store(super::ON_POSTGRES, super::$test);
+            })*
+        }
+        mod on_mariadb {
+            $(#[test]
+            fn $test() {
+                super::with_store(super::ON_MARIADB, super::$test);
             })*
         }
         mod on_sqlite {
@@ -239,6 +254,25 @@ impl Server for Postgres {
     fn restart(&mut self) {
         self.restart();
     }
+}
+
+impl Server for Mariadb {
+    fn url(&self) -> String {
+        self.url()
+    }
+
+    fn kill(&mut self) {
+        self.kill();
+    }
+
+    fn restart(&mut self) {
+        self.restart();
+    }
+}
+
+#[test]
+fn a_site_outlives_mariadb() {
+    outlive(Mariadb::start(&[]));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 use std::{env, fs, thread};
 
-use session3_test_servers::postgres::PASSWORD;
+use session3_test_servers::{mariadb, postgres};
 use tempfile::{NamedTempFile, TempPath};
 use ureq::Agent;
 use ureq::http::{HeaderMap, Response};
@@ -22,7 +22,8 @@ pub fn session3() -> Command {
     let mut command = Command::new(&*PROGRAM);
     command
         .env("XDG_CACHE_HOME", target_directory().join("tmp/cache"))
-        .env("PGPASSWORD", PASSWORD);
+        .env("PGPASSWORD", postgres::PASSWORD)
+        .env("MYSQL_PWD", mariadb::PASSWORD);
     command
 }
 
@@ -264,6 +265,25 @@ impl Drop for Demo {
     }
 }
 
+/// What a [`Browser`] visits.
+pub trait Site {
+    /// Returns the address, with a slash at the end.
+    fn url(&self) -> &str;
+}
+
+impl Site for Demo {
+    fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+/// The address of a site that no [`Demo`] serves.
+impl Site for String {
+    fn url(&self) -> &str {
+        self
+    }
+}
+
 /// An HTTP client that keeps one cookie.
 #[derive(Clone)]
 pub struct Browser {
@@ -303,8 +323,8 @@ impl Browser {
     }
 
     /// Gets a page. Does not follow redirects.
-    pub fn get(&mut self, demo: &Demo, page: &str) -> Page {
-        let mut request = self.agent.get(format!("{}{page}", demo.url));
+    pub fn get(&mut self, site: &impl Site, page: &str) -> Page {
+        let mut request = self.agent.get(format!("{}{page}", site.url()));
         if !self.cookie.is_empty() {
             request = request.header("Cookie", &self.cookie);
         }
@@ -361,8 +381,8 @@ impl Browser {
     }
 
     /// Returns the session's ID and the counter, as the start page shows them.
-    pub fn look(&mut self, demo: &Demo) -> (String, i64) {
-        let page = self.get(demo, "");
+    pub fn look(&mut self, site: &impl Site) -> (String, i64) {
+        let page = self.get(site, "");
         assert_eq!(page.status, 200, "{}", page.text);
         (
             between(&page.text, "Your session ID is ", "."),

@@ -16,6 +16,7 @@ mod limits;
 mod log;
 mod metrics;
 mod middleware;
+mod moving;
 mod operators;
 mod place;
 mod policy;

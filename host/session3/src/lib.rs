@@ -41,7 +41,7 @@
 //!
 //! - `tower`: the module `layer`, with `SessionLayer` for services of tower.
 //! - `axum`: the session of that layer as an extractor of axum's handlers. It implies `tower`.
-//! - `sqlite`, `redis`, `postgres`: stores on other engines, for [`store::open`].
+//! - `sqlite`, `redis`, `postgres`, `mysql`: stores on other engines, for [`store::open`].
 
 // One function of `compiled` is the exception.
 #![deny(unsafe_code)]

@@ -10,6 +10,10 @@ pub use open::{OpenError, StoreOptions};
 pub use session3_store::*;
 pub use session3_store_directory as directory;
 pub use session3_store_directory::DirectoryStore;
+#[cfg(feature = "mysql")]
+pub use session3_store_mysql as mysql;
+#[cfg(feature = "mysql")]
+pub use session3_store_mysql::MysqlStore;
 #[cfg(feature = "postgres")]
 pub use session3_store_postgres as postgres;
 #[cfg(feature = "postgres")]
@@ -33,6 +37,7 @@ pub use session3_store_sqlite::SqliteStore;
 /// | `sqlite:PATH` | `sqlite`: one file | `sqlite` |
 /// | `redis://`, `rediss://`, `valkey://`, `redis+sentinel://`, `redis+cluster://` | `redis` | `redis` |
 /// | `postgres://` | `postgres` | `postgres` |
+/// | `mysql://`, `mariadb://` | `mysql` | `mysql` |
 ///
 /// A path that contains a colon before its first slash could be a misspelt URL. Write `dir:`
 /// before it. The module of each store has the parameters of its URLs.

@@ -36,8 +36,8 @@ use clap::{Parser, Subcommand};
 /// Sessions for web applications that run as WebAssembly components.
 ///
 /// STORE is a directory of sessions, or the URL of another store: sqlite:PATH,
-/// redis://HOST or postgres://HOST/DATABASE. Every command also works while servers
-/// use the store.
+/// redis://HOST, postgres://HOST/DATABASE or mysql://HOST/DATABASE. Every command
+/// also works while servers use the store.
 #[derive(Parser)]
 #[command(name = "session3", version, about, verbatim_doc_comment, after_help = EXAMPLES)]
 pub struct Cli {

@@ -133,8 +133,25 @@ impl StoreOptions {
                 }
                 Ok(Arc::new(PostgresStore::open(url, options).await?))
             }
+            #[cfg(feature = "mysql")]
+            Engine::Mysql => {
+                use session3_store_mysql::{MysqlStore, Options};
+                self.has_no_durability()?;
+                let mut options = Options::default()
+                    .create(self.create)
+                    .lock_timeout(self.lock_timeout);
+                if let Some(password) = self.password {
+                    options = options.password(password);
+                }
+                Ok(Arc::new(MysqlStore::open(url, options).await?))
+            }
             #[cfg_attr(
-                all(feature = "sqlite", feature = "redis", feature = "postgres"),
+                all(
+                    feature = "sqlite",
+                    feature = "redis",
+                    feature = "postgres",
+                    feature = "mysql"
+                ),
                 expect(unreachable_patterns, reason = "all features are on")
             )]
             _ => Err(OpenError::NotBuiltIn(engine.feature())),
@@ -142,7 +159,7 @@ impl StoreOptions {
     }
 
     /// Refuses a durability for a store whose server decides about it.
-    #[cfg(any(feature = "redis", feature = "postgres"))]
+    #[cfg(any(feature = "redis", feature = "postgres", feature = "mysql"))]
     fn has_no_durability(&self) -> Result<(), OpenError> {
         match self.durability {
             None => Ok(()),
@@ -183,7 +200,7 @@ pub enum OpenError {
     /// No store has this scheme.
     #[error(
         "`{0}:` is no kind of store; the kinds are dir:, memory:, sqlite:, redis:, rediss:, \
-         valkey:, valkeys: and postgres:, and a directory whose name has a colon is dir:PATH"
+         valkey:, valkeys:, postgres:, mysql: and mariadb:, and a directory whose name has a colon is dir:PATH"
     )]
     UnknownScheme(String),
     /// The URL is not one of a store, for this reason.
@@ -194,8 +211,7 @@ pub enum OpenError {
     NotBuiltIn(&'static str),
     /// A durability was set for a store whose server decides about it.
     #[error(
-        "the durability of this store is set on its server, and for PostgreSQL in the URL: leave \
-         the option out"
+        "the durability of this store is set on its server or in the URL: leave the option out"
     )]
     DurabilityOfServer,
     /// A directory was not opened.
@@ -213,6 +229,10 @@ pub enum OpenError {
     #[cfg(feature = "postgres")]
     #[error(transparent)]
     Postgres(#[from] session3_store_postgres::OpenError),
+    /// A store in MySQL or MariaDB was not opened.
+    #[cfg(feature = "mysql")]
+    #[error(transparent)]
+    Mysql(#[from] session3_store_mysql::OpenError),
 }
 
 impl OpenError {
@@ -232,6 +252,10 @@ impl OpenError {
             #[cfg(feature = "postgres")]
             Self::Postgres(error) => {
                 matches!(error, session3_store_postgres::OpenError::Missing(..))
+            }
+            #[cfg(feature = "mysql")]
+            Self::Mysql(error) => {
+                matches!(error, session3_store_mysql::OpenError::Missing(..))
             }
             _ => false,
         }

@@ -21,6 +21,7 @@ pub enum Engine {
     Sqlite,
     Redis,
     Postgres,
+    Mysql,
 }
 
 impl Engine {
@@ -30,6 +31,7 @@ impl Engine {
             Self::Sqlite => "sqlite",
             Self::Redis => "redis",
             Self::Postgres => "postgres",
+            Self::Mysql => "mysql",
         }
     }
 
@@ -37,6 +39,7 @@ impl Engine {
         match scheme {
             "sqlite" => Some(Self::Sqlite),
             "postgres" | "postgresql" => Some(Self::Postgres),
+            "mysql" | "mariadb" => Some(Self::Mysql),
             _ => {
                 // As in redis+sentinel.
                 let (base, _) = scheme.split_once('+').unwrap_or((scheme, ""));
@@ -139,6 +142,8 @@ mod tests {
             ("valkeys+cluster://h", Engine::Redis),
             ("postgres://h/d", Engine::Postgres),
             ("postgresql://h/d", Engine::Postgres),
+            ("mysql://h/d", Engine::Mysql),
+            ("mariadb://h/d", Engine::Mysql),
         ];
         for (url, engine) in schemes {
             assert_eq!(parse(url).unwrap(), Place::Engine(engine, url.into()));

@@ -1,0 +1,31 @@
+//! The conformance suite.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use session3_store_mysql::{MysqlStore, Options};
+use session3_store_tests::{Given, TestClock, conformance_suite, promises, run};
+
+use crate::server::new_shared_url;
+
+async fn mysql() -> Given {
+    with_options(|options| options).await
+}
+
+conformance_suite!(mysql);
+
+#[test]
+fn who_waits_for_a_lock_in_vain_gets_busy() {
+    let impatient = async || with_options(|options| options.lock_timeout(Duration::ZERO)).await;
+    run(
+        impatient,
+        promises::waiting_for_a_lock_in_vain_ends_with_busy,
+    );
+}
+
+async fn with_options(change: impl FnOnce(Options) -> Options) -> Given {
+    let clock = TestClock::default();
+    let options = Options::default().create(true).clock(clock.reader());
+    let store = MysqlStore::open(&new_shared_url(), change(options)).await;
+    Given::new(Arc::new(store.unwrap()), clock).multiprocess_safe(true)
+}

@@ -1,0 +1,48 @@
+//! The holder of a lease, killed.
+
+use std::env;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use session3_store::SessionStore;
+use session3_test_support::{block_on, id};
+
+use crate::server::{new_shared_url, open};
+
+const TIME: Duration = Duration::from_secs(2);
+
+#[test]
+fn the_lease_of_a_process_that_was_killed_ends_at_its_deadline() {
+    block_on(async {
+        let url = new_shared_url();
+        let store = open(&url).await;
+        let start = Instant::now();
+        let mut holder = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "locks::holder", "--ignored", "--nocapture"])
+            .env("HOLD", &url)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(holder.stdout.take().unwrap());
+        assert!(output.lines().any(|line| line.unwrap().contains("locked")));
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+        let lock = store.lock_session(&id(1), TIME).await.unwrap();
+        assert!(start.elapsed() >= TIME);
+        assert!(lock.is_held());
+    });
+}
+
+#[test]
+#[ignore = "runs in the process that the test before kills"]
+fn holder() {
+    let Ok(url) = env::var("HOLD") else { return };
+    block_on(async {
+        let store = open(&url).await;
+        let lock = store.lock_session(&id(1), TIME).await.unwrap();
+        println!("locked");
+        std::future::pending::<()>().await;
+        drop(lock);
+    });
+}

@@ -1,0 +1,20 @@
+//! Tests of the store in MariaDB and MySQL: the contract, lost replies, killed servers, and what
+//! else servers do.
+
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
+
+mod conformance;
+mod dropped;
+mod faults;
+mod figures;
+mod index;
+mod killed;
+mod locks;
+mod log;
+mod maintenance;
+mod opening;
+mod proxy;
+mod server;
+mod sweeps;
+mod tls;
