@@ -19,7 +19,8 @@
 //!
 //! The server is Redis 6.2 or later, or Valkey. Its user needs the commands `INFO`, `EVAL`,
 //! `EVALSHA`, those that the scripts and this crate call on keys, and in a Cluster
-//! `CLUSTER INFO` and `CLUSTER SLOTS`.
+//! `CLUSTER INFO` and `CLUSTER SLOTS`. A check also needs `SCAN`, and uses `CONFIG GET` and
+//! `MEMORY USAGE` if the server allows them.
 //!
 //! # URLs
 //!
@@ -124,12 +125,16 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod check;
 mod cluster;
 mod connect;
 mod facts;
+mod figures;
+mod index;
 mod keys;
 mod lease;
 mod link;
+mod maintenance;
 mod open;
 mod options;
 mod outcome;
@@ -141,6 +146,7 @@ mod store;
 mod stream;
 mod sweep;
 mod walk;
+mod warnings;
 
 pub use connect::ConnectError;
 pub use options::{OpenError, Options};

@@ -96,6 +96,11 @@ impl Link {
         Self { shared, task }
     }
 
+    /// Returns the address of the server.
+    pub(crate) fn name(&self) -> String {
+        self.shared.place.to_string()
+    }
+
     /// Waits for the first connection, or for the error of the first attempt.
     pub(crate) async fn first(&self) -> Result<Arc<Facts>, Arc<ConnectError>> {
         let mut states = self.shared.state.subscribe();

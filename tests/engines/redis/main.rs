@@ -9,6 +9,7 @@ mod conformance;
 mod failover;
 mod faults;
 mod health;
+mod maintenance;
 mod opening;
 mod proxy;
 mod sentinel;
