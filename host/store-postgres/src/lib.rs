@@ -89,11 +89,13 @@
 #![forbid(unsafe_code)]
 
 mod call;
+mod check;
 mod connector;
 mod exclusive;
 mod failure;
 mod inner;
 mod link;
+mod maintenance;
 mod options;
 mod password;
 mod queue;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session3_store::{
-    Maintenance, PageBuilder, SessionId, SessionLock, SessionPage, SessionState, SessionStore,
-    StoreError, StoredSession, SweepReport, Timestamp, Version,
+    PageBuilder, SessionId, SessionLock, SessionPage, SessionState, SessionStore, StoreError,
+    StoredSession, SweepReport, Timestamp, Version,
 };
 use tokio_postgres::Row;
 
@@ -26,7 +26,7 @@ use crate::{OpenError, Options, exclusive, sweep};
 ///
 /// The documentation of the [crate](crate) has an example.
 pub struct PostgresStore {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 impl PostgresStore {
@@ -321,6 +321,3 @@ fn page(found: &[Row], limit: u32) -> Result<SessionPage, StoreError> {
     }
     Ok(page)
 }
-
-#[async_trait]
-impl Maintenance for PostgresStore {}

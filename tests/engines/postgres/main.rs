@@ -11,6 +11,7 @@ mod health;
 mod index;
 mod killed;
 mod locks;
+mod maintenance;
 mod opening;
 mod proxy;
 mod server;
