@@ -1,9 +1,10 @@
 //! What the log and the metrics say about servers that are away.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use session3_store::SessionStore;
-use session3_store::health::{RECONNECTS, STORE_UP};
+use session3_store::health::{Health, RECONNECTS, STORE_UP};
 use session3_store_redis::{Options, RedisStore};
 use session3_test_support::id;
 use session3_test_support::observer::{Observer, observed};
@@ -56,5 +57,29 @@ fn a_server_that_is_away_at_first_is_an_error_of_opening_and_no_line_of_the_log(
         let opened = RedisStore::open(&url, Options::default()).await;
         assert!(opened.is_err());
         assert_eq!(observer.lines(), [""; 0]);
+    });
+}
+
+#[test]
+fn a_server_is_away_when_its_last_connection_ended_and_no_longer_counts_when_it_is_not_used() {
+    observed(async |observer: &Observer| {
+        let health = Arc::new(Health::new("Redis", "host:1".into()));
+        let (one, other) = (health.connected(), health.connected());
+        drop(one);
+        health.is_away("refused");
+        assert_eq!(
+            (observer.gauges(STORE_UP), observer.lines().len()),
+            (vec![1.0], 0)
+        );
+        drop(other);
+        for _ in 0..3 {
+            health.is_away("refused");
+        }
+        assert_eq!(
+            (observer.gauges(STORE_UP), observer.lines().len()),
+            (vec![0.0], 1)
+        );
+        drop(health);
+        assert!(observer.gauges(STORE_UP)[0].is_nan());
     });
 }
