@@ -165,7 +165,7 @@ impl Calls {
     pub fn unavailable(&self, why: &str) -> StoreError {
         StoreError::Unavailable(format!(
             "PostgreSQL at {}: {why}",
-            self.connector.health.place
+            self.connector.health.server()
         ))
     }
 }

@@ -1,8 +1,9 @@
-//! Making connections, and saying so in the log when that starts and stops to work.
+//! Making connections.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 
+use session3_store::health::Health;
 use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{CancelToken, Client, Connection, Error, Socket};
@@ -18,7 +19,8 @@ pub type Driver = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket
 pub struct Connector {
     config: tokio_postgres::Config,
     tls: MakeRustlsConnect,
-    pub health: Health,
+    /// Counts the connections that are shared by all operations.
+    pub health: Arc<Health>,
 }
 
 impl Connector {
@@ -37,10 +39,7 @@ impl Connector {
             .keepalives_interval(Duration::from_secs(5))
             .keepalives_retries(2)
             .target_session_attrs(TargetSessionAttrs::ReadWrite);
-        let health = Health {
-            place,
-            down: AtomicBool::new(false),
-        };
+        let health = Arc::new(Health::new("PostgreSQL", place));
         Ok(Self {
             config,
             tls,
@@ -56,25 +55,5 @@ impl Connector {
     pub async fn cancel(&self, token: CancelToken) {
         // A statement that cannot be cancelled ends by itself.
         let _ = token.cancel_query(self.tls.clone()).await;
-    }
-}
-
-/// Whether the last attempt to connect succeeded. Each change is logged once.
-pub struct Health {
-    pub place: String,
-    down: AtomicBool,
-}
-
-impl Health {
-    pub fn is_up(&self) {
-        if self.down.swap(false, Ordering::Relaxed) {
-            tracing::info!(place = %self.place, "PostgreSQL can be reached again");
-        }
-    }
-
-    pub fn is_down(&self, error: &str) {
-        if !self.down.swap(true, Ordering::Relaxed) {
-            tracing::warn!(place = %self.place, error, "PostgreSQL cannot be reached");
-        }
     }
 }

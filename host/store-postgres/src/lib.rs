@@ -35,7 +35,8 @@
 //! - **Each call ends in time**, after two seconds by default, whatever the server and the
 //!   network do. An overdue statement is cancelled and its connection is closed; its change
 //!   may or may not be made. While the server is away, calls fail at once. Connections are made
-//!   again without a restart, and the log has one line for each change of state.
+//!   again without a restart. The log has one line for each change of state, and the metrics
+//!   have the gauge `session3_store_up` and the counter `session3_store_reconnects_total`.
 //! - **A crash of the server** loses no acknowledged create, save, import or delete if its
 //!   settings `fsync` and `synchronous_commit` are on, which is their default. The store refuses
 //!   a server with `fsync=off`, unless the URL has `durability=off`. With
@@ -88,11 +89,13 @@
 #![forbid(unsafe_code)]
 
 mod call;
+mod check;
 mod connector;
 mod exclusive;
 mod failure;
 mod inner;
 mod link;
+mod maintenance;
 mod options;
 mod password;
 mod queue;

@@ -83,18 +83,24 @@ impl Drop for Link {
 }
 
 async fn keep(connector: Arc<Connector>, state: watch::Sender<State>) {
+    let health = &connector.health;
     let mut pause = MIN_PAUSE;
+    let mut is_first = true;
     loop {
         match connector.connect().await {
             Ok((client, driver)) => {
-                connector.health.is_up();
+                let connected = match std::mem::take(&mut is_first) {
+                    true => health.connected(),
+                    false => health.reconnected(),
+                };
                 pause = MIN_PAUSE;
                 use_until_its_end(client, driver, &state).await;
+                drop(connected);
                 state.send_replace(State::Connecting);
             }
             Err(error) => {
                 let error = describe(&error);
-                connector.health.is_down(&error);
+                health.is_away(&error);
                 state.send_replace(State::Down(error.into()));
                 // Web servers that lost their server together do not return together.
                 sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;

@@ -38,7 +38,7 @@ impl Schema {
     /// Connects, and checks the server and the tables. Creates the tables if they are missing
     /// and `create` says so.
     pub async fn prepare(&self, connector: &Connector, create: bool) -> Result<(), OpenError> {
-        let place = &connector.health.place;
+        let place = connector.health.server();
         let prepared = timeout(self.patience, async {
             let connected = connector.connect().await;
             let (client, driver) = connected.map_err(|error| not_connected(place, &error))?;
@@ -49,7 +49,7 @@ impl Schema {
         });
         prepared.await.unwrap_or_else(|_| {
             let why = format!("no answer within {:?}", self.patience);
-            Err(OpenError::Unreachable(place.clone(), why))
+            Err(OpenError::Unreachable(place.to_owned(), why))
         })
     }
 

@@ -21,6 +21,11 @@ pub struct Statements {
     pub sweep: String,
     pub end_sweep: String,
     pub sweep_locks: String,
+    pub sweep_block: String,
+    pub ids: String,
+    pub invalid_indexes: String,
+    pub figures: String,
+    pub settings: String,
 }
 
 /// Returns the time in milliseconds: the parameter, or the server's clock if that is null.
@@ -67,6 +72,11 @@ impl Statements {
                  WHERE sweep_token = $1 AND sweep_until > '-infinity'"
             ),
             sweep_locks: format!("DELETE FROM {table}_locks WHERE until <= clock_timestamp()"),
+            sweep_block: format!("SELECT sweep_block FROM {table}_meta"),
+            ids: format!("SELECT id FROM {table} WHERE id >= $1 ORDER BY id LIMIT $2"),
+            invalid_indexes: invalid_indexes(table),
+            figures: figures(table),
+            settings: settings(table),
         }
     }
 }
@@ -187,5 +197,36 @@ fn sweep(table: &str) -> String {
          WHERE ctid = ANY (ARRAY(SELECT place FROM old)) RETURNING 1) \
          SELECT EXISTS (SELECT FROM lease), \
          (SELECT count(*) FROM {table} AS s WHERE {here}), (SELECT count(*) FROM deleted)"
+    )
+}
+
+/// Returns the names of the indexes that the server does not use, because building them failed
+/// or goes on.
+fn invalid_indexes(table: &str) -> String {
+    format!(
+        "SELECT c.relname::text FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid \
+         WHERE i.indrelid = to_regclass('{table}') AND NOT (i.indisvalid AND i.indisready)"
+    )
+}
+
+/// Returns the bytes of the table and of its indexes, the live and the dead rows, the share of
+/// HOT updates in percent, and the hours since the last vacuum; null is unknown.
+fn figures(table: &str) -> String {
+    format!(
+        "SELECT pg_table_size(relid), pg_indexes_size(relid), n_live_tup, n_dead_tup, \
+         n_tup_hot_upd * 100 / nullif(n_tup_upd, 0), \
+         floor(extract(epoch FROM now() - greatest(last_autovacuum, last_vacuum)) / 3600)::bigint \
+         FROM pg_stat_all_tables WHERE relid = to_regclass('{table}')"
+    )
+}
+
+/// Returns the settings `fsync`, `synchronous_commit` and `autovacuum`, and whether the table
+/// allows autovacuum.
+fn settings(table: &str) -> String {
+    format!(
+        "SELECT current_setting('fsync')::bool, current_setting('synchronous_commit'), \
+         current_setting('autovacuum')::bool, coalesce((SELECT option_value::bool \
+         FROM pg_options_to_table(reloptions) WHERE option_name = 'autovacuum_enabled'), true) \
+         FROM pg_class WHERE oid = to_regclass('{table}')"
     )
 }

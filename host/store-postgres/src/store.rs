@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session3_store::{
-    Maintenance, PageBuilder, SessionId, SessionLock, SessionPage, SessionState, SessionStore,
-    StoreError, StoredSession, SweepReport, Timestamp, Version,
+    PageBuilder, SessionId, SessionLock, SessionPage, SessionState, SessionStore, StoreError,
+    StoredSession, SweepReport, Timestamp, Version,
 };
 use tokio_postgres::Row;
 
@@ -26,7 +26,7 @@ use crate::{OpenError, Options, exclusive, sweep};
 ///
 /// The documentation of the [crate](crate) has an example.
 pub struct PostgresStore {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 impl PostgresStore {
@@ -40,7 +40,7 @@ impl PostgresStore {
     /// | --- | --- |
     /// | `sslmode` | `disable`; `prefer` (the default) or `require`: encrypted, without checking who the server is; `verify-full` |
     /// | `tls-ca` | a file with the certificates of authorities in PEM, in place of the system's; implies `verify-full` |
-    /// | `timeout` | how long an operation may take, such as `500ms` or `2s` |
+    /// | `timeout` | how long an operation may take, in seconds, such as `2` or `0.5`: 2 by default |
     /// | `durability` | what a change waits for, in place of the server's `synchronous_commit`: `off`, `local`, `remote_write`, `on` or `remote_apply` |
     /// | `table` | the name of the table: `session3` by default |
     ///
@@ -321,6 +321,3 @@ fn page(found: &[Row], limit: u32) -> Result<SessionPage, StoreError> {
     }
     Ok(page)
 }
-
-#[async_trait]
-impl Maintenance for PostgresStore {}

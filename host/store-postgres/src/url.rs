@@ -245,21 +245,15 @@ fn parse_table(value: &str) -> Result<String, UrlError> {
     Ok(value.into())
 }
 
+/// The longest timeout: tokio-postgres and the sockets of the system do not know any number.
+const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
+
 fn parse_timeout(value: &str) -> Result<Duration, UrlError> {
-    let (number, unit) = match value.strip_suffix("ms") {
-        Some(number) => (number, Duration::from_millis(1)),
-        None => (
-            value.strip_suffix('s').unwrap_or(value),
-            Duration::from_secs(1),
-        ),
-    };
-    let is_number = !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit());
-    let number = number.parse::<u32>().ok().filter(|n| is_number && *n > 0);
-    let timeout = number.and_then(|number| unit.checked_mul(number));
-    let longest = Duration::from_secs(3600);
-    let why = "no time of at most an hour, such as `2s` or `500ms`";
+    let seconds = value.parse().ok().filter(|seconds| *seconds > 0.0);
+    let timeout = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let why = "no number of seconds, such as 2 or 0.5, of at most an hour";
     timeout
-        .filter(|timeout| *timeout <= longest)
+        .filter(|timeout| *timeout <= MAX_TIMEOUT)
         .ok_or(UrlError::Value("timeout", why))
 }
 
@@ -279,7 +273,7 @@ mod tests {
     #[test]
     fn a_url_names_hosts_database_and_parameters() {
         let url = "postgresql://alice:s%40cret@one:1,[::1],%2Frun/web%20site\
-                   ?sslmode=verify-full&tls-ca=/ca.pem&timeout=500ms&durability=remote_write&table=s_1";
+                   ?sslmode=verify-full&tls-ca=/ca.pem&timeout=0.5&durability=remote_write&table=s_1";
         let target = Target::parse(url).expect("the URL is good");
         assert_eq!(target.place(), "one:1,::1:5432,/run/web site");
         assert_eq!(target.config.get_password(), Some(&b"s@cret"[..]));
@@ -315,8 +309,11 @@ mod tests {
             ("postgres://h/d?table=a%22b", "`table`"),
             ("postgres://h/d?table=A", "lower-case"),
             ("postgres://h/d?timeout=0", "`timeout`"),
-            ("postgres://h/d?timeout=2h", "`2s`"),
-            ("postgres://h/d?timeout=-1", "`2s`"),
+            ("postgres://h/d?timeout=2s", "seconds, such as 2 or 0.5"),
+            ("postgres://h/d?timeout=500ms", "seconds"),
+            ("postgres://h/d?timeout=-1", "seconds"),
+            ("postgres://h/d?timeout=NaN", "seconds"),
+            ("postgres://h/d?timeout=3601", "an hour"),
             ("postgres://h/d?durability=disk", "`remote_write`"),
             ("postgres://h/d?sslmode=allow", "`verify-full`"),
         ] {

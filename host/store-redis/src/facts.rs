@@ -1,5 +1,43 @@
 //! What a server says about itself in its answer to `INFO`.
 
+use session3_store::StoreError;
+
+use crate::link::Link;
+use crate::outcome;
+use crate::server::Server;
+
+/// An answer to `INFO`.
+pub(crate) struct Info(String);
+
+impl Info {
+    /// Asks a server.
+    pub(crate) async fn ask(server: &Server, node: &Link) -> Result<Self, StoreError> {
+        let answer = server.ask(node, redis::cmd("INFO")).await?;
+        let text = redis::from_redis_value(answer);
+        Ok(Self(text.map_err(|_| outcome::unexpected())?))
+    }
+
+    /// Returns a value, which is empty if the server does not say it.
+    pub(crate) fn value(&self, name: &str) -> &str {
+        value(&self.0, name)
+    }
+
+    /// Returns a number, which is 0 if the server does not say it.
+    pub(crate) fn number(&self, name: &str) -> u64 {
+        self.value(name).parse().unwrap_or(0)
+    }
+
+    pub(crate) fn facts(&self) -> Facts {
+        Facts::read(&self.0)
+    }
+}
+
+fn value<'a>(info: &'a str, name: &str) -> &'a str {
+    let mut lines = info.lines().filter_map(|line| line.split_once(':'));
+    let found = lines.find(|(found, _)| *found == name);
+    found.map_or("", |(_, value)| value.trim())
+}
+
 /// The parts of the answer to `INFO` that matter to the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
@@ -14,17 +52,13 @@ pub(crate) struct Facts {
 
 impl Facts {
     pub(crate) fn read(info: &str) -> Self {
-        let value = |name: &str| {
-            let mut lines = info.lines().filter_map(|line| line.split_once(':'));
-            let found = lines.find(|(found, _)| *found == name);
-            found.map_or("", |(_, value)| value.trim()).to_owned()
-        };
+        let value = |name| value(info, name);
         Self {
-            version: value("redis_version"),
+            version: value("redis_version").to_owned(),
             is_primary: value("role") == "master",
             is_cluster: value("cluster_enabled") == "1",
             is_loading: value("loading") == "1",
-            eviction: value("maxmemory_policy"),
+            eviction: value("maxmemory_policy").to_owned(),
         }
     }
 

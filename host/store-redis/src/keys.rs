@@ -8,6 +8,19 @@ pub(crate) struct Keys {
     prefix: String,
 }
 
+/// What a key of the server belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// The session with this ID.
+    Session(SessionId),
+    /// The store as a whole, its indexes or its locks.
+    Store,
+    /// Something else that uses the tags of the store.
+    Foreign,
+    /// Something that does not use the tags of the store.
+    Elsewhere,
+}
+
 /// The keys whose names have the same tag are in one slot of a Cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tag {
@@ -77,6 +90,45 @@ impl Keys {
         self.key(Tag::Store, "sweep:at")
     }
 
+    /// Returns a pattern that matches all keys of the store. Others may match it, too.
+    pub(crate) fn pattern(&self) -> String {
+        format!("{{{}[:}}]*", self.prefix)
+    }
+
+    /// Returns what a key belongs to.
+    pub(crate) fn owner(&self, key: &[u8]) -> Owner {
+        let split = || {
+            let key = str::from_utf8(key).ok()?;
+            key.strip_prefix('{')?.split_once('}')
+        };
+        let Some((tag, name)) = split() else {
+            return Owner::Elsewhere;
+        };
+        let own = |is_own: bool| if is_own { Owner::Store } else { Owner::Foreign };
+        if tag == self.prefix {
+            return own([":schema", ":sweep:l", ":sweep:at"].contains(&name));
+        }
+        let Some(digits) = self.digits_of(tag) else {
+            return Owner::Elsewhere;
+        };
+        let id = |text: &str| {
+            text.parse()
+                .ok()
+                .filter(|id: &SessionId| id.prefix() == digits)
+        };
+        match (name.strip_prefix(":s:"), name.strip_prefix(":l:")) {
+            (Some(text), _) => id(text).map_or(Owner::Foreign, Owner::Session),
+            (_, Some(text)) => own(id(text).is_some()),
+            _ => own([":ids", ":u"].contains(&name)),
+        }
+    }
+
+    fn digits_of(&self, tag: &str) -> Option<u8> {
+        let text = tag.strip_prefix(&self.prefix)?.strip_prefix(':')?;
+        let digits = u8::from_str_radix(text, 16).ok()?;
+        (self.tag(Tag::Sessions(digits)) == tag).then_some(digits)
+    }
+
     /// Returns the names of the keys that a change of a session's record needs.
     pub(crate) fn of_record(&self, id: &SessionId) -> [String; 3] {
         let digits = id.prefix();
@@ -109,6 +161,40 @@ mod tests {
         assert_eq!(slot("123456789"), 0x31c3);
         // `CLUSTER KEYSLOT foo` answers this.
         assert_eq!(slot("foo"), 12182);
+    }
+
+    #[test]
+    fn keys_are_told_from_those_of_others() {
+        let keys = Keys::new("s3");
+        let id = SessionId::from(0xab << 120);
+        let owner = |key: &str| keys.owner(key.as_bytes());
+        assert_eq!(owner(&keys.session(&id)), Owner::Session(id));
+        for key in [keys.lock(&id), keys.ids(0xab), keys.users(0), keys.schema()] {
+            assert_eq!(owner(&key), Owner::Store, "{key}");
+        }
+        for key in [keys.sweep_lock(), keys.sweep_position()] {
+            assert_eq!(owner(&key), Owner::Store, "{key}");
+        }
+        let in_other_tag = format!("{{s3:ac}}:s:{id}");
+        for key in [
+            "{s3}:x",
+            "{s3:ab}:s:x",
+            "{s3:ab}:",
+            "{s3:ab}",
+            &in_other_tag,
+        ] {
+            assert_eq!(owner(key), Owner::Foreign, "{key}");
+        }
+        for key in [
+            "{s30}:schema",
+            "{s3:AB}:ids",
+            "{s3:+b}:ids",
+            "{s3:abc}:ids",
+            "s3",
+            "{s3",
+        ] {
+            assert_eq!(owner(key), Owner::Elsewhere, "{key}");
+        }
     }
 
     #[test]

@@ -19,7 +19,8 @@
 //!
 //! The server is Redis 6.2 or later, or Valkey. Its user needs the commands `INFO`, `EVAL`,
 //! `EVALSHA`, those that the scripts and this crate call on keys, and in a Cluster
-//! `CLUSTER INFO` and `CLUSTER SLOTS`.
+//! `CLUSTER INFO` and `CLUSTER SLOTS`. A check also needs `SCAN`, and uses `CONFIG GET` and
+//! `MEMORY USAGE` if the server allows them.
 //!
 //! # URLs
 //!
@@ -77,9 +78,10 @@
 //! - **Two connections are shared by all requests**: one for sessions, one for sweeps and
 //!   walks. In a Cluster, each primary has two. Nothing waits for a free connection.
 //! - **A connection that fails is replaced** by a task of its own. Requests wait for it for the
-//!   timeout. If the server was away for longer than that, they fail at once. Each change of
-//!   the state is logged once. Once a second, the task checks that the server answers and is a
-//!   primary.
+//!   timeout. If the server was away for longer than that, they fail at once. Once a second, the
+//!   task checks that the server answers and is a primary. The log has one line for each change
+//!   of state, and the metrics have the gauge `session3_store_up` and the counter
+//!   `session3_store_reconnects_total`, for each primary and by the connection for requests.
 //! - **A request whose answer was lost is sent again only if that does no harm.** A write has a
 //!   nonce, which the session keeps: a save or a create that finds its own nonce has succeeded
 //!   before. A second attempt to create never creates, since the session may have been deleted
@@ -123,12 +125,16 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod check;
 mod cluster;
 mod connect;
 mod facts;
+mod figures;
+mod index;
 mod keys;
 mod lease;
 mod link;
+mod maintenance;
 mod open;
 mod options;
 mod outcome;
@@ -140,6 +146,7 @@ mod store;
 mod stream;
 mod sweep;
 mod walk;
+mod warnings;
 
 pub use connect::ConnectError;
 pub use options::{OpenError, Options};

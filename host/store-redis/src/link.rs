@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, RedisError, Value};
+use session3_store::health::{self, Health};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -57,7 +58,8 @@ struct Shared {
     /// How long requests wait for a server that cannot be reached. Afterwards they fail at
     /// once.
     patience: Duration,
-    is_logged: bool,
+    /// Tells operators whether the server can be reached; `None` if another link does.
+    health: Option<Arc<Health>>,
     state: watch::Sender<State>,
     /// The number of the latest connection that shall not be used any more.
     discarded: watch::Sender<u64>,
@@ -81,16 +83,22 @@ struct Current {
 impl Link {
     /// Starts to connect. Requests wait for a server that is away for `patience` at most.
     pub(crate) fn new(place: Place, login: Login, patience: Duration, is_logged: bool) -> Self {
+        let health = || Arc::new(Health::new("Redis", place.to_string()));
         let shared = Arc::new(Shared {
+            health: is_logged.then(health),
             place,
             login,
             patience,
-            is_logged,
             state: watch::Sender::new(State::Away(Instant::now(), None)),
             discarded: watch::Sender::new(0),
         });
         let task = tokio::spawn(supervise(shared.clone())).abort_handle();
         Self { shared, task }
+    }
+
+    /// Returns the address of the server.
+    pub(crate) fn name(&self) -> String {
+        self.shared.place.to_string()
     }
 
     /// Waits for the first connection, or for the error of the first attempt.
@@ -187,16 +195,13 @@ impl Shared {
         }
     }
 
-    fn log_away(&self, why: &str) {
-        if self.is_logged {
-            tracing::warn!(server = %self.place, "the connection to the session store ended: {why}");
-        }
-    }
-
-    fn log_up(&self) {
-        if self.is_logged {
-            tracing::info!(server = %self.place, "connected to the session store again");
-        }
+    /// Notes a connection, until the returned value is dropped.
+    fn connected(&self, is_first: bool) -> Option<health::Connected> {
+        let health = self.health.as_ref();
+        health.map(|health| match is_first {
+            true => health.connected(),
+            false => health.reconnected(),
+        })
     }
 }
 
@@ -205,7 +210,9 @@ async fn supervise(shared: Arc<Shared>) {
     let mut number = 0;
     let mut is_first = true;
     loop {
-        let connected = reconnect(&shared, &mut is_first).await;
+        let connected = reconnect(&shared, is_first).await;
+        let noted = shared.connected(is_first);
+        is_first = false;
         number += 1;
         let current = Current {
             connection: connected.connection,
@@ -222,23 +229,23 @@ async fn supervise(shared: Arc<Shared>) {
             why = check(&shared, current) => why,
         };
         shared.state.send_replace(State::Away(Instant::now(), None));
-        shared.log_away(&why);
+        drop(noted);
+        tracing::debug!(server = %shared.place, "the connection ended: {why}");
     }
 }
 
 /// Connects, with a pause after each failure.
-async fn reconnect(shared: &Shared, is_first: &mut bool) -> Connected {
+async fn reconnect(shared: &Shared, is_first: bool) -> Connected {
     let (mut pause, longest) = PAUSES;
     let since = Instant::now();
     loop {
         match connect(&shared.place, &shared.login).await {
-            Ok(connected) => {
-                if !std::mem::take(is_first) {
-                    shared.log_up();
-                }
-                return connected;
-            }
+            Ok(connected) => return connected,
             Err(error) => {
+                // If the first attempt fails, the store is not opened, and says why.
+                if let Some(health) = shared.health.as_ref().filter(|_| !is_first) {
+                    health.is_away(&error.to_string());
+                }
                 let state = State::Away(since, Some(Arc::new(error)));
                 shared.state.send_replace(state);
             }
@@ -263,7 +270,7 @@ async fn check(shared: &Shared, mut current: Current) -> String {
         if !facts.is_primary {
             return "the server became a replica".into();
         }
-        if facts.evicts_sessions() && !evicts && shared.is_logged {
+        if facts.evicts_sessions() && !evicts && shared.health.is_some() {
             tracing::warn!(
                 server = %shared.place,
                 "maxmemory-policy is {}, which deletes sessions in silence; set it to noeviction",

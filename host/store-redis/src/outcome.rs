@@ -75,6 +75,6 @@ pub(crate) fn unknown() -> StoreError {
     StoreError::Unavailable(why.into())
 }
 
-fn unexpected() -> StoreError {
+pub(crate) fn unexpected() -> StoreError {
     StoreError::Unavailable("the server returned something unexpected".into())
 }

@@ -36,6 +36,8 @@ scripts! {
     DELETE = "scripts/delete.lua";
     SWEEP = "scripts/sweep.lua";
     EVICTED = "scripts/evicted.lua";
+    MISSING = "scripts/missing.lua";
+    SURPLUS = "scripts/surplus.lua";
     LOCK = "scripts/lock.lua";
     UNLOCK = "scripts/unlock.lua";
 }

@@ -113,6 +113,38 @@ impl Server {
         Ok(answer.value)
     }
 
+    /// Returns a link to each server that has sessions.
+    pub(crate) async fn nodes(&self) -> Result<Vec<Arc<Link>>, StoreError> {
+        match &self.router {
+            Router::Single(link) => Ok(vec![link.clone()]),
+            Router::Cluster(cluster) => {
+                let refreshed = cluster.refresh().await;
+                refreshed.map_err(|error| self.unavailable(&error.to_string()))?;
+                Ok(cluster.primaries())
+            }
+        }
+    }
+
+    /// Sends a command that changes nothing to one server, and returns its answer.
+    pub(crate) async fn ask(&self, node: &Link, command: Cmd) -> Result<Value, StoreError> {
+        let deadline = Instant::now() + self.timeout;
+        let packet = Packet {
+            command,
+            asking: false,
+            wait: 0,
+        };
+        loop {
+            let why = match node.send(&packet, deadline).await {
+                Ok(value) => return Ok(value),
+                Err(Failure::Lost(_)) if Instant::now() < deadline => continue,
+                Err(Failure::Lost(why) | Failure::Away(why)) => why,
+                Err(Failure::Refused(error)) => describe(&error),
+                Err(Failure::Late | Failure::Unconfirmed(_)) => self.late(),
+            };
+            return Err(StoreError::Unavailable(format!("{}: {why}", node.name())));
+        }
+    }
+
     /// Sends a request until it is answered, refused, or out of time.
     pub(crate) async fn call(
         &self,

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use redis::Value;
 use session3_store::{
-    Maintenance, SessionId, SessionLock, SessionPage, SessionState, SessionStore, StoreError,
-    StoredSession, SweepReport, Timestamp, Version,
+    SessionId, SessionLock, SessionPage, SessionState, SessionStore, StoreError, StoredSession,
+    SweepReport, Timestamp, Version,
 };
 use tokio::time::Instant;
 
@@ -28,7 +28,7 @@ pub struct RedisStore {
     /// Serves the requests for one session.
     server: Arc<Server>,
     /// Serves sweeps and walks, so that they delay no other request.
-    bulk: Arc<Server>,
+    pub(crate) bulk: Arc<Server>,
     options: Options,
     nonces: Nonces,
 }
@@ -316,6 +316,3 @@ impl Nonces {
         [&self.beginning[..], &count.to_le_bytes()].concat()
     }
 }
-
-#[async_trait]
-impl Maintenance for RedisStore {}

@@ -108,7 +108,7 @@ pub(crate) async fn page(
 }
 
 /// Loads a session that is listed. The inner error is that of a damaged session.
-async fn load_listed(
+pub(crate) async fn load_listed(
     server: &Server,
     id: &SessionId,
 ) -> Result<Result<Option<StoredSession>, StoreError>, StoreError> {

@@ -5,8 +5,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode};
 
+use crate::access::Access;
 use crate::file::DatabaseFile;
 use crate::{Durability, OpenError};
 
@@ -63,7 +64,7 @@ pub fn open_writer(
 ) -> Result<Connection, OpenError> {
     let path = &file.path;
     let opened = || -> rusqlite::Result<_> {
-        let connection = connect(path, patience)?;
+        let connection = connect(path, Access::Write, patience)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         let owner = owner(&connection)?;
         Ok((connection, owner))
@@ -89,10 +90,42 @@ pub fn open_writer(
     Ok(connection)
 }
 
+/// Finds out how to read a file that this process may not write, and whether it is a store.
+pub fn read_access(file: &DatabaseFile, patience: Duration) -> Result<Access, OpenError> {
+    let owner = |access| owner(&connect(&file.path, access, patience)?);
+    let (access, owner) = match owner(Access::Read) {
+        // Without a log, the file has all changes, and no process has it open.
+        Err(error) if cannot_open(&error) && file.log_size() == 0 => {
+            (Access::ReadUnchanging, owner(Access::ReadUnchanging))
+        }
+        owner => (Access::Read, owner),
+    };
+    let path = || file.path.clone();
+    match owner {
+        Ok(Owner::Ours) => Ok(access),
+        Ok(Owner::Nobody) => Err(OpenError::Empty(path())),
+        Ok(Owner::Newer(version)) => Err(OpenError::Newer(path(), version)),
+        Ok(Owner::OtherApplication(id)) => Err(OpenError::OtherApplication(path(), id)),
+        Err(error) if cannot_open(&error) => Err(OpenError::NotReadable(path())),
+        Err(error) => Err(open_error(&file.path, error)),
+    }
+}
+
+fn cannot_open(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen)
+    )
+}
+
 /// Opens a connection that reads.
-pub fn open_reader(file: &DatabaseFile, patience: Duration) -> Result<Connection, OpenError> {
+pub fn open_reader(
+    file: &DatabaseFile,
+    access: Access,
+    patience: Duration,
+) -> Result<Connection, OpenError> {
     let opened = || -> rusqlite::Result<_> {
-        let connection = connect(&file.path, patience)?;
+        let connection = connect(&file.path, access, patience)?;
         connection.pragma_update(None, "query_only", true)?;
         Ok(connection)
     };
@@ -109,11 +142,8 @@ pub fn set_durability(connection: &Connection, durability: Durability) -> rusqli
     Ok(())
 }
 
-fn connect(path: &Path, patience: Duration) -> rusqlite::Result<Connection> {
-    // Each connection belongs to one thread. The path is absolute, so SQLite does not take it
-    // for one of its URIs.
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+fn connect(path: &Path, access: Access, patience: Duration) -> rusqlite::Result<Connection> {
+    let connection = access.connect(path)?;
     connection.busy_timeout(patience)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     // Somebody else's file may contain a schema that misuses functions.
@@ -192,9 +222,7 @@ fn open_error(path: &Path, error: rusqlite::Error) -> OpenError {
     let path = path.to_owned();
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => OpenError::NotADatabase(path),
-        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
-            OpenError::NotWritable(path)
-        }
+        _ if cannot_open(&error) => OpenError::NotWritable(path),
         _ => OpenError::Sqlite(path, error),
     }
 }

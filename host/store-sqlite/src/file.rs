@@ -10,6 +10,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat, stat, statfs};
 use rustix::io::Errno;
 
 use crate::OpenError;
+use crate::other_writers::other_writers;
 
 /// The permissions of a new file. SQLite gives them to the files `-wal` and `-shm`, too.
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -55,6 +56,19 @@ impl DatabaseFile {
             // This process may not look. It may still write.
             Err(_) => Ok(()),
         }
+    }
+
+    /// Returns who else may write the file or its directory, as an advice each.
+    pub fn other_writers(&self) -> io::Result<Vec<String>> {
+        let directory = self.path.parent().unwrap_or(&self.path);
+        Ok(other_writers(&stat(&self.path)?, &stat(directory)?))
+    }
+
+    /// Returns the size of the write-ahead log in bytes.
+    pub fn log_size(&self) -> u64 {
+        let mut path = self.path.clone().into_os_string();
+        path.push("-wal");
+        stat(path).map_or(0, |stat| stat.st_size.unsigned_abs())
     }
 
     /// Returns whether locks on the file exclude every process that can reach it.

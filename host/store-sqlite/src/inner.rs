@@ -1,27 +1,22 @@
 //! What the operations of a store share: the threads, the limits and the clock.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::available_parallelism;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use rusqlite::Connection;
+use rusqlite::{Connection, InterruptHandle};
 use session3_store::{SessionState, StoreError, Timestamp};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::address::Address;
-use crate::database::{open_reader, open_writer};
+use crate::Options;
+use crate::access::Access;
+use crate::database::open_reader;
 use crate::file::DatabaseFile;
 use crate::lease::{Lease, Queues};
-use crate::threads::{Lane, Outcome, Read, read, serve_reads, start};
-use crate::writer::{Change, Work, Writer};
-use crate::{OpenError, Options};
-
-/// How long opening waits. After a crash, SQLite recovers the write-ahead log first.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
-/// The largest number of threads that read.
-const MAX_READERS: usize = 4;
+use crate::threads::{Lane, Outcome, Read, failure, read, start, unavailable};
+use crate::writer::{Change, Work};
 
 /// An open store.
 pub struct Inner {
@@ -29,25 +24,14 @@ pub struct Inner {
     pub options: Options,
     pub queues: Queues,
     pub is_multiprocess_safe: bool,
-    reads: Lane<Read>,
-    changes: Lane<Box<dyn Change>>,
+    pub access: Access,
+    pub reads: Lane<Read>,
+    pub changes: Lane<Box<dyn Change>>,
     /// Whether the last operation failed, so that a log has one line for each change of that.
-    is_failing: AtomicBool,
+    pub is_failing: AtomicBool,
 }
 
 impl Inner {
-    /// Opens the database that a URL names, and starts the threads.
-    pub async fn open(url: &str, mut options: Options) -> Result<Self, OpenError> {
-        let address = Address::parse(url)?;
-        options.timeout = address.timeout.unwrap_or(options.timeout);
-        options.durability = address.durability.unwrap_or(options.durability);
-        let path = address.path.clone();
-        match timeout(OPEN_TIMEOUT, open(address, options)).await {
-            Ok(opened) => opened,
-            Err(_) => Err(OpenError::Timeout(path, OPEN_TIMEOUT)),
-        }
-    }
-
     /// Returns the time by the clock of the store.
     pub fn now(&self) -> Timestamp {
         self.options.clock.now()
@@ -77,8 +61,68 @@ impl Inner {
         is_durable: bool,
         work: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.check_writable()?;
+        self.answer(self.queue_change(is_durable, work)).await
+    }
+
+    /// Changes the database, however long it takes.
+    pub async fn change_for_long(
+        &self,
+        work: impl FnOnce(&Connection) -> Outcome<()> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        self.check_writable()?;
+        let changed = self.queue_change(true, work).await;
+        self.report(changed)
+    }
+
+    async fn queue_change<T: Send + 'static>(
+        &self,
+        is_durable: bool,
+        work: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let job = |reply| -> Box<dyn Change> { Box::new(Work::new(work, reply, is_durable)) };
-        self.answer(self.changes.run(job)).await
+        self.changes.run(job).await
+    }
+
+    fn check_writable(&self) -> Result<(), StoreError> {
+        match self.access {
+            Access::Write => Ok(()),
+            Access::Read | Access::ReadUnchanging => Err(StoreError::Unavailable(format!(
+                "{}: open for reading only",
+                self.file.path.display()
+            ))),
+        }
+    }
+
+    /// Reads the database on a thread of its own, however long it takes. If this future is
+    /// dropped, the read is interrupted.
+    pub async fn read_for_long<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (file, access, patience) = (self.file.clone(), self.access, self.options.timeout);
+        let open = move || {
+            let connection = open_reader(&file, access, patience)?;
+            Ok((Arc::new(connection.get_interrupt_handle()), connection))
+        };
+        let (sender, answer) = oneshot::channel();
+        let work = move |_, connection| {
+            let result = work(&connection).unwrap_or_else(|error| Err(failure(&error)));
+            // The caller may have given up.
+            let _ = sender.send(result);
+        };
+        let failed = |error: &dyn Display| Err(unavailable(&error.to_string()));
+        let started = match start("sqlite-check", open, work) {
+            Ok(started) => started.await,
+            Err(error) => return self.report(failed(&error)),
+        };
+        let _interrupt = match started {
+            Ok(Ok(handle)) => Interrupt(handle),
+            Ok(Err(error)) => return failed(&error),
+            Err(_) => return self.report(failed(&ended())),
+        };
+        let answer = answer.await;
+        self.report(answer.unwrap_or_else(|_| failed(&ended())))
     }
 
     /// Takes a lease, unless another one has not ended.
@@ -133,59 +177,15 @@ impl Inner {
     }
 }
 
-async fn open(address: Address, options: Options) -> Result<Inner, OpenError> {
-    let (changes, received) = Lane::<Box<dyn Change>>::new();
-    let (create, durability, patience) = (options.create, options.durability, options.timeout);
-    let path = address.path.clone();
-    let open = move || {
-        let file = DatabaseFile::find(&path, create)?;
-        let connection = open_writer(&file, create, durability, patience)?;
-        let is_multiprocess_safe = file.is_multiprocess_safe();
-        Ok(((file, is_multiprocess_safe), connection))
-    };
-    let work = move |(file, _), connection| {
-        let writer = Writer {
-            connection,
-            file,
-            durability,
-            // An operation that ends with `Busy` says more than one that is out of time.
-            patience: patience.mul_f64(0.75),
-        };
-        writer.serve(&received);
-    };
-    let failed = |error| OpenError::Failed(address.path.clone(), error);
-    let opened = start("sqlite-writer", open, work).map_err(failed)?;
-    let (file, is_multiprocess_safe) = opened.await.map_err(|_| failed(ended()))??;
-    let reads = start_readers(&file, patience).await?;
-    Ok(Inner {
-        file,
-        options,
-        queues: Queues::default(),
-        is_multiprocess_safe,
-        reads,
-        changes,
-        is_failing: AtomicBool::new(false),
-    })
-}
+/// Interrupts what a connection does when this is dropped.
+struct Interrupt(Arc<InterruptHandle>);
 
-async fn start_readers(file: &DatabaseFile, patience: Duration) -> Result<Lane<Read>, OpenError> {
-    let failed = |error| OpenError::Failed(file.path.clone(), error);
-    let (reads, received) = Lane::new();
-    let received = Arc::new(Mutex::new(received));
-    let count = available_parallelism().map_or(1, usize::from);
-    for _ in 0..count.clamp(2, MAX_READERS) {
-        let (file, received) = (file.clone(), received.clone());
-        let open = move || {
-            let connection = open_reader(&file, patience)?;
-            Ok((file, connection))
-        };
-        let work = move |file, connection| serve_reads(&connection, &file, &received);
-        let opened = start("sqlite-reader", open, work).map_err(failed)?;
-        opened.await.map_err(|_| failed(ended()))??;
+impl Drop for Interrupt {
+    fn drop(&mut self) {
+        self.0.interrupt();
     }
-    Ok(reads)
 }
 
-fn ended() -> std::io::Error {
+pub fn ended() -> std::io::Error {
     std::io::Error::other("the thread of the database has ended")
 }

@@ -41,6 +41,10 @@
 //!   is restarted. End all processes before you replace the file, and remove the files `-wal`
 //!   and `-shm` with it. For a copy of a database in use, run
 //!   `sqlite3 FILE "VACUUM INTO 'COPY'"`.
+//! - **Reading alone** needs [`Options::read_only`], if this user may only read the file. If
+//!   the files `-wal` and `-shm` are missing and this user may not create them, the store reads
+//!   the file as one that nothing changes: a server that is started meanwhile would make it
+//!   return wrong states.
 //! - **SQLite has no checksums.** A damaged page is reported as a failure of the store if
 //!   SQLite notices it. A damaged byte within the data of a session is not noticed here.
 //! - **A lease of a killed process ends at its deadline**, by the clock of the store. If the
@@ -103,12 +107,17 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod address;
+mod check;
 mod database;
 mod file;
 mod inner;
 mod lease;
+mod maintenance;
+mod open;
 mod options;
+mod other_writers;
 mod sessions;
 mod store;
 mod sweep;

@@ -43,6 +43,7 @@ pub enum Durability {
 #[derive(Clone)]
 pub struct Options {
     pub(crate) create: bool,
+    pub(crate) read_only: bool,
     pub(crate) durability: Durability,
     pub(crate) lock_timeout: Duration,
     pub(crate) timeout: Duration,
@@ -55,6 +56,14 @@ impl Options {
     /// both are errors. The directory of the file must exist.
     pub fn create(mut self, create: bool) -> Self {
         self.create = create;
+        self
+    }
+
+    /// Opens a file that need not be writable, such as a snapshot or the store of another user.
+    /// Operations that write fail when they are called. A missing file is an error, whatever
+    /// [`create`](Self::create) says.
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.read_only = read_only;
         self
     }
 
@@ -96,6 +105,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             create: false,
+            read_only: false,
             durability: Durability::default(),
             lock_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(2),
@@ -109,6 +119,7 @@ impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("create", &self.create)
+            .field("read_only", &self.read_only)
             .field("durability", &self.durability)
             .field("lock_timeout", &self.lock_timeout)
             .field("timeout", &self.timeout)
@@ -161,6 +172,13 @@ pub enum OpenError {
         .0.display()
     )]
     NotWritable(PathBuf),
+    /// This process may not read the file, and was to open it for reading only.
+    #[error(
+        "{}: cannot be read; give this user the right to read it and the files -wal and -shm \
+         beside it, and to enter its directory",
+        .0.display()
+    )]
+    NotReadable(PathBuf),
     /// The file system cannot share memory between processes, which the write-ahead log needs.
     #[error(
         "{}: the file system supports no write-ahead log; name a file on a local disk",

@@ -147,7 +147,7 @@ pub fn load(connection: &Connection, id: &SessionId) -> Outcome<Option<StoredSes
 }
 
 /// Returns the session in a row of `id, version, modified, expires, user, data`.
-fn session(row: &Row<'_>) -> Outcome<StoredSession> {
+pub fn session(row: &Row<'_>) -> Outcome<StoredSession> {
     let user = match user(row, 4)? {
         Ok(user) => user.map(str::to_owned),
         Err(error) => return Ok(Err(error)),

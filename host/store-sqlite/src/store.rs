@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use session3_store::{
-    Maintenance, SessionId, SessionLock, SessionPage, SessionState, SessionStore, StoreError,
-    StoredSession, SweepReport, Timestamp, Version,
+    SessionId, SessionLock, SessionPage, SessionState, SessionStore, StoreError, StoredSession,
+    SweepReport, Timestamp, Version,
 };
 use tokio::time::{sleep, timeout};
 
 use crate::inner::Inner;
 use crate::lease::is_free;
+use crate::open::open;
 use crate::sessions;
 use crate::sweep::{self, sweep};
 use crate::{OpenError, Options};
@@ -24,7 +25,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_m
 ///
 /// The documentation of the [crate](crate) has an example.
 pub struct SqliteStore {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 impl SqliteStore {
@@ -43,7 +44,7 @@ impl SqliteStore {
     /// do not create it, it belongs to something else, or this process has no access to it. A
     /// file that belongs to something else is not changed.
     pub async fn open(url: &str, options: Options) -> Result<Self, OpenError> {
-        let inner = Inner::open(url, options).await?;
+        let inner = open(url, options).await?;
         Ok(Self {
             inner: Arc::new(inner),
         })
@@ -208,6 +209,3 @@ impl SessionStore for SqliteStore {
         true
     }
 }
-
-#[async_trait]
-impl Maintenance for SqliteStore {}

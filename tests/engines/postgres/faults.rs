@@ -19,7 +19,7 @@ const TIMEOUT: Duration = Duration::from_millis(500);
 const SLACK: Duration = Duration::from_secs(5);
 
 /// Opens a store through a proxy to a server.
-async fn open(server: &Server, proxy: &Proxy) -> PostgresStore {
+pub async fn open(server: &Server, proxy: &Proxy) -> PostgresStore {
     open_table(server, proxy, &table()).await
 }
 
@@ -31,7 +31,7 @@ async fn open_table(server: &Server, proxy: &Proxy, table: &str) -> PostgresStor
 
 /// Waits until the store has all of its connections, so that the replies which a test loses
 /// are those to operations.
-async fn connect_all(server: &Server, store: &PostgresStore) {
+pub async fn connect_all(server: &Server, store: &PostgresStore) {
     let client = server.client().await;
     let statement = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'session3'";
     let connections = async || -> i64 {
@@ -45,7 +45,7 @@ async fn connect_all(server: &Server, store: &PostgresStore) {
 }
 
 /// Waits until a condition holds.
-async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let start = Instant::now();
     while !condition().await {
         assert!(

@@ -7,9 +7,11 @@
 mod conformance;
 mod dropped;
 mod faults;
+mod health;
 mod index;
 mod killed;
 mod locks;
+mod maintenance;
 mod opening;
 mod proxy;
 mod server;

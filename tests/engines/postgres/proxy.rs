@@ -84,6 +84,8 @@ impl Drop for Proxy {
 async fn accept(listener: TcpListener, to: u16, faults: Arc<Faults>) {
     loop {
         let (client, _) = listener.accept().await.unwrap();
+        // From before this looks whether to refuse, so that `refuse` closes what this accepts.
+        let closed = faults.closed.subscribe();
         if faults.refuses.load(Ordering::SeqCst) {
             continue;
         }
@@ -91,14 +93,18 @@ async fn accept(listener: TcpListener, to: u16, faults: Arc<Faults>) {
         tokio::spawn(async move {
             // A server that is away closes the connection.
             if let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, to)).await {
-                forward(client, server, &faults).await;
+                forward(client, server, &faults, closed).await;
             }
         });
     }
 }
 
-async fn forward(client: TcpStream, server: TcpStream, faults: &Faults) {
-    let mut closed = faults.closed.subscribe();
+async fn forward(
+    client: TcpStream,
+    server: TcpStream,
+    faults: &Faults,
+    mut closed: watch::Receiver<u64>,
+) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     tokio::select! {

@@ -4,15 +4,16 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use session3_store::{SessionState, SessionStore};
+use session3_store::{Finding, Maintenance, SessionId, SessionState, SessionStore};
 use session3_store_redis::{OpenError, Options, RedisStore};
 use session3_store_tests::{Given, conformance_suite};
 use session3_test_support::{block_on, id, state};
 
-use crate::conformance::given;
+use crate::conformance::{given, session_key};
 use crate::failover::{measure, wait_for_recovery};
 use crate::faults::assert_index_is_exact;
-use crate::servers::{Server, Shared, wait_for, wait_until};
+use crate::maintenance::check;
+use crate::servers::{Server, Shared, new_prefix, wait_for, wait_until};
 
 struct Cluster {
     nodes: Vec<Server>,
@@ -122,6 +123,46 @@ fn the_url_must_name_the_right_kind_of_server() {
         let url = server.url().replace("redis:", "redis+cluster:");
         let error = RedisStore::open(&url, options).await.err().unwrap();
         assert!(!error.to_string().contains('\n'), "{error}");
+    });
+}
+
+#[test]
+fn a_check_and_the_figures_reach_all_primaries() {
+    block_on(async {
+        let cluster = SHARED.get(Cluster::start);
+        let prefix = new_prefix();
+        let url = format!("{}?prefix={prefix}", cluster.url());
+        let options = Options::default().create(true);
+        let store = RedisStore::open(&url, options).await.unwrap();
+        let sessions: Vec<_> = (0..64)
+            .map(|number| SessionId::from(number << 122 | 1))
+            .collect();
+        for id in &sessions {
+            let new = SessionState {
+                user: Some("alice".into()),
+                ..state("a")
+            };
+            store.create_session(id, &new).await.unwrap();
+        }
+        let (report, findings) = check(&store, false).await;
+        assert_eq!((report.sessions, findings), (64, vec![]));
+        for (node, id) in cluster
+            .primaries()
+            .iter()
+            .flat_map(|node| sessions.iter().map(move |id| (node, id)))
+        {
+            let key = session_key(&prefix, id).replace(&format!("s:{id}"), "u");
+            // Only one node has the slot.
+            let _ = crate::servers::try_command(node.port, &["DEL", &key]);
+        }
+        let missing: Vec<_> = sessions.iter().map(|id| Finding::Missing(*id)).collect();
+        assert_eq!(check(&store, true).await.1, missing);
+        assert_eq!(check(&store, true).await.1, []);
+        let figures = store.figures().await.unwrap();
+        let entries = figures.iter().find(|figure| figure.name == "index entries");
+        assert_eq!(entries.unwrap().value, 64);
+        assert_eq!(store.warnings().await.unwrap().len(), 3);
+        assert_eq!(store.has_unfinished_sweep().await, Ok(false));
     });
 }
 

@@ -8,6 +8,8 @@ mod cluster;
 mod conformance;
 mod failover;
 mod faults;
+mod health;
+mod maintenance;
 mod opening;
 mod proxy;
 mod sentinel;

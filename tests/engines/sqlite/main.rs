@@ -4,8 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
 mod conformance;
+mod maintenance;
 mod opening;
 mod processes;
+mod reading;
 mod support;
 mod sweeps;
 mod waiting;

@@ -2,16 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
 
 use rusqlite::Connection;
 use session3_store::SessionStore;
 use session3_store_sqlite::{OpenError, Options, SqliteStore};
 use session3_test_support::{block_on, id, state};
 
-use crate::support::{Place, open, until, url};
+use crate::support::{Place, is_closed, open, unprivileged, until, url};
 
 /// Opens with `create` what must be refused, and returns the error's one line.
 fn refusal(path: &Path) -> (OpenError, String) {
@@ -136,13 +134,6 @@ fn a_newer_schema_is_refused() {
     assert!(matches!(error, OpenError::Newer(_, 2)), "{error}");
 }
 
-/// Returns whether this process has no connection to the database any more.
-fn is_closed(place: &Place) -> bool {
-    let files = fs::read_dir("/proc/self/fd").unwrap();
-    let mut paths = files.filter_map(|file| fs::read_link(file.unwrap().path()).ok());
-    !paths.any(|path| path.starts_with(place.0.path()))
-}
-
 #[test]
 fn a_dropped_store_closes_its_files_and_leaves_one() {
     let place = Place::new();
@@ -166,16 +157,7 @@ fn a_file_that_this_user_cannot_write_is_refused() {
     for (path, mode) in [(place.path(), 0o444), (place.0.path().to_owned(), 0o755)] {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
-    let program = env!("CARGO_BIN_EXE_session3-test-sqlite-process");
-    let mut command = Command::new(program);
-    if rustix::process::geteuid().is_root() {
-        // Permissions do not bind root, so the process runs as another user. The program may
-        // lie where that user cannot reach it.
-        let copy = place.0.path().join("program");
-        fs::copy(program, &copy).unwrap();
-        command = Command::new(copy);
-        command.uid(65534);
-    }
+    let mut command = unprivileged(&place);
     let before = fs::read(place.path()).unwrap();
     let arguments = ["open", &url(&place.path()), "0", "0"];
     let output = command.args(arguments).output().unwrap();

@@ -12,7 +12,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use session3_store::{SessionId, SessionState, SessionStore, StoreError};
+use session3_store::{Maintenance, SessionId, SessionState, SessionStore, StoreError};
 use session3_store_sqlite::{Options, SqliteStore};
 use session3_test_support::dice::Dice;
 use session3_test_support::{block_on, id, state};
@@ -33,7 +33,9 @@ fn main() {
     };
     let (me, number): (u64, u64) = (me.parse().unwrap(), number.parse().unwrap());
     block_on(async {
-        let store = SqliteStore::open(url, Options::default().create(true)).await;
+        let is_reader = role == "read";
+        let options = Options::default().create(true).read_only(is_reader);
+        let store = SqliteStore::open(url, options).await;
         let store = Arc::new(store.unwrap());
         match role.as_str() {
             "open" => say("open"),
@@ -42,6 +44,7 @@ fn main() {
             "hold" => hold(&store, number).await,
             "exclude" => in_tasks(|_| exclude(store.clone(), number)).await,
             "sweep" => sweep(&store, number).await,
+            "read" => read(&store).await,
             "fill" => fill(&store, number).await,
             role => panic!("{role}: unknown"),
         }
@@ -60,6 +63,20 @@ fn say(line: &str) {
     let mut output = std::io::stdout().lock();
     output.write_all(format!("{line}\n").as_bytes()).unwrap();
     output.flush().unwrap();
+}
+
+/// Writes how many sessions there are, after a check of the store.
+async fn read(store: &SqliteStore) {
+    let mut findings = Vec::new();
+    let mut observer = |finding| findings.push(finding);
+    let report = store.check(false, &mut observer).await.unwrap();
+    assert_eq!((report.damaged, findings), (0, vec![]));
+    let page = store.iter_sessions(None, 9).await.unwrap();
+    assert_eq!(page.sessions.len() as u64, report.sessions);
+    let created = store.create_session(&id(u128::MAX), &state("")).await;
+    let why = created.unwrap_err().to_string();
+    assert!(why.contains("open for reading only"), "{why}");
+    say(&report.sessions.to_string());
 }
 
 /// Creates, saves and deletes sessions of its own until it is killed. Writes what it tries

@@ -1,6 +1,9 @@
 //! Helpers of the tests.
 
+use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -61,4 +64,25 @@ pub async fn until(mut holds: impl AsyncFnMut() -> bool) {
         assert!(Instant::now() < deadline, "this never happened");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// Returns whether this process has no connection to the database any more.
+pub fn is_closed(place: &Place) -> bool {
+    let files = fs::read_dir("/proc/self/fd").unwrap();
+    let mut paths = files.filter_map(|file| fs::read_link(file.unwrap().path()).ok());
+    !paths.any(|path| path.starts_with(place.0.path()))
+}
+
+/// Returns a command for the process of the tests that runs as a user without privileges.
+pub fn unprivileged(place: &Place) -> Command {
+    let program = env!("CARGO_BIN_EXE_session3-test-sqlite-process");
+    if !rustix::process::geteuid().is_root() {
+        return Command::new(program);
+    }
+    // The program may lie where that user cannot reach it.
+    let copy = place.0.path().join("program");
+    fs::copy(program, &copy).unwrap();
+    let mut command = Command::new(copy);
+    command.uid(65534);
+    command
 }
