@@ -325,6 +325,18 @@ fn outlive(mut server: impl Server) {
     wait_until("the site to reconnect", || ready() == 200);
     assert_eq!(browser.get(&demo, "increment").status, 302);
     assert_eq!(browser.look(&demo), (id, 2));
+    let export = body_of(&format!("{metrics}metrics"));
+    assert!(export.contains("session3_store_up{"), "{export}");
+    assert!(
+        export.contains("session3_store_reconnects_total{"),
+        "{export}"
+    );
+    let log = fs::read_to_string(log).unwrap();
+    let lines = |text| log.lines().filter(|line| line.contains(text)).count();
+    assert_eq!(lines("so that its sessions cannot be used"), 1, "{log}");
+    assert_eq!(lines("can be reached again"), 1, "{log}");
+    // And not one for each of the requests.
+    assert!(lines("the store failed") < 5, "{log}");
 }
 
 fn status_of(url: &str) -> u16 {
@@ -334,6 +346,15 @@ fn status_of(url: &str) -> u16 {
         .build()
         .into();
     agent.get(url).call().unwrap().status().as_u16()
+}
+
+fn body_of(url: &str) -> String {
+    ureq::get(url)
+        .call()
+        .unwrap()
+        .into_body()
+        .read_to_string()
+        .unwrap()
 }
 
 /// Returns a path under which no store exists.

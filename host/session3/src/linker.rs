@@ -1,7 +1,7 @@
 //! The host functions of the interfaces that the session manager imports.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use session3_store::{SessionId, SessionLock, StoreError};
 use wasmtime::component::{HasData, Linker, Resource};
@@ -9,6 +9,7 @@ use wasmtime::component::{HasData, Linker, Resource};
 use crate::bindings::session3::sessions::events::{self, Event};
 use crate::bindings::session3::sessions::{session_types, store as wit};
 use crate::ctx::{SessionsCtxView, SessionsView};
+use crate::log_limit::{Decision, LogLimit};
 
 session3_store::convert_store_bindings!(wit);
 
@@ -219,10 +220,17 @@ impl wit::HostSessionLock for SessionsCtxView<'_> {
     }
 }
 
+/// Limits the lines about a store that fails, which come with each request.
+static FAILURES: LazyLock<LogLimit> = LazyLock::new(|| LogLimit::new(100));
+
 /// Logs what the system said when the store failed, for operators: the guest need not show it.
+/// Each failure becomes one line in a minute.
 fn log_failure<T>(result: Result<T, StoreError>) -> Result<T, wit::StoreError> {
     if let Err(error @ StoreError::Unavailable(_)) = &result {
-        tracing::error!("{error}");
+        let text = error.to_string();
+        if FAILURES.decide(Some(text.clone()), Instant::now()) != Decision::LeaveOut {
+            tracing::error!("{text}");
+        }
     }
     Ok(result?)
 }

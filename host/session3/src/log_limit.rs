@@ -1,5 +1,6 @@
 //! Limits for the log lines that clients and guests can cause at will: a browser with a dead
-//! cookie, one that has changed since its session began, and an application that reports events.
+//! cookie, one that has changed since its session began, an application that reports events, and
+//! each request while the store fails.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ pub struct Connector {
     /// Makes each connection behave in the same way, whatever the server's defaults are.
     settings: String,
     timeout: Duration,
-    pub health: Health,
+    pub health: Arc<Health>,
 }
 
 /// Why there is no connection.
@@ -92,7 +93,7 @@ impl Connector {
             is_plain: AtomicBool::new(false),
             settings: settings(timeout),
             timeout,
-            health: Health::new("MySQL", target.place()),
+            health: Arc::new(Health::new("MySQL", target.place())),
         })
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 use parking_lot::Mutex;
+use session3_store::health::Connected;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -27,6 +28,8 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// A connection that one operation uses. Dropping it closes it.
 pub struct Connection {
     pub conn: Conn,
+    /// Counts the connection until it is closed.
+    connected: Connected,
     generation: u64,
     /// Lets another operation have a connection when this one is dropped or given back.
     permit: OwnedSemaphorePermit,
@@ -34,6 +37,7 @@ pub struct Connection {
 
 struct Idle {
     conn: Conn,
+    connected: Connected,
     since: Instant,
 }
 
@@ -72,12 +76,13 @@ impl Pool {
             .map_err(|_| format!("all {CONNECTIONS} connections are in use"))?
             .map_err(|error| error.to_string())?;
         let generation = shared.generation.load(Ordering::SeqCst);
-        let conn = match shared.idle(deadline).await {
-            Some(conn) => conn,
+        let (conn, connected) = match shared.idle(deadline).await {
+            Some(idle) => idle,
             None => shared.connect(deadline).await?,
         };
         Ok(Connection {
             conn,
+            connected,
             generation,
             permit,
         })
@@ -92,6 +97,7 @@ impl Pool {
         if connection.generation == shared.generation.load(Ordering::SeqCst) {
             idle.push(Idle {
                 conn: connection.conn,
+                connected: connection.connected,
                 since: Instant::now(),
             });
         }
@@ -109,14 +115,18 @@ impl Pool {
 
 impl Shared {
     /// Returns an idle connection that works, if there is one.
-    async fn idle(&self, deadline: Instant) -> Option<Conn> {
+    async fn idle(&self, deadline: Instant) -> Option<(Conn, Connected)> {
         loop {
-            let Idle { mut conn, since } = self.idle.lock().pop()?;
+            let Idle {
+                mut conn,
+                connected,
+                since,
+            } = self.idle.lock().pop()?;
             if since.elapsed() < FRESH {
-                return Some(conn);
+                return Some((conn, connected));
             }
             if let Ok(Ok(())) = timeout_at(deadline, conn.ping()).await {
-                return Some(conn);
+                return Some((conn, connected));
             }
             // The others have been idle for longer.
             self.idle.lock().retain(|idle| idle.since > since);
@@ -124,16 +134,13 @@ impl Shared {
     }
 
     /// Makes a connection. Fails at once while the server is known to be away.
-    async fn connect(self: &Arc<Self>, deadline: Instant) -> Result<Conn, String> {
+    async fn connect(self: &Arc<Self>, deadline: Instant) -> Result<(Conn, Connected), String> {
         if let Some(why) = &*self.down.lock() {
             return Err(why.to_string());
         }
         let start = Instant::now();
         match timeout_at(deadline, self.connector.connect()).await {
-            Ok(Ok(conn)) => {
-                self.note_connection();
-                Ok(conn)
-            }
+            Ok(Ok(conn)) => Ok((conn, self.connected())),
             Ok(Err(error)) => Err(self.is_down(&error)),
             Err(_) => {
                 let time = deadline.saturating_duration_since(start);
@@ -148,7 +155,7 @@ impl Shared {
     }
 
     /// Notes a new connection: the first ones, which are made when they are needed, replace none.
-    fn note_connection(&self) {
+    fn connected(&self) -> Connected {
         match self.generation.load(Ordering::SeqCst) {
             0 => self.connector.health.connected(),
             _ => self.connector.health.reconnected(),
@@ -181,15 +188,24 @@ async fn wait_for_return(shared: Weak<Shared>) {
         match shared.connector.connect().await {
             Ok(conn) => {
                 let since = Instant::now();
+                let connected = shared.connected();
                 let mut idle = shared.idle.lock();
                 if idle.len() < CONNECTIONS {
-                    idle.push(Idle { conn, since });
+                    idle.push(Idle {
+                        conn,
+                        connected,
+                        since,
+                    });
                 }
                 *shared.down.lock() = None;
-                shared.note_connection();
                 return;
             }
-            Err(error) => *shared.down.lock() = Some(error.to_string().into()),
+            Err(error) => {
+                let why = error.to_string();
+                // The connections that were in use have ended by now.
+                shared.connector.health.is_away(&why);
+                *shared.down.lock() = Some(why.into());
+            }
         }
     }
 }

@@ -40,8 +40,8 @@ impl StoreOptions {
         self
     }
 
-    /// Opens a directory without writing to it, so that it may be a read-only snapshot. Other
-    /// stores ignore this.
+    /// Opens a directory or an SQLite file without writing to it, so that it may be a read-only
+    /// snapshot. Other stores ignore this.
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.read_only = read_only;
         self
@@ -105,6 +105,7 @@ impl StoreOptions {
                 };
                 let options = Options::default()
                     .create(self.create)
+                    .read_only(self.read_only)
                     .durability(durability)
                     .lock_timeout(self.lock_timeout);
                 Ok(Arc::new(SqliteStore::open(url, options).await?))
