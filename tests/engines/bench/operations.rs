@@ -1,0 +1,216 @@
+//! Benchmarks of single operations, each with every contestant in turn.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use session3_store::Maintenance;
+use tokio::runtime::Runtime;
+
+use crate::contest::{Batch, Contestant, Operation, Use};
+use crate::engine::Engine;
+use crate::sessions::{id, state};
+use crate::table;
+use crate::targets::Targets;
+use crate::{Plan, TASKS, median};
+
+use Operation::{Create, Delete, Load, Save, Touch};
+
+/// The operations, in an order in which each session can go through all of them, and the version
+/// that a session has before each.
+const ALL: [(Operation, u64); 5] = [(Create, 0), (Load, 1), (Save, 1), (Touch, 2), (Delete, 2)];
+
+/// The largest quotient of the times of a store and of its floor.
+const BOUND: f64 = 1.15;
+
+/// The name of the table.
+const TABLE: &str = "few";
+
+/// The rounds that are measured whatever their time.
+const MIN_ROUNDS: usize = 5;
+
+/// The times of one operation, at one degree of concurrency.
+#[derive(Clone, Copy)]
+pub struct Times {
+    /// The microseconds of the floor.
+    pub floor: f64,
+    /// The microseconds of the store.
+    pub ours: f64,
+    /// The median of the quotients of neighbouring slices of the store and of the floor.
+    pub ratio: f64,
+    /// Whether the quotient is within its bound.
+    pub is_met: bool,
+    /// The microseconds of tower-sessions, if it has the operation.
+    pub peer: Option<f64>,
+}
+
+/// The times of one operation.
+pub struct Line {
+    /// The name of the engine.
+    pub engine: &'static str,
+    /// The name of the operation.
+    pub name: String,
+    /// The times with one operation at a time, and with [`TASKS`].
+    pub times: [Times; 2],
+}
+
+/// Measures the operations of all engines, and prints their table.
+pub fn measure(
+    plan: &Plan,
+    runtime: &Runtime,
+    engines: &[Engine],
+    targets: &mut Targets,
+) -> Vec<Line> {
+    table::print_operations_head();
+    let mut lines = Vec::new();
+    for engine in engines {
+        let measured = measure_engine(plan, runtime, engine, targets);
+        measured.iter().for_each(table::print_operation);
+        lines.extend(measured);
+    }
+    lines
+}
+
+fn measure_engine(
+    plan: &Plan,
+    runtime: &Runtime,
+    engine: &Engine,
+    targets: &mut Targets,
+) -> Vec<Line> {
+    let store = engine.open(TABLE);
+    runtime.block_on(async {
+        for number in 0..plan.few {
+            store
+                .create_session(&id(number), &state(false))
+                .await
+                .unwrap();
+        }
+    });
+    let mut contestants: [Box<dyn Contestant>; 3] = [
+        engine.floor(TABLE),
+        engine.ours(&store),
+        Box::new(engine.peer()),
+    ];
+    let mut lines = Vec::new();
+    for has_user in [false, true] {
+        let [alone, together] = [0, 1].map(|index| {
+            let case = Case {
+                tasks: [1, TASKS][index],
+                batch: plan.batches[index],
+                has_user,
+            };
+            case.measure(plan, &mut contestants)
+        });
+        for ((operation, alone), (_, together)) in alone.into_iter().zip(together) {
+            let user = if has_user { ", a user's" } else { "" };
+            let name = format!("{operation}{user}");
+            let times = [(alone, 1), (together, TASKS)].map(|(slices, tasks)| {
+                let what = format!("ratio of {}, {name}, {tasks} at a time", engine.name);
+                slices.times(&what, targets)
+            });
+            lines.push(Line {
+                engine: engine.name,
+                name,
+                times,
+            });
+        }
+    }
+    if let Some(share) = hot_share(engine, runtime, &store) {
+        let what = format!("HOT updates in %, {} sessions", table::thousands(plan.few));
+        targets.at_least(&what, share, 90.0);
+    }
+    lines
+}
+
+/// Returns the share of the updates of PostgreSQL that changed no index, in percent.
+pub fn hot_share(engine: &Engine, runtime: &Runtime, store: &Arc<dyn Maintenance>) -> Option<f64> {
+    // The statistics lag behind by about a second.
+    runtime.block_on(tokio::time::sleep(Duration::from_millis(1500)));
+    let share = engine.figure(store, "HOT updates, %");
+    share.map(|share| share as f64)
+}
+
+/// A way of using the stores.
+struct Case {
+    tasks: usize,
+    batch: usize,
+    has_user: bool,
+}
+
+/// The microseconds of each slice of each contestant. Slices of the same round have the same index.
+#[derive(Default)]
+struct Slices([Vec<f64>; 3]);
+
+impl Slices {
+    fn times(self, what: &str, targets: &mut Targets) -> Times {
+        let [floor, ours, peer] = self.0;
+        let ratios = ours.iter().zip(&floor).map(|(ours, floor)| ours / floor);
+        let ratio = median(ratios.collect());
+        Times {
+            floor: median(floor),
+            ours: median(ours),
+            ratio,
+            is_met: targets.at_most(what, ratio, BOUND),
+            peer: (!peer.is_empty()).then(|| median(peer)),
+        }
+    }
+}
+
+impl Case {
+    fn measure(
+        &self,
+        plan: &Plan,
+        contestants: &mut [Box<dyn Contestant>; 3],
+    ) -> Vec<(Operation, Slices)> {
+        let wanted = |operation: &Operation| {
+            // A user makes a difference only for the index.
+            !self.has_user || matches!(operation, Create | Delete)
+        };
+        let mut all = ALL.map(|(operation, _)| (operation, Slices::default()));
+        let start = Instant::now();
+        // The first round only warms up.
+        for round in 0..=plan.rounds {
+            if round > MIN_ROUNDS && start.elapsed() >= plan.budget {
+                break;
+            }
+            for (index, (operation, version)) in ALL.into_iter().enumerate() {
+                if !wanted(&operation) {
+                    continue;
+                }
+                for turn in 0..contestants.len() {
+                    let contestant = (turn + round) % contestants.len();
+                    if !contestants[contestant].can(operation, self.has_user) {
+                        continue;
+                    }
+                    // After a create, a session that was neither saved nor touched is deleted.
+                    let batch = self.batch_of(plan, operation, version, contestant);
+                    let time = contestants[contestant].run(&batch);
+                    if round > 0 {
+                        let micros = time.as_secs_f64() * 1e6 / self.batch as f64;
+                        all[index].1.0[contestant].push(micros);
+                    }
+                }
+            }
+        }
+        all.into_iter()
+            .filter(|(operation, _)| wanted(operation))
+            .collect()
+    }
+
+    /// Returns a batch of sessions after those that stay, of which each contestant has its own.
+    fn batch_of(
+        &self,
+        plan: &Plan,
+        operation: Operation,
+        version: u64,
+        contestant: usize,
+    ) -> Batch {
+        let first = plan.few + (contestant * self.batch) as u64;
+        let numbers = first..first + self.batch as u64;
+        Batch {
+            operation,
+            tasks: self.tasks,
+            has_user: self.has_user,
+            uses: numbers.map(|number| Use { number, version }).collect(),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The tables of results, in Markdown.
+
+use crate::engine::Engine;
+use crate::operations::{Line, Times};
+use crate::sessions::SIZE;
+use crate::{Plan, TASKS};
+
+/// Prints what was set.
+pub fn print_head(plan: &Plan, engines: &[Engine]) {
+    println!("## The stores on other engines\n");
+    let Plan { rounds, few, .. } = plan;
+    println!(
+        "States of {SIZE} bytes, in a store with {} other sessions; medians of up to {rounds} \
+         slices, of which those of all contestants take turns. All data are in {}.\n",
+        thousands(*few),
+        std::env::temp_dir().display()
+    );
+    for engine in engines {
+        println!("- {}: {}", engine.name, engine.settings);
+    }
+    println!();
+}
+
+/// Prints the head of the table of operations.
+pub fn print_operations_head() {
+    println!(
+        "Microseconds for each operation. *Floor* is the same script or statement through the same \
+         client library; *ratio* is the median of the quotients of neighbouring slices of session3 \
+         and of the floor; **bold** ratios miss their bound. With {TASKS} at a time, the figure is \
+         the time divided by the number of operations.\n"
+    );
+    let columns = ["floor", "session3", "ratio", "tower-sessions"];
+    let mut head = vec!["engine".to_owned(), "operation".to_owned()];
+    for tasks in [1, TASKS] {
+        head.extend(columns.map(|column| format!("{column}, {tasks}")));
+    }
+    print_table_head(&head, 2);
+}
+
+/// Prints a line of the table of operations.
+pub fn print_operation(line: &Line) {
+    let mut row = vec![line.engine.to_owned(), line.name.clone()];
+    for times in line.times {
+        let Times {
+            floor,
+            ours,
+            ratio,
+            is_met,
+            peer,
+        } = times;
+        row.extend([floor, ours].map(|time| format!("{time:.1}")));
+        row.push(marked(ratio, is_met));
+        row.push(peer.map(|time| format!("{time:.1}")).unwrap_or_default());
+    }
+    print_row(&row);
+}
+
+/// Prints the head of the table of lost increments.
+pub fn print_increments_head(tasks: u64, rounds: u64) {
+    println!(
+        "\nLost increments of one session, of {tasks} × {rounds} that several tasks make at once.\n"
+    );
+    let head = ["engine", "session3", "tower-sessions"].map(str::to_owned);
+    print_table_head(&head, 1);
+}
+
+/// Prints the head of the table with many sessions.
+pub fn print_many_head(plan: &Plan) {
+    let (few, many) = (thousands(plan.few), thousands(plan.sessions));
+    println!(
+        "\nWith {many} sessions, and a sweep that deletes half of them. Times are in microseconds: \
+         of loads and saves of random sessions, one at a time; of the sweep for each session; and \
+         of saves without and beside the sweep. Memory is what the peak of the benchmark's process \
+         grew by during the sweep.\n"
+    );
+    let mut head = vec!["engine".to_owned(), "bytes each".to_owned()];
+    for operation in ["load", "save"] {
+        head.extend([&few, &many].map(|count| format!("{operation}, {count}")));
+        head.push(format!("growth of {operation}"));
+    }
+    let rest = [
+        "HOT updates, %",
+        "sweep",
+        "save",
+        "save beside the sweep",
+        "ratio",
+        "memory, MiB",
+    ];
+    head.extend(rest.map(str::to_owned));
+    print_table_head(&head, 1);
+}
+
+/// Prints the head of a table, whose first columns are text and whose others are numbers.
+fn print_table_head(columns: &[String], texts: usize) {
+    print_row(columns);
+    let line = |index| if index < texts { "---" } else { "--:" };
+    let lines: Vec<_> = (0..columns.len()).map(|index| line(index).into()).collect();
+    print_row(&lines);
+}
+
+/// Prints a line of a table.
+pub fn print_row(columns: &[String]) {
+    println!("| {} |", columns.join(" | "));
+}
+
+/// Formats a figure, in bold if it misses its bound.
+pub fn marked(figure: f64, is_met: bool) -> String {
+    match is_met {
+        true => format!("{figure:.2}"),
+        false => format!("**{figure:.2}**"),
+    }
+}
+
+/// Formats a number with a separator after each three digits.
+pub fn thousands(number: u64) -> String {
+    match number {
+        0..1000 => number.to_string(),
+        _ => format!("{},{:03}", thousands(number / 1000), number % 1000),
+    }
+}
