@@ -1,6 +1,8 @@
 //! The engines: servers with the settings of an operator, and the stores on them.
 
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use session3_store::Maintenance;
 use session3_store_mysql::MysqlStore;
@@ -135,8 +137,8 @@ impl Engine {
     pub fn open_to_fill(&self, table: &str) -> Arc<dyn Maintenance> {
         let url = self.url(table);
         match &self.kind {
-            Kind::Redis(_) | Kind::Mariadb(_) => self.open_url(&url),
-            Kind::Postgres(_) => self.open_url(&format!("{url}&durability=off")),
+            Kind::Redis(_) => self.open_url(&url),
+            Kind::Postgres(_) | Kind::Mariadb(_) => self.open_url(&format!("{url}&durability=off")),
             Kind::Sqlite(..) => {
                 self.open_url(&url.replace("durability=disk", "durability=process"))
             }
@@ -225,8 +227,19 @@ impl Engine {
         }
     }
 
+    /// Returns the share of the updates of PostgreSQL that changed no index, in percent.
+    pub fn hot_share(&self, store: &Arc<dyn Maintenance>) -> Option<f64> {
+        let Kind::Postgres(_) = &self.kind else {
+            return None;
+        };
+        // The statistics lag behind by about a second.
+        thread::sleep(Duration::from_millis(1500));
+        let share = self.figure(store, "HOT updates, %");
+        share.map(|share| share as f64)
+    }
+
     /// Returns a figure of a store.
-    pub fn figure(&self, store: &Arc<dyn Maintenance>, name: &str) -> Option<u64> {
+    fn figure(&self, store: &Arc<dyn Maintenance>, name: &str) -> Option<u64> {
         let figures = self.runtime.block_on(store.figures()).unwrap();
         let figure = figures.iter().find(|figure| figure.name == name);
         figure.map(|figure| figure.value)

@@ -9,6 +9,9 @@
 #![expect(clippy::unwrap_used, reason = "a failing benchmark panics")]
 
 mod contest;
+#[path = "../../bench/directory.rs"]
+#[expect(dead_code, reason = "the servers make their directories")]
+mod directory;
 mod engine;
 mod floor;
 mod increments;

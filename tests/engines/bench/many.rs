@@ -8,7 +8,6 @@ use tokio::runtime::Runtime;
 
 use crate::contest::{Batch, Contestant, Operation, Use};
 use crate::engine::Engine;
-use crate::operations::hot_share;
 use crate::sessions::{Order, id, is_old, old_state, state};
 use crate::targets::Targets;
 use crate::{Plan, median, sweep, table};
@@ -57,11 +56,12 @@ impl Sessions {
         }
     }
 
-    /// Returns a batch of random sessions: of all, or of those that are not old.
-    pub fn batch(&mut self, operation: Operation, count: usize, with_old: bool) -> Batch {
+    /// Returns a batch of random sessions. Old ones are only loaded, since a save would give them a
+    /// new expiry.
+    pub fn batch(&mut self, operation: Operation, count: usize) -> Batch {
         let uses = (0..count).map(|_| {
             let number = self.order.below(self.versions.len() as u64);
-            let is_spared = is_old(number) && !with_old;
+            let is_spared = is_old(number) && operation != Operation::Load;
             let number = if is_spared { number - 1 } else { number };
             let next = &mut self.versions[usize::try_from(number).unwrap()];
             let version = *next;
@@ -104,7 +104,7 @@ fn measure_engine(plan: &Plan, runtime: &Runtime, engine: &Engine, targets: &mut
         row.push(table::marked(growth, is_met));
     }
     let [_, many] = both;
-    let hot = hot_share(engine, runtime, &many.store);
+    let hot = engine.hot_share(&many.store);
     row.push(match hot {
         Some(share) => {
             let what = format!("HOT updates in %, {}", table::thousands(plan.sessions));
@@ -136,7 +136,7 @@ fn compare(
         }
         for turn in 0..2 {
             let index = (turn + round) % 2;
-            let batch = both[index].batch(operation, count, true);
+            let batch = both[index].batch(operation, count);
             let time = contestants[index].run(&batch);
             if round > 0 {
                 times[index].push(time.as_secs_f64() * 1e6 / count as f64);

@@ -1,9 +1,7 @@
 //! Benchmarks of single operations, each with every contestant in turn.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use session3_store::Maintenance;
 use tokio::runtime::Runtime;
 
 use crate::contest::{Batch, Contestant, Operation, Use};
@@ -114,19 +112,11 @@ fn measure_engine(
             });
         }
     }
-    if let Some(share) = hot_share(engine, runtime, &store) {
+    if let Some(share) = engine.hot_share(&store) {
         let what = format!("HOT updates in %, {} sessions", table::thousands(plan.few));
         targets.at_least(&what, share, 90.0);
     }
     lines
-}
-
-/// Returns the share of the updates of PostgreSQL that changed no index, in percent.
-pub fn hot_share(engine: &Engine, runtime: &Runtime, store: &Arc<dyn Maintenance>) -> Option<f64> {
-    // The statistics lag behind by about a second.
-    runtime.block_on(tokio::time::sleep(Duration::from_millis(1500)));
-    let share = engine.figure(store, "HOT updates, %");
-    share.map(|share| share as f64)
 }
 
 /// A way of using the stores.

@@ -96,7 +96,7 @@ async fn save(sessions: &mut Sessions, is_over: &AtomicBool, window: Duration) -
     let start = Instant::now();
     let mut count = 0;
     while count < SAVES && !is_over.load(Ordering::Relaxed) && start.elapsed() < window {
-        let batch = sessions.batch(Operation::Save, 1, false);
+        let batch = sessions.batch(Operation::Save, 1);
         let Use { number, version } = batch.uses[0];
         let id = id(number);
         let saved = sessions.store.save_session(&id, &state, version);

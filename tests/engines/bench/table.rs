@@ -1,5 +1,6 @@
 //! The tables of results, in Markdown.
 
+use crate::directory::file_system;
 use crate::engine::Engine;
 use crate::operations::{Line, Times};
 use crate::sessions::SIZE;
@@ -11,9 +12,9 @@ pub fn print_head(plan: &Plan, engines: &[Engine]) {
     let Plan { rounds, few, .. } = plan;
     println!(
         "States of {SIZE} bytes, in a store with {} other sessions; medians of up to {rounds} \
-         slices, of which those of all contestants take turns. All data are in {}.\n",
+         slices, of which those of all contestants take turns. All data are on {}.\n",
         thousands(*few),
-        std::env::temp_dir().display()
+        file_system(&std::env::temp_dir())
     );
     for engine in engines {
         println!("- {}: {}", engine.name, engine.settings);
