@@ -7,6 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SendError, Sender, channel};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode};
@@ -20,6 +21,8 @@ use crate::file::DatabaseFile;
 /// How many operations may wait for a kind of thread. Further ones wait without a copy of
 /// their data. This bounds the memory that a stalled disk takes.
 const MAX_WAITING: usize = 256;
+/// How long reads rely on a check of the file's place.
+const MAX_CHECK_AGE: Duration = Duration::from_millis(1);
 
 /// The result of an operation on a thread. The outer error is that of SQLite.
 pub type Outcome<T> = rusqlite::Result<Result<T, StoreError>>;
@@ -129,12 +132,25 @@ pub fn start<T: Clone + Send + 'static>(
 
 /// Reads until the store is dropped. Several threads take turns to wait for a job.
 pub fn serve_reads(connection: &Connection, file: &DatabaseFile, jobs: &Mutex<Receiver<Read>>) {
-    loop {
-        let job = jobs.lock().recv();
-        let Ok(job) = job else {
-            return;
-        };
-        job(&file.check_place().map(|()| connection).map_err(unavailable));
+    let mut checked = Instant::now();
+    let mut place = file.check_place();
+    while let Some((job, has_waited)) = next_read(jobs) {
+        // The check is a system call, which reads that follow each other closely share.
+        if has_waited || checked.elapsed() >= MAX_CHECK_AGE {
+            checked = Instant::now();
+            place = file.check_place();
+        }
+        job(&place.map(|()| connection).map_err(unavailable));
+    }
+}
+
+/// Returns the next read, and whether this thread has waited for it. `None` if the store was
+/// dropped.
+fn next_read(jobs: &Mutex<Receiver<Read>>) -> Option<(Read, bool)> {
+    let jobs = jobs.lock();
+    match jobs.try_recv() {
+        Ok(job) => Some((job, false)),
+        Err(_) => Some((jobs.recv().ok()?, true)),
     }
 }
 

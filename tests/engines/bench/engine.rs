@@ -208,6 +208,15 @@ impl Engine {
         }
     }
 
+    /// Returns the factor by which slices are larger. Those of fast engines would otherwise be
+    /// shorter than what happens now and then, such as a checkpoint of SQLite's write-ahead log.
+    pub fn scale(&self) -> usize {
+        match &self.kind {
+            Kind::Redis(_) | Kind::Sqlite(..) => 5,
+            Kind::Postgres(_) | Kind::Mariadb(_) => 1,
+        }
+    }
+
     /// Returns the largest factor by which a load or a save may take longer with many sessions.
     pub fn growth(&self) -> f64 {
         match &self.kind {

@@ -87,7 +87,7 @@ impl Plan {
                 sessions: sessions.unwrap_or(100_000),
                 few: 1_000,
                 batches: [200, 1280],
-                rounds: 41,
+                rounds: 101,
                 budget: Duration::from_secs(12),
                 window: Duration::from_millis(100),
                 is_short: false,
