@@ -12,6 +12,7 @@ mod contest;
 #[path = "../../bench/directory.rs"]
 #[expect(dead_code, reason = "the servers make their directories")]
 mod directory;
+mod disk;
 mod engine;
 mod floor;
 mod increments;

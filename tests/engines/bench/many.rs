@@ -7,6 +7,7 @@ use session3_store::{Maintenance, Version};
 use tokio::runtime::Runtime;
 
 use crate::contest::{Batch, Contestant, Operation, Use};
+use crate::disk::fdatasync;
 use crate::engine::Engine;
 use crate::sessions::{Order, id, is_old, old_state, state};
 use crate::targets::Targets;
@@ -82,9 +83,13 @@ impl Sessions {
 /// Measures all engines, and prints their table.
 pub fn measure(plan: &Plan, runtime: &Runtime, engines: &[Engine], targets: &mut Targets) {
     table::print_many_head(plan);
+    let mut flushes = Vec::new();
     for engine in engines {
+        let before = fdatasync();
         measure_engine(plan, runtime, engine, targets);
+        flushes.push((engine.name, [before, fdatasync()]));
     }
+    table::print_flushes(&flushes);
 }
 
 fn measure_engine(plan: &Plan, runtime: &Runtime, engine: &Engine, targets: &mut Targets) {

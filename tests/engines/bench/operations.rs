@@ -5,6 +5,7 @@ use std::time::Instant;
 use tokio::runtime::Runtime;
 
 use crate::contest::{Batch, Contestant, Operation, Use};
+use crate::disk::fdatasync;
 use crate::engine::Engine;
 use crate::sessions::{id, state};
 use crate::table;
@@ -62,12 +63,15 @@ pub fn measure(
     targets: &mut Targets,
 ) -> Vec<Line> {
     table::print_operations_head();
-    let mut lines = Vec::new();
+    let (mut lines, mut flushes) = (Vec::new(), Vec::new());
     for engine in engines {
+        let before = fdatasync();
         let measured = measure_engine(plan, runtime, engine, targets);
+        flushes.push((engine.name, [before, fdatasync()]));
         measured.iter().for_each(table::print_operation);
         lines.extend(measured);
     }
+    table::print_flushes(&flushes);
     lines
 }
 

@@ -38,6 +38,14 @@ pub fn print_operations_head() {
     print_table_head(&head, 2);
 }
 
+/// Prints how long a flush took before and after a part of the run.
+pub fn print_flushes(flushes: &[(&str, [f64; 2])]) {
+    println!("\nMicroseconds of an fdatasync of the same file system, before and after:\n");
+    for (engine, [before, after]) in flushes {
+        println!("- {engine}: {before:.0}, {after:.0}");
+    }
+}
+
 /// Prints a line of the table of operations.
 pub fn print_operation(line: &Line) {
     let mut row = vec![line.engine.to_owned(), line.name.clone()];

@@ -36,9 +36,12 @@ pub struct Floor {
     reads: Sender<Job>,
 }
 
+/// What a thread does with its connection. Returns whether it found the session.
+type Work = Box<dyn FnOnce(&Connection) -> bool + Send>;
+
 /// A statement, and the task that waits for its result.
 struct Job {
-    work: Box<dyn FnOnce(&Connection) -> bool + Send>,
+    work: Work,
     reply: oneshot::Sender<bool>,
 }
 
@@ -151,7 +154,7 @@ impl Operate for Floor {
     ) {
         let (reply, answer) = oneshot::channel();
         let id = bytes(id);
-        let (lane, work): (_, Box<dyn FnOnce(&Connection) -> bool + Send>) = match operation {
+        let (lane, work): (_, Work) = match operation {
             Operation::Load => (&self.reads, Box::new(move |reader| load(reader, id))),
             _ => {
                 let (state, version) = (state.clone(), version.cast_signed());
