@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use session3_test_program::clock::Clock;
 use session3_test_program::{Application, Browser, Demo, session3};
 use session3_test_servers::mariadb::Mariadb;
 use session3_test_servers::postgres::Postgres;
@@ -91,6 +92,21 @@ on_each_engine! {
     a_log_out_in_another_process_wins
     operators_see_and_end_sessions
     a_site_moves_to_the_engine_and_back
+}
+
+#[test]
+fn a_wrong_clock_is_harmless_with_redis() {
+    with_store(ON_REDIS, a_wrong_clock_ends_no_session_early_or_late);
+}
+
+#[test]
+fn a_wrong_clock_is_harmless_with_postgres() {
+    with_store(ON_POSTGRES, a_wrong_clock_ends_no_session_early_or_late);
+}
+
+#[test]
+fn a_wrong_clock_is_harmless_with_mariadb() {
+    with_store(ON_MARIADB, a_wrong_clock_ends_no_session_early_or_late);
 }
 
 fn with_store(application: Application, test: fn(&Path)) {
@@ -397,6 +413,32 @@ fn what_cannot_be_opened_is_one_line_that_says_what_to_do() {
         assert_eq!(error.lines().count(), 1, "{url}: {error}");
         assert!(error.contains(advice), "{url}: {error}");
         assert!(!error.contains("secret"), "{url}: {error}");
+    }
+}
+
+/// The site has two servers, and the clock of one of them is wrong. The time is that of the
+/// engine's server.
+fn a_wrong_clock_ends_no_session_early_or_late(store: &Path) {
+    let right = Demo::start(store);
+    // The sessions of the demo end after half an hour without use.
+    for ahead in [3600, -3600] {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let mut command = session3();
+        command.arg("demo").arg(store).stderr(log.reopen().unwrap());
+        let _clock = Clock::ahead_by(&mut command, ahead);
+        let wrong = Demo::run(&mut command);
+        let text = || fs::read_to_string(log.path()).unwrap();
+        wait_until("a warning", || text().contains("set it right"));
+        let (id, mut browser) = visit(&right, 1);
+        assert_eq!(browser.look(&wrong), (id, 1));
+        let (id, mut browser) = visit(&wrong, 1);
+        assert_eq!(browser.look(&right), (id, 1));
+
+        let mut prune = session3();
+        prune.arg("prune").arg(store);
+        let _clock = Clock::ahead_by(&mut prune, ahead);
+        let said = String::from_utf8(prune.output().unwrap().stdout).unwrap();
+        assert!(said.starts_with("deleted 0 "), "{said}");
     }
 }
 

@@ -26,6 +26,7 @@ pub struct Statements {
     pub invalid_indexes: String,
     pub figures: String,
     pub settings: String,
+    pub time: String,
 }
 
 /// Returns the time in milliseconds: the parameter, or the server's clock if that is null.
@@ -77,6 +78,7 @@ impl Statements {
             invalid_indexes: invalid_indexes(table),
             figures: figures(table),
             settings: settings(table),
+            time: "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::numeric".into(),
         }
     }
 }

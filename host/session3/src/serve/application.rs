@@ -87,7 +87,7 @@ impl Application {
         let outline = inspect(component)?;
         let generation = Generation::from_exports(&outline.exports)?;
         // A granted directory that is missing is an error now, not one of every request.
-        options.wasi()?;
+        options.wasi(&sessions)?;
         let pool = Pool::of(component)?
             .max_instances(options.max_instances)
             .max_memory(options.max_memory);
