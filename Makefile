@@ -91,6 +91,7 @@ test-languages: program-for-tests guests examples
 
 # The demo in a real browser.
 test-browser: program-for-tests browser
+	@tools/install-packages postgresql
 	$(CARGO) test $(FEATURES) --package session3-test-browser
 
 program-for-tests: compiler
