@@ -42,6 +42,7 @@ lint: compiler
 	$(CARGO) fmt --all --check
 	tools/check-features
 	$(CARGO) clippy --locked --workspace --all-targets --all-features -- --deny warnings
+	$(CARGO) clippy $(DEMO) -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --locked --workspace --all-features --no-deps
 
 # Unit tests and the examples of the documentation.
