@@ -11,7 +11,7 @@ use session3_test_program::clock::Clock;
 use session3_test_program::{Application, Browser, Demo, session3};
 use session3_test_servers::mariadb::Mariadb;
 use session3_test_servers::postgres::Postgres;
-use session3_test_servers::redis::Redis;
+use session3_test_servers::redis::{Redis, RedisCluster};
 use session3_test_support::wait_until;
 
 use crate::http::scenarios;
@@ -19,6 +19,8 @@ use crate::processes;
 
 /// The demo with its sessions in Redis.
 const ON_REDIS: Application = Application::Stored(redis, &Application::Rust);
+/// The demo with its sessions in a Cluster of Redis.
+const ON_CLUSTER: Application = Application::Stored(cluster, &Application::Rust);
 /// The demo with its sessions in PostgreSQL.
 const ON_POSTGRES: Application = Application::Stored(postgres, &Application::Rust);
 /// The demo with its sessions in MariaDB.
@@ -34,6 +36,10 @@ scenarios!(sqlite_demo, crate::engines::ON_SQLITE);
 /// Returns the URL of a store in Redis that belongs to a directory.
 pub fn redis(directory: &Path) -> String {
     Redis::shared().url(&name_of(directory))
+}
+
+fn cluster(directory: &Path) -> String {
+    RedisCluster::shared().url(&name_of(directory))
 }
 
 fn postgres(directory: &Path) -> String {
@@ -64,6 +70,12 @@ macro_rules! on_each_engine {
             $(#[test]
             fn $test() {
                 super::with_store(super::ON_REDIS, super::$test);
+            })*
+        }
+        mod on_cluster {
+            $(#[test]
+            fn $test() {
+                super::with_store(super::ON_CLUSTER, super::$test);
             })*
         }
         mod on_postgres {
