@@ -148,7 +148,6 @@ mod inner;
 mod maintenance;
 mod options;
 mod pool;
-mod queue;
 mod reads;
 mod rows;
 mod schema;

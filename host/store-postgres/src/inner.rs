@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use session3_store::queue::Queues;
 use session3_store::{Clock, SessionState, StoreError};
 use tokio::task::JoinError;
 
 use crate::call::{Answer, Calls, Value};
 use crate::connector::Connector;
-use crate::queue::Queues;
 use crate::schema::Schema;
 use crate::statements::Statements;
 use crate::values::Number;

@@ -98,7 +98,6 @@ mod link;
 mod maintenance;
 mod options;
 mod password;
-mod queue;
 mod rows;
 mod schema;
 mod statements;

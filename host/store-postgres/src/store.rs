@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use session3_store::queue::Queues;
 use session3_store::{
     PageBuilder, SessionId, SessionLock, SessionPage, SessionState, SessionStore, StoreError,
     StoredSession, SweepReport, Timestamp, Version,
@@ -14,7 +15,6 @@ use crate::call::{Answer, Calls, Value};
 use crate::connector::Connector;
 use crate::inner::{Inner, interrupted};
 use crate::password::set_password;
-use crate::queue::Queues;
 use crate::rows;
 use crate::schema::Schema;
 use crate::statements::Statements;
