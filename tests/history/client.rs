@@ -37,7 +37,10 @@ impl Client {
     pub async fn work(mut self) {
         while !self.recorder.is_over() {
             let session = self.recorder.pick(&mut self.dice);
-            let action = self.action(session);
+            let mut action = self.action(session);
+            if !self.recorder.allows(session, action) {
+                action = Action::Load;
+            }
             let outcome = self.call(session, action).await;
             if outcome == Outcome::Unknown {
                 self.find_out(session).await;
@@ -82,7 +85,9 @@ impl Client {
             1 => known + 1,
             _ => known,
         };
-        match self.dice.below(100) {
+        // A session that cannot be created again should live for a while.
+        let deletes = if self.recorder.plan.recreates { 8 } else { 2 };
+        match self.dice.below(92 + deletes) {
             0..5 => create(new),
             5..25 => Action::Load,
             25..75 => save(new, expected),
@@ -97,7 +102,7 @@ impl Client {
             0..45 => create(new),
             45..80 => Action::Load,
             80..88 => save(new, 1),
-            88..94 => touch(new, 1),
+            88..97 => touch(new, 1),
             _ => Action::Delete,
         }
     }

@@ -17,6 +17,8 @@ use crate::subject::Subject;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// After so many operations, a session is replaced by a new one.
 const MAX_OPERATIONS: usize = 100;
+/// After so many operations, a session is replaced that was deleted and stays so.
+const MAX_OPERATIONS_AFTER_DELETE: usize = 20;
 /// After so many operations with unknown outcomes, a session is replaced by a new one.
 const MAX_UNKNOWN: usize = 12;
 
@@ -31,6 +33,9 @@ pub struct Plan {
     pub sessions: usize,
     /// How many calls in a hundred are dropped before they have returned.
     pub drops: usize,
+    /// Whether a session may be created again after it was deleted. A store that repeats a
+    /// delete whose answer was lost may delete the new session, too.
+    pub recreates: bool,
 }
 
 impl Plan {
@@ -41,6 +46,7 @@ impl Plan {
             clients: 8,
             sessions: 3,
             drops: 0,
+            recreates: true,
         }
     }
 }
@@ -90,17 +96,27 @@ struct Places {
 #[derive(Clone, Copy)]
 struct Place {
     session: SessionId,
-    operations: usize,
+    /// How many operations may follow.
+    left: usize,
     unknown: usize,
+    /// Whether a delete was called after which no create may follow.
+    is_deleted: bool,
 }
 
 impl Places {
+    /// Returns the place of a session, unless that was replaced.
+    fn find(&mut self, session: SessionId) -> Option<&mut Place> {
+        let mut places = self.places.iter_mut();
+        places.find(|place| place.session == session)
+    }
+
     fn new_place(&mut self) -> Place {
         let high = u128::from(self.dice.roll()) << 64;
         Place {
             session: SessionId::from(high | u128::from(self.dice.roll())),
-            operations: 0,
+            left: MAX_OPERATIONS,
             unknown: 0,
+            is_deleted: false,
         }
     }
 }
@@ -161,12 +177,30 @@ impl Recorder {
         let mut places = self.places.lock();
         let index = dice.below(places.places.len());
         let place = places.places[index];
-        if place.operations >= MAX_OPERATIONS || place.unknown >= MAX_UNKNOWN {
+        if place.left == 0 || place.unknown >= MAX_UNKNOWN {
             places.places[index] = places.new_place();
         }
         let place = &mut places.places[index];
-        place.operations += 1;
+        place.left -= 1;
         place.session
+    }
+
+    /// Returns whether a client may do this now.
+    pub(crate) fn allows(&self, session: SessionId, action: Action) -> bool {
+        if self.plan.recreates {
+            return true;
+        }
+        let mut places = self.places.lock();
+        let place = places.find(session);
+        match (action, place) {
+            (Action::Create { .. }, place) => place.is_some_and(|place| !place.is_deleted),
+            (Action::Delete, Some(place)) => {
+                place.is_deleted = true;
+                place.left = place.left.min(MAX_OPERATIONS_AFTER_DELETE);
+                true
+            }
+            _ => true,
+        }
     }
 
     /// Calls the subject of a client, and records the operation.
@@ -203,9 +237,7 @@ impl Recorder {
         if !operation.is_unknown() {
             self.answers.fetch_add(1, Ordering::SeqCst);
         } else if operation.action != Action::Load {
-            let mut places = self.places.lock();
-            let mut places = places.places.iter_mut();
-            if let Some(place) = places.find(|place| place.session == operation.session) {
+            if let Some(place) = self.places.lock().find(operation.session) {
                 place.unknown += 1;
             }
         }

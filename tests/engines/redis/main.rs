@@ -8,6 +8,7 @@ mod cluster;
 mod conformance;
 mod failover;
 mod faults;
+mod histories;
 mod opening;
 mod proxy;
 mod sentinel;
