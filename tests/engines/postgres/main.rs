@@ -7,6 +7,7 @@
 mod conformance;
 mod dropped;
 mod faults;
+mod histories;
 mod index;
 mod killed;
 mod locks;
