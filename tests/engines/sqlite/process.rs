@@ -43,6 +43,7 @@ fn main() {
             "exclude" => in_tasks(|_| exclude(store.clone(), number)).await,
             "sweep" => sweep(&store, number).await,
             "fill" => fill(&store, number).await,
+            "serve" => session3_test_history::serve(&*store).await,
             role => panic!("{role}: unknown"),
         }
     });
