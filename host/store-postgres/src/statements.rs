@@ -8,6 +8,7 @@ use crate::url::Durability;
 /// ID of a session unless a comment says otherwise.
 pub struct Statements {
     pub create: String,
+    pub find_created: String,
     pub load: String,
     pub save: String,
     pub touch: String,
@@ -46,6 +47,8 @@ impl Statements {
         let commit = commit(durability);
         Self {
             create: create(table, &commit),
+            // With the parameters of `create`.
+            find_created: format!("SELECT 1 FROM {table} WHERE id = $1 AND nonce = $2"),
             load: format!(
                 "SELECT id, version, modified, expires, usr, data FROM {table} WHERE id = $1"
             ),
@@ -71,15 +74,15 @@ impl Statements {
     }
 }
 
-/// Of a repeated create, the row has the nonce already: then it counts as created.
+/// Returns one row if the session was created. This must not run twice, which could revive a
+/// session that was deleted meanwhile.
 fn create(table: &str, commit: &str) -> String {
     let now = now("$6");
     format!(
         "WITH {commit} \
-         INSERT INTO {table} AS s (id, version, nonce, modified, expires, usr, data) \
+         INSERT INTO {table} (id, version, nonce, modified, expires, usr, data) \
          SELECT $1, 1, $2, {now}, $3, $4, $5 FROM waits \
-         ON CONFLICT (id) DO UPDATE SET nonce = s.nonce WHERE s.nonce = EXCLUDED.nonce \
-         RETURNING 1"
+         ON CONFLICT (id) DO NOTHING RETURNING 1"
     )
 }
 

@@ -83,7 +83,8 @@ fn what_clients_see_has_an_order_although_connections_are_lost_and_silent() {
                 disturb(&proxy, recorder, &mut dice).await;
             }
         });
-        assert_linearizable(&history.await);
+        // A touch that is repeated may undo another one.
+        assert_linearizable(&history.await.without_expiry());
     });
 }
 
