@@ -19,7 +19,7 @@ pub struct History {
 pub struct Summary {
     /// The number of sessions.
     pub sessions: usize,
-    /// The number of operations on them.
+    /// The number of operations on them, without loads that got no answer.
     pub operations: usize,
     /// The number of operations that changed a session.
     pub changes: usize,
@@ -52,7 +52,9 @@ impl History {
             |is_counted: fn(&&Operation) -> bool| self.operations.iter().filter(is_counted).count();
         Ok(Summary {
             sessions: sessions.len(),
-            operations: self.operations.len(),
+            operations: count(|operation| {
+                !operation.is_unknown() || operation.action != Action::Load
+            }),
             changes: count(|operation| is_change(&operation.outcome)),
             unknown: count(|operation| operation.is_unknown() && operation.action != Action::Load),
         })
@@ -82,6 +84,14 @@ impl History {
             }
         }
         self
+    }
+
+    /// Forgets touches, and when sessions expire, for a store whose touches say nothing about
+    /// what is safe.
+    pub fn without_touches(mut self) -> Self {
+        let is_touch = |operation: &Operation| matches!(operation.action, Action::Touch { .. });
+        self.operations.retain(|operation| !is_touch(operation));
+        self.without_expiry()
     }
 
     /// Forgets the operations that changed nothing and returned before a time, for a store that

@@ -101,6 +101,20 @@ struct Place {
     unknown: usize,
     /// Whether a delete was called after which no create may follow.
     is_deleted: bool,
+    /// The number of creates that may still take effect. No delete may be called meanwhile.
+    creates: usize,
+}
+
+impl Place {
+    /// Notes that an operation has ended.
+    fn note(&mut self, operation: &Operation) {
+        match operation.action {
+            Action::Load => {}
+            _ if operation.is_unknown() => self.unknown += 1,
+            Action::Create { .. } => self.creates = self.creates.saturating_sub(1),
+            _ => {}
+        }
+    }
 }
 
 impl Places {
@@ -117,6 +131,7 @@ impl Places {
             left: MAX_OPERATIONS,
             unknown: 0,
             is_deleted: false,
+            creates: 0,
         }
     }
 }
@@ -187,18 +202,19 @@ impl Recorder {
 
     /// Returns whether a client may do this now.
     pub(crate) fn allows(&self, session: SessionId, action: Action) -> bool {
-        if self.plan.recreates {
-            return true;
-        }
         let mut places = self.places.lock();
-        let place = places.find(session);
-        match (action, place) {
-            (Action::Create { .. }, place) => place.is_some_and(|place| !place.is_deleted),
-            (Action::Delete, Some(place)) => {
+        match (action, places.find(session)) {
+            _ if self.plan.recreates => true,
+            (Action::Create { .. }, Some(place)) if !place.is_deleted => {
+                place.creates += 1;
+                true
+            }
+            (Action::Delete, Some(place)) if place.creates == 0 => {
                 place.is_deleted = true;
                 place.left = place.left.min(MAX_OPERATIONS_AFTER_DELETE);
                 true
             }
+            (Action::Create { .. } | Action::Delete, _) => false,
             _ => true,
         }
     }
@@ -236,10 +252,9 @@ impl Recorder {
     fn add(&self, operation: Operation) {
         if !operation.is_unknown() {
             self.answers.fetch_add(1, Ordering::SeqCst);
-        } else if operation.action != Action::Load {
-            if let Some(place) = self.places.lock().find(operation.session) {
-                place.unknown += 1;
-            }
+        }
+        if let Some(place) = self.places.lock().find(operation.session) {
+            place.note(&operation);
         }
         self.operations.lock().push(operation);
     }

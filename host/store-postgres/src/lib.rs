@@ -48,7 +48,9 @@
 //!   about the last half second, so that a session expires earlier by that much.
 //! - **A failover** to a standby loses what the standby did not have yet: saves, and deletes,
 //!   so that an ended session may return. Only a synchronous standby
-//!   (`synchronous_standby_names`) prevents that.
+//!   (`synchronous_standby_names`) prevents that. While no standby confirms changes, they fail
+//!   with `Unavailable`, but the server makes them when their statements are cancelled: loads
+//!   then return changes that a failover undoes.
 //! - **Leases of exclusive requests** are in a table without write-ahead log. A crash of the
 //!   server and a failover end them all. Saves are compare-and-swap, so that no update is lost.
 //! - **Reads go to the host that accepts writes.** A standby lags behind.
