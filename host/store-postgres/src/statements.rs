@@ -47,8 +47,7 @@ impl Statements {
         let commit = commit(durability);
         Self {
             create: create(table, &commit),
-            // With the parameters of `create`.
-            find_created: format!("SELECT 1 FROM {table} WHERE id = $1 AND nonce = $2"),
+            find_created: find_created(table, &commit),
             load: format!(
                 "SELECT id, version, modified, expires, usr, data FROM {table} WHERE id = $1"
             ),
@@ -83,6 +82,15 @@ fn create(table: &str, commit: &str) -> String {
          INSERT INTO {table} (id, version, nonce, modified, expires, usr, data) \
          SELECT $1, 1, $2, {now}, $3, $4, $5 FROM waits \
          ON CONFLICT (id) DO NOTHING RETURNING 1"
+    )
+}
+
+/// Returns one row if the session was created with the nonce `$2`, after the create is as safe
+/// as the answer to it would have said: the update waits for what the create waits for.
+fn find_created(table: &str, commit: &str) -> String {
+    format!(
+        "WITH {commit} UPDATE {table} AS s SET nonce = s.nonce FROM waits \
+         WHERE s.id = $1 AND s.nonce = $2 RETURNING 1"
     )
 }
 
