@@ -161,13 +161,17 @@ impl Recorder {
     ///
     /// # Panics
     ///
-    /// If they get fewer within a minute.
+    /// If they get none for a minute.
     pub async fn progress(&self, answers: u64) {
-        let enough = self.answers.load(Ordering::SeqCst) + answers;
-        let deadline = Instant::now() + PATIENCE;
-        while self.answers.load(Ordering::SeqCst) < enough {
-            assert!(Instant::now() < deadline, "the clients get no answers");
+        let answered = || self.answers.load(Ordering::SeqCst);
+        let (mut last, mut since) = (answered(), Instant::now());
+        let enough = last + answers;
+        while last < enough {
+            assert!(since.elapsed() < PATIENCE, "the clients get no answers");
             tokio::time::sleep(Duration::from_millis(1)).await;
+            if answered() > last {
+                (last, since) = (answered(), Instant::now());
+            }
         }
     }
 
