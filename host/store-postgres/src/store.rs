@@ -165,10 +165,13 @@ impl SessionStore for PostgresStore {
             Value::Bytes(state.data.clone()),
             self.inner.now(),
         ];
-        let answer = self.inner.run(|all| &all.create, values).await?;
+        let inner = &self.inner;
+        let answer = inner
+            .run_or(|all| &all.create, |all| &all.find_created, values)
+            .await?;
         match answer.rows.is_empty() {
             false => Ok(1),
-            true => Err(answer.refusal(StoreError::Exists)),
+            true => Err(answer.not_created()),
         }
     }
 
