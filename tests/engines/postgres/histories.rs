@@ -11,7 +11,9 @@ use session3_test_support::dice::Dice;
 use session3_test_support::{block_on, random};
 
 use crate::proxy::Proxy;
-use crate::server::{PASSWORD, Server, as_user, directory, give, program, shared, table};
+use crate::server::{
+    PASSWORD, Server, as_user, client, directory, give, new_table, program, shared, table,
+};
 
 /// The number of stores that the clients of a test share, as if each was a process.
 const STORES: usize = 3;
@@ -60,7 +62,7 @@ fn what_clients_of_several_stores_see_has_an_order() {
             drops: 5,
             ..Plan::new(seed)
         };
-        let stores = open_all(&shared().new_table()).await;
+        let stores = open_all(&new_table(shared())).await;
         let history = record(plan, stores, async |recorder| {
             recorder.progress(rounds(5000)).await;
         });
@@ -146,7 +148,7 @@ impl Pair {
     }
 
     async fn wait_for_standbys(&self, count: i64) {
-        let client = self.primary.client().await;
+        let client = client(&self.primary).await;
         let statement = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'";
         let start = std::time::Instant::now();
         loop {
@@ -176,7 +178,7 @@ impl Pair {
                 recorder.progress(100).await;
             }
             self.primary.kill();
-            let client = self.standby.client().await;
+            let client = client(&self.standby).await;
             client.query_one("SELECT pg_promote()", &[]).await.unwrap();
             time = recorder.go_on_with(open_all(&self.standby.url()).await);
             recorder.progress(300).await;
