@@ -42,6 +42,7 @@ lint: compiler
 	$(CARGO) fmt --all --check
 	tools/check-features
 	$(CARGO) clippy --locked --workspace --all-targets --all-features -- --deny warnings
+	$(CARGO) clippy $(DEMO) -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --locked --workspace --all-features --no-deps
 
 # Unit tests and the examples of the documentation.
@@ -49,7 +50,7 @@ LIBRARIES = $(addprefix --package ,session3-store session3-record session3-store
 	session3-store-mysql session3-store-postgres session3-store-redis session3-store-sqlite \
 	session3-policy session3-compose session3-components session3 session3-cli \
 	session3-manager session3-demo session3-web session3-context session3-middleware \
-	session3-store-filesystem session3-store-tests session3-test-harness \
+	session3-store-filesystem session3-store-tests session3-test-harness session3-test-history \
 	session3-test-support)
 
 test-unit: compiler
@@ -91,6 +92,7 @@ test-languages: program-for-tests guests examples
 
 # The demo in a real browser.
 test-browser: program-for-tests browser
+	@tools/install-packages postgresql
 	$(CARGO) test $(FEATURES) --package session3-test-browser
 
 program-for-tests: compiler

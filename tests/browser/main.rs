@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use fantoccini::wd::Capabilities;
@@ -10,6 +11,7 @@ use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 
 use session3_test_program::Demo;
+use session3_test_servers::postgres::Postgres;
 use session3_test_support::block_on;
 
 struct Driver {
@@ -72,7 +74,17 @@ async fn click(browser: &Client, link: &str) -> String {
 #[test]
 fn a_person_clicks_through_the_demo() {
     let directory = tempfile::tempdir().unwrap();
-    let demo = Demo::start(directory.path());
+    click_through_the_demo(directory.path());
+}
+
+#[test]
+fn a_person_clicks_through_the_demo_on_postgres() {
+    let url = Postgres::shared().url_without_password();
+    click_through_the_demo(Path::new(&url));
+}
+
+fn click_through_the_demo(store: &Path) {
+    let demo = Demo::start(store);
     let driver = Driver::start();
     block_on(async {
         let browser = driver.browser().await;

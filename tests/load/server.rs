@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -151,7 +151,7 @@ impl Watch {
     }
 }
 
-fn samples(process: &PathBuf, is_stopped: &Receiver<()>) -> Vec<(Duration, Sample)> {
+fn samples(process: &Path, is_stopped: &Receiver<()>) -> Vec<(Duration, Sample)> {
     let (start, mut samples) = (Instant::now(), Vec::new());
     while is_stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
         let Ok(status) = fs::read_to_string(process.join("status")) else {

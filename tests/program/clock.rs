@@ -15,18 +15,24 @@ pub fn speed_up(command: &mut Command, factor: u32) -> &mut Command {
         .env("FAKETIME", format!("+0 x{factor}"))
 }
 
-/// How far the time of day of a program is ahead. Waits take as long as ever.
+/// The time of day of a program. Waits take as long as ever.
 pub struct Clock {
     file: TempPath,
-    ahead: Duration,
+    /// How far the clock is ahead, in seconds.
+    ahead: i64,
 }
 
 impl Clock {
     /// Gives a program a clock that shows the right time until [`Clock::advance`].
     pub fn new(command: &mut Command) -> Self {
+        Self::ahead_by(command, 0)
+    }
+
+    /// Gives a program a clock that is some seconds ahead, or behind if they are negative.
+    pub fn ahead_by(command: &mut Command, seconds: i64) -> Self {
         let clock = Self {
             file: tempfile::NamedTempFile::new().unwrap().into_temp_path(),
-            ahead: Duration::ZERO,
+            ahead: seconds,
         };
         clock.write();
         command
@@ -39,14 +45,14 @@ impl Clock {
 
     /// Puts the clock forward.
     pub fn advance(&mut self, time: Duration) {
-        self.ahead += time;
+        self.ahead += time.as_secs() as i64;
         self.write();
     }
 
     /// Replaces the file as a whole, since the program may read it at any time.
     fn write(&self) {
         let new = self.file.with_extension("new");
-        fs::write(&new, format!("+{}\n", self.ahead.as_secs())).unwrap();
+        fs::write(&new, format!("{:+}\n", self.ahead)).unwrap();
         fs::rename(new, &self.file).unwrap();
     }
 }

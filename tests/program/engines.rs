@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use session3_test_program::clock::Clock;
 use session3_test_program::{Application, Browser, Demo, session3};
 use session3_test_servers::mariadb::Mariadb;
 use session3_test_servers::postgres::Postgres;
-use session3_test_servers::redis::Redis;
+use session3_test_servers::redis::{Redis, RedisCluster};
 use session3_test_support::wait_until;
 
 use crate::http::scenarios;
@@ -18,6 +19,8 @@ use crate::processes;
 
 /// The demo with its sessions in Redis.
 const ON_REDIS: Application = Application::Stored(redis, &Application::Rust);
+/// The demo with its sessions in a Cluster of Redis.
+const ON_CLUSTER: Application = Application::Stored(cluster, &Application::Rust);
 /// The demo with its sessions in PostgreSQL.
 const ON_POSTGRES: Application = Application::Stored(postgres, &Application::Rust);
 /// The demo with its sessions in MariaDB.
@@ -33,6 +36,10 @@ scenarios!(sqlite_demo, crate::engines::ON_SQLITE);
 /// Returns the URL of a store in Redis that belongs to a directory.
 pub fn redis(directory: &Path) -> String {
     Redis::shared().url(&name_of(directory))
+}
+
+fn cluster(directory: &Path) -> String {
+    RedisCluster::shared().url(&name_of(directory))
 }
 
 fn postgres(directory: &Path) -> String {
@@ -65,6 +72,12 @@ macro_rules! on_each_engine {
                 super::with_store(super::ON_REDIS, super::$test);
             })*
         }
+        mod on_cluster {
+            $(#[test]
+            fn $test() {
+                super::with_store(super::ON_CLUSTER, super::$test);
+            })*
+        }
         mod on_postgres {
             $(#[test]
             fn $test() {
@@ -91,6 +104,21 @@ on_each_engine! {
     a_log_out_in_another_process_wins
     operators_see_and_end_sessions
     a_site_moves_to_the_engine_and_back
+}
+
+#[test]
+fn a_wrong_clock_is_harmless_with_redis() {
+    with_store(ON_REDIS, a_wrong_clock_ends_no_session_early_or_late);
+}
+
+#[test]
+fn a_wrong_clock_is_harmless_with_postgres() {
+    with_store(ON_POSTGRES, a_wrong_clock_ends_no_session_early_or_late);
+}
+
+#[test]
+fn a_wrong_clock_is_harmless_with_mariadb() {
+    with_store(ON_MARIADB, a_wrong_clock_ends_no_session_early_or_late);
 }
 
 fn with_store(application: Application, test: fn(&Path)) {
@@ -397,6 +425,32 @@ fn what_cannot_be_opened_is_one_line_that_says_what_to_do() {
         assert_eq!(error.lines().count(), 1, "{url}: {error}");
         assert!(error.contains(advice), "{url}: {error}");
         assert!(!error.contains("secret"), "{url}: {error}");
+    }
+}
+
+/// The site has two servers, and the clock of one of them is wrong. The time is that of the
+/// engine's server.
+fn a_wrong_clock_ends_no_session_early_or_late(store: &Path) {
+    let right = Demo::start(store);
+    // The sessions of the demo end after half an hour without use.
+    for ahead in [3600, -3600] {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let mut command = session3();
+        command.arg("demo").arg(store).stderr(log.reopen().unwrap());
+        let _clock = Clock::ahead_by(&mut command, ahead);
+        let wrong = Demo::run(&mut command);
+        let text = || fs::read_to_string(log.path()).unwrap();
+        wait_until("a warning", || text().contains("set it right"));
+        let (id, mut browser) = visit(&right, 1);
+        assert_eq!(browser.look(&wrong), (id, 1));
+        let (id, mut browser) = visit(&wrong, 1);
+        assert_eq!(browser.look(&right), (id, 1));
+
+        let mut prune = session3();
+        prune.arg("prune").arg(store);
+        let _clock = Clock::ahead_by(&mut prune, ahead);
+        let said = String::from_utf8(prune.output().unwrap().stdout).unwrap();
+        assert!(said.starts_with("deleted 0 "), "{said}");
     }
 }
 

@@ -1,6 +1,8 @@
 //! What an application can make the server keep, and what the system lets the server use.
 
 use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use rustix::process::{Resource, getrlimit};
 use session3_test_fixtures::GUEST;
@@ -80,4 +82,30 @@ fn the_limit_of_open_files_is_raised_and_one_that_is_too_low_is_named() {
     assert!(log.contains("choose at most 500"), "{log}");
     let _server = with_limits("ulimit -n 2000", &["--max-connections", "500"]);
     assert_eq!(place.log(), "");
+}
+
+/// Applications that compute for long take turns, and a page gets in between.
+#[test]
+fn a_page_does_not_wait_for_all_that_compute() {
+    const LOOPS: usize = 40;
+    let place = Place::new(GUEST);
+    let server = place.serve(&["--timeout", "4"]);
+    let running = AtomicUsize::new(LOOPS);
+    let pages = thread::scope(|scope| {
+        for _ in 0..LOOPS {
+            scope.spawn(|| {
+                assert_eq!(get(&server, "loop").status, 504);
+                running.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
+        let mut pages = 0;
+        while running.load(Ordering::SeqCst) == LOOPS {
+            assert_eq!(get(&server, "").text, "fine");
+            pages += 1;
+        }
+        pages
+    });
+    // If each page waited for a slice of each of the others, there would be about ten.
+    println!("{pages} pages");
+    assert!(pages > LOOPS, "{pages}");
 }

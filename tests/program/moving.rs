@@ -23,10 +23,21 @@ fn blocks(language: &str) -> Vec<&'static str> {
     of_language.collect()
 }
 
+/// Runs blocks of commands, each of which ends with the byte 1, and prints the status of each.
+/// At the end, what they have started ends.
+const SCRIPT: &str = r#"
+trap 'nginx -p "$PWD" -c nginx.conf -s stop; kill $(jobs -p)' EXIT
+while read -r -d $'\x01' block; do
+    eval "$block" 2>&1 </dev/null
+    echo "done $?"
+done
+"#;
+
 /// A shell that runs blocks of commands one after the other, and ends with all that it started.
 struct Shell {
     process: Child,
-    input: ChildStdin,
+    /// The shell ends with its input.
+    input: Option<ChildStdin>,
     lines: Receiver<String>,
 }
 
@@ -38,7 +49,7 @@ impl Shell {
         let mut command = Command::new("bash");
         command
             // With jobs that have numbers.
-            .args(["-m", "-c", "trap 'kill $(jobs -p)' EXIT; while read -r -d $'\\x01' block; do eval \"$block\" 2>&1 </dev/null; echo \"done $?\"; done"])
+            .args(["-m", "-c", SCRIPT])
             .current_dir(directory)
             .env("PATH", path)
             .stdin(Stdio::piped())
@@ -54,7 +65,7 @@ impl Shell {
             lines.for_each(|line| drop(sender.send(line)));
         });
         Self {
-            input: process.stdin.take().unwrap(),
+            input: process.stdin.take(),
             process,
             lines,
         }
@@ -62,11 +73,16 @@ impl Shell {
 
     /// Runs a block, which has to succeed, and returns what it printed.
     fn run(&mut self, block: &str) -> String {
-        write!(self.input, "{block}\x01").unwrap();
+        let input = self.input.as_mut().unwrap();
+        write!(input, "{block}\x01").unwrap();
         let mut said = String::new();
         loop {
             let line = self.lines.recv_timeout(Duration::from_secs(60));
-            let line = line.unwrap_or_else(|_| panic!("{block} does not end: {said}"));
+            let line = line.unwrap_or_else(|_| {
+                // The shell waits for the command.
+                let _ = self.process.kill();
+                panic!("{block} does not end: {said}")
+            });
             if let Some(status) = line.strip_prefix("done ") {
                 assert_eq!(status, "0", "{block}: {said}");
                 return said;
@@ -79,7 +95,7 @@ impl Shell {
 
 impl Drop for Shell {
     fn drop(&mut self) {
-        let _ = self.process.kill();
+        drop(self.input.take());
         let _ = self.process.wait();
     }
 }
@@ -147,5 +163,4 @@ fn an_operator_moves_a_site_by_the_commands_of_the_book() {
         }
     }
     assert_eq!(leaving.look(&site).0, "None");
-    shell.run("nginx -p \"$PWD\" -c nginx.conf -s stop; kill %2 %3");
 }

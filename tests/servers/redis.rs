@@ -73,6 +73,51 @@ impl Drop for Redis {
     }
 }
 
+/// A Cluster of three primaries with a replica each.
+pub struct RedisCluster {
+    nodes: Vec<Redis>,
+}
+
+impl RedisCluster {
+    /// Starts the nodes and joins them.
+    pub fn start() -> Self {
+        let options = ["--save", "", "--cluster-enabled", "yes"];
+        let nodes: Vec<_> = (0..6).map(|_| Redis::start(&options)).collect();
+        let hosts = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port));
+        let created = Command::new("redis-cli")
+            .args(["--cluster", "create"])
+            .args(hosts)
+            .args(["--cluster-replicas", "1", "--cluster-yes"])
+            .output()
+            .unwrap();
+        assert!(created.status.success(), "{created:?}");
+        let cluster = Self { nodes };
+        wait_until("the Cluster", || cluster.nodes.iter().all(is_joined));
+        cluster
+    }
+
+    /// Returns the Cluster that tests share.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<RedisCluster> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    /// Returns the URL of a store in the Cluster.
+    pub fn url(&self, prefix: &str) -> String {
+        let port = self.nodes[0].port;
+        format!("redis+cluster://127.0.0.1:{port}?prefix={prefix}")
+    }
+}
+
+/// Returns whether a node knows all others, and all slots are served.
+fn is_joined(node: &Redis) -> bool {
+    let mut command = Command::new("redis-cli");
+    command.args(["-p", &node.port.to_string(), "CLUSTER", "INFO"]);
+    let info = command.output().unwrap().stdout;
+    let info = String::from_utf8_lossy(&info);
+    info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:6")
+}
+
 /// Returns whether the server answers and has read its data.
 fn answers(port: u16) -> std::io::Result<bool> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;

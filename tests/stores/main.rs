@@ -1,5 +1,5 @@
 //! Tests of the stores: the contract, the files and locks of the directory store, failing system
-//! calls, power cuts, and fuzzed inputs.
+//! calls, power cuts, fuzzed inputs, and histories.
 
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
@@ -7,4 +7,5 @@ mod conformance;
 mod directory;
 mod faults;
 mod fuzzing;
+mod histories;
 mod powercut;

@@ -37,9 +37,11 @@ pub enum Role {
     Hold,
     /// Works with few file descriptors.
     Starve,
+    /// Does what the first process asks for, until it is killed.
+    Serve,
 }
 
-const ROLES: [(&str, Role); 7] = [
+const ROLES: [(&str, Role); 8] = [
     ("--write", Role::Write),
     ("--read", Role::Read),
     ("--sweep", Role::Sweep),
@@ -47,6 +49,7 @@ const ROLES: [(&str, Role); 7] = [
     ("--change", Role::Change),
     ("--hold", Role::Hold),
     ("--starve", Role::Starve),
+    ("--serve", Role::Serve),
 ];
 
 /// Returns the role of this process, or `None` for the first process.
@@ -93,6 +96,7 @@ impl Role {
             Self::Change => kills::change(&job),
             Self::Hold => locks::hold(&job),
             Self::Starve => descriptors::starve(&job),
+            Self::Serve => block_on(session3_test_history::serve(&job.open())),
         }
     }
 }
@@ -152,16 +156,21 @@ impl Job {
     }
 }
 
+/// Returns the command that starts a process.
+pub fn command(role: Role, job: &Job) -> Command {
+    let (name, _) = ROLES.into_iter().find(|(_, it)| *it == role).unwrap();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.arg(name).args(job.arguments());
+    command
+}
+
 /// A process that is killed when this is dropped.
 pub struct Process(Child);
 
 impl Process {
     /// Starts a process.
     pub fn start(role: Role, job: &Job) -> Self {
-        let (name, _) = ROLES.into_iter().find(|(_, it)| *it == role).unwrap();
-        let child = Command::new(std::env::current_exe().unwrap())
-            .arg(name)
-            .args(job.arguments())
+        let child = command(role, job)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

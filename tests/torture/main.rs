@@ -15,6 +15,7 @@
 mod child;
 mod content;
 mod descriptors;
+mod histories;
 mod kills;
 mod ledger;
 mod locks;
@@ -29,10 +30,11 @@ use plan::Plan;
 type Torture = fn(&Plan);
 
 /// The tortures by name, the shortest first.
-const TORTURES: [(&str, Torture); 7] = [
+const TORTURES: [(&str, Torture); 8] = [
     ("descriptors", descriptors::run_short),
     ("locks: busy after the timeout", locks::busy),
     ("locks: free after a kill", locks::killed_holder),
+    ("histories", histories::kill),
     ("processes: one session", processes::one_session),
     ("processes: many sessions", processes::many_sessions),
     ("processes: mixed and killed", processes::mixed),

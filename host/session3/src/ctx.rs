@@ -3,8 +3,9 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use session3_store::{SessionId, SessionLock, SessionStore};
+use session3_store::{Clock, SessionId, SessionLock, SessionStore};
 use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{HostWallClock, WasiCtxBuilder};
 
 use crate::bindings::session3::sessions::events::Event;
 
@@ -47,6 +48,7 @@ struct Shared {
     on_event: EventSink,
     on_commit: CommitSink,
     lock_time: Duration,
+    clock: Option<Arc<dyn Clock>>,
 }
 
 /// Builds a [`SessionsCtx`].
@@ -73,6 +75,15 @@ impl SessionsCtxBuilder {
     /// Sets how long a request may hold a session exclusively: 30 seconds by default.
     pub fn lock_time(mut self, time: Duration) -> Self {
         self.shared.lock_time = time;
+        self
+    }
+
+    /// Sets the time of day that the session manager sees, and the application with it, in
+    /// place of this machine's. See [`StoreClock`](crate::store::StoreClock).
+    ///
+    /// An embedder with a linker of its own sets the clock of its `WasiCtx`.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.shared.clock = Some(clock);
         self
     }
 
@@ -106,6 +117,7 @@ impl SessionsCtx {
                 on_event: Arc::new(|_| ()),
                 on_commit: Arc::new(|_| ()),
                 lock_time: LOCK_TIME,
+                clock: None,
             },
         }
     }
@@ -119,6 +131,13 @@ impl SessionsCtx {
     /// Returns the store.
     pub fn store(&self) -> &Arc<dyn SessionStore> {
         &self.shared.store
+    }
+
+    /// Gives the clock to an instance, if there is one.
+    pub(crate) fn set_clock(&self, wasi: &mut WasiCtxBuilder) {
+        if let Some(clock) = &self.shared.clock {
+            wasi.wall_clock(WallClock(clock.clone()));
+        }
     }
 
     /// Ends the request of this instance.
@@ -158,6 +177,19 @@ impl SessionsCtx {
     /// Remembers that this instance holds the session exclusively.
     pub(crate) fn add_lock(&mut self, id: SessionId, lock: &Arc<SessionLock>) {
         self.locks.push((id, Arc::downgrade(lock)));
+    }
+}
+
+/// A clock as WASI's time of day.
+struct WallClock(Arc<dyn Clock>);
+
+impl HostWallClock for WallClock {
+    fn resolution(&self) -> Duration {
+        Duration::from_millis(1)
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.0.now())
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{cache, compiled};
 
 /// How long an epoch lasts. At the end of an epoch, a guest that computes yields to other
 /// tasks, and its time limit is checked.
-const EPOCH_LENGTH: Duration = Duration::from_millis(10);
+const EPOCH_LENGTH: Duration = Duration::from_millis(5);
 
 /// The largest number of memories of all instances together. Each memory reserves 4 GiB of
 /// address space, of which a process has 128 TiB.

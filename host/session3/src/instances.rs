@@ -139,9 +139,11 @@ fn link(engine: &Engine, component: &[u8]) -> wasmtime::Result<SessionManagerPre
 }
 
 fn new_store(pre: &SessionManagerPre<State>, sessions: &SessionsCtx) -> Store<State> {
+    let mut wasi = WasiCtx::builder();
+    sessions.set_clock(&mut wasi);
     let state = State {
         sessions: sessions.for_new_instance(),
-        wasi: WasiCtx::builder().build(),
+        wasi: wasi.build(),
         table: ResourceTable::new(),
     };
     let mut store = Store::new(pre.engine(), state);

@@ -1,11 +1,13 @@
 //! The trait of a store, its types, the stores, and [`open`], which opens one by its URL.
 
+mod clock;
 mod open;
 mod url;
 
 use std::ffi::OsStr;
 use std::sync::Arc;
 
+pub use clock::StoreClock;
 pub use open::{OpenError, StoreOptions};
 pub use session3_store::*;
 pub use session3_store_directory as directory;

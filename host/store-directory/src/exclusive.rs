@@ -1,7 +1,7 @@
 //! The locks of exclusive requests: for each session a file `locks/<session ID>`, which
 //! exists while a request holds the lock or waits for it.
 //!
-//! The requests of one process [queue](crate::queue), and only the first of them tries to
+//! The requests of one process [queue](session3_store::queue), and only the first of them tries to
 //! lock the file. If it has to wait, it marks the file by giving it a size. A process that
 //! finds a marked file free lets the waiting ones try first: otherwise a process whose own
 //! requests follow each other would leave nothing to the others.
@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use session3_record::{Directory, LockedFile as _, OpenFailure, OpenMode, RecordFile as _};
+use session3_store::queue::Turn;
 use session3_store::{SessionId, StoreError};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -17,7 +18,6 @@ use crate::fs::{LockKind, Locked, OpenFile, Root};
 use crate::inner::Inner;
 use crate::locking::Pauses;
 use crate::open_store::OpenStore;
-use crate::queue::Turn;
 
 /// The name of the directory that the files are in.
 pub const DIRECTORY: &str = "locks";

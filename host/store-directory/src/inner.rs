@@ -6,11 +6,11 @@ use session3_record::layout::record_name;
 use session3_record::{
     Deleted, Durability, NewState, OpenFailure, OpenMode, Record, Transactions, irregular,
 };
+use session3_store::queue::Queues;
 use session3_store::{SessionId, SessionState, StoreError, Timestamp, Version};
 
 use crate::Options;
 use crate::fs::{Locked, OpenFile, Root, open_failure, store_error};
-use crate::queue::Queues;
 
 /// How long a load trusts that the name of a cached file still leads to it, in milliseconds.
 pub const NAME_CHECK_INTERVAL: u64 = 1000;

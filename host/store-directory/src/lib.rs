@@ -65,7 +65,6 @@ mod locking;
 mod open_store;
 mod options;
 mod other_writers;
-mod queue;
 mod store;
 mod store_path;
 mod sweep;

@@ -9,6 +9,7 @@ use session3_record::layout::record_name;
 use session3_record::{
     Deleted, NewState, OpenFailure, OpenMode, Record, RecordFile as _, index, layout,
 };
+use session3_store::queue::Queues;
 use session3_store::{
     PageBuilder, SessionId, SessionLock, SessionPage, SessionState, StoreError, StoredSession,
     SweepReport, Timestamp, Version,
@@ -18,7 +19,6 @@ use tokio::task::coop::consume_budget;
 use crate::fs::{LockKind, Root, is_stale, may_be_made};
 use crate::inline::blocking;
 use crate::inner::{Inner, NAME_CHECK_INTERVAL};
-use crate::queue::Queues;
 use crate::{Options, exclusive, sweep};
 
 /// How often a create removes the leftover of an unfinished create before it gives up.

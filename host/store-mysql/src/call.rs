@@ -107,6 +107,24 @@ impl Call<'_> {
         }
     }
 
+    /// Returns the error of a create whose answer was lost, and whose session is not there.
+    pub fn maybe_created(&self) -> StoreError {
+        self.calls.unavailable(
+            "the connection ended before the answer came: load the session to find out whether \
+             it was created",
+        )
+    }
+
+    /// Runs a prepared statement that must not run twice. Returns `None` if the answer was
+    /// lost.
+    pub async fn run_once(
+        &mut self,
+        statement: &str,
+        params: Params,
+    ) -> Result<Option<Answer>, StoreError> {
+        self.try_query(&Query::Prepared(statement, params)).await
+    }
+
     /// Runs a prepared statement.
     pub async fn run(&mut self, statement: &str, params: Params) -> Result<Answer, StoreError> {
         self.query(&Query::Prepared(statement, params)).await
@@ -116,10 +134,19 @@ impl Call<'_> {
     /// again, so it must be harmless to run twice.
     pub async fn query(&mut self, query: &Query<'_>) -> Result<Answer, StoreError> {
         loop {
+            if let Some(answer) = self.try_query(query).await? {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// Runs a statement, until there is an answer or it was lost.
+    async fn try_query(&mut self, query: &Query<'_>) -> Result<Option<Answer>, StoreError> {
+        loop {
             let connection = self.connection().await?;
             match self.attempt(connection, query).await? {
-                Ok(answer) => return Ok(answer),
-                Err(Failure::Duplicate) => return Ok(Answer::duplicate()),
+                Ok(answer) => return Ok(Some(answer)),
+                Err(Failure::Duplicate) => return Ok(Some(Answer::duplicate())),
                 Err(Failure::Refused(why)) => return Err(self.calls.unavailable(&why)),
                 // A new connection leads to another server, or is refused.
                 Err(Failure::ReadOnly(_)) if !self.was_read_only => {
@@ -130,6 +157,7 @@ impl Call<'_> {
                 Err(Failure::Lost(why)) => {
                     self.calls.pool.discard_all();
                     self.lost = Some(why);
+                    return Ok(None);
                 }
                 Err(Failure::Repeatable(why)) => self.pause(&why).await?,
             }

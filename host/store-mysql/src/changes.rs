@@ -130,7 +130,8 @@ fn values(
     }
 }
 
-/// Creates a session, unless there is one that this call has not created.
+/// Creates a session, unless there is one that this call has not created. If the answer is lost,
+/// the session is only looked up: a second attempt could revive one that was deleted meanwhile.
 async fn insert(
     inner: &Inner,
     statement: &str,
@@ -139,15 +140,14 @@ async fn insert(
     nonce: Nonce,
 ) -> Result<(), StoreError> {
     let mut call = inner.calls.begin();
-    if !call.run(statement, params).await?.is_duplicate {
-        return Ok(());
-    }
-    if !call.is_repeated() {
-        return Err(StoreError::Exists);
+    match call.run_once(statement, params).await? {
+        Some(answer) if answer.is_duplicate => return Err(StoreError::Exists),
+        Some(_) => return Ok(()),
+        None => {}
     }
     match find(inner, &mut call, id).await? {
         Some((_, found)) if found == nonce => Ok(()),
-        _ => Err(call.refusal(StoreError::Exists)),
+        _ => Err(call.maybe_created()),
     }
 }
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mysql_async::params;
+use session3_store::queue::Turn;
 use session3_store::{SessionId, SessionLock, StoreError};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
 use crate::inner::Inner;
-use crate::queue::Turn;
 use crate::rows::binary;
 
 /// The pauses between two attempts to get a lock that another process holds.
@@ -27,8 +27,8 @@ pub async fn lock(
     time: Duration,
 ) -> Result<SessionLock, StoreError> {
     let end = Instant::now() + inner.lock_timeout;
-    let turn = tokio::time::timeout_at(end, inner.queues.wait(&id));
-    let turn = turn.await.map_err(|_| StoreError::Busy)?;
+    let turn = inner.queues.wait(&id, inner.lock_timeout).await;
+    let turn = turn.ok_or(StoreError::Busy)?;
     let mut row = LockRow {
         inner,
         id,

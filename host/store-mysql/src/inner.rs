@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mysql_async::Value;
+use session3_store::queue::Queues;
 use session3_store::{Clock, SessionState, StoreError, Timestamp};
 use tokio::task::JoinError;
 
 use crate::call::Calls;
 use crate::connector::Connector;
-use crate::queue::Queues;
 use crate::schema::Schema;
 use crate::statements::Statements;
 

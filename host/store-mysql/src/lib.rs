@@ -37,7 +37,10 @@
 //!   nonce, so that a repeated statement recognises its own change: it neither takes effect
 //!   twice nor counts as a conflict. Where that leaves a doubt, for example if another request
 //!   saved the session since, the error is `Unavailable`. It is also that if a repeated delete
-//!   finds no session.
+//!   finds no session. A create is not repeated, since it could revive a session that was
+//!   deleted meanwhile; it is `Unavailable` unless the session has its nonce. A touch that is
+//!   repeated may undo a touch that was made meanwhile, and a delete may delete a session that
+//!   was created again with the same ID. Session3 gives no ID to a second session.
 //! - **Each call ends in time**, after two seconds by default, whatever the server and the
 //!   network do. The connection of an overdue statement is closed, and killed at the server;
 //!   its change may or may not be made. While the server is away, calls fail at once.
@@ -148,7 +151,6 @@ mod inner;
 mod maintenance;
 mod options;
 mod pool;
-mod queue;
 mod reads;
 mod rows;
 mod schema;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use mysql_async::{Params, Row, params};
 use session3_store::{
-    CheckObserver, CheckReport, Figure, Finding, Maintenance, SessionId, StoreError, Unit,
+    CheckObserver, CheckReport, Figure, Finding, Maintenance, SessionId, StoreError, Timestamp,
+    Unit,
 };
 
 use crate::MysqlStore;
@@ -66,6 +67,17 @@ impl Maintenance for MysqlStore {
             ));
         }
         Ok(warnings)
+    }
+
+    async fn now(&self) -> Result<Option<Timestamp>, StoreError> {
+        let run = async |inner: Arc<Inner>| {
+            let answer = inner
+                .calls
+                .run(&inner.statements.time, Params::Empty)
+                .await?;
+            answer.rows.first().map(|row| get(row, 0)).transpose()
+        };
+        self.inner.spawn(run).await
     }
 
     async fn has_unfinished_sweep(&self) -> Result<bool, StoreError> {

@@ -29,6 +29,7 @@ pub struct Statements {
     pub prolong_sweep: String,
     pub end_sweep: String,
     pub sweep_locks: String,
+    pub time: String,
     table: String,
     now: &'static str,
 }
@@ -102,6 +103,7 @@ impl Statements {
                 "UPDATE {meta} SET sweep_until = 0 WHERE is_single = 1 AND sweep_token = :token"
             ),
             sweep_locks: format!("DELETE FROM {locks} WHERE until <= {SERVER_CLOCK}"),
+            time: format!("SELECT {SERVER_CLOCK}"),
             table: sessions,
             now,
         }

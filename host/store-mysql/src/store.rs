@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use session3_store::queue::Queues;
 use session3_store::{
     SessionId, SessionLock, SessionPage, SessionState, SessionStore, StoreError, StoredSession,
     SweepReport, Timestamp, Version,
@@ -12,7 +13,6 @@ use session3_store::{
 use crate::call::Calls;
 use crate::connector::Connector;
 use crate::inner::Inner;
-use crate::queue::Queues;
 use crate::schema::Schema;
 use crate::server::Requirements;
 use crate::statements::Statements;

@@ -63,6 +63,18 @@ impl Answer {
             )),
         }
     }
+
+    /// Returns why a session was not created, or may have been created and deleted since.
+    pub fn not_created(&self) -> StoreError {
+        match self.is_repeated {
+            false => StoreError::Exists,
+            true => StoreError::Unavailable(
+                "the connection to PostgreSQL ended before the answer came: \
+                 load the session to find out whether it was created"
+                    .into(),
+            ),
+        }
+    }
 }
 
 /// Runs statements over shared connections.
@@ -84,9 +96,21 @@ impl Calls {
     /// Runs a statement. An answer that is lost together with its connection makes it run
     /// again, so it must be harmless to run twice.
     pub async fn run(&self, statement: &str, values: &[Value]) -> Result<Answer, StoreError> {
+        self.run_or(statement, statement, values).await
+    }
+
+    /// Runs a statement, and `again` with the same values if the answer was lost together with
+    /// the connection.
+    pub async fn run_or(
+        &self,
+        statement: &str,
+        again: &str,
+        values: &[Value],
+    ) -> Result<Answer, StoreError> {
         let deadline = Instant::now() + self.timeout;
         let mut lost = None;
         loop {
+            let statement = if lost.is_some() { again } else { statement };
             let connection = self.connection(deadline, lost.as_deref()).await?;
             match self
                 .attempt(&connection, statement, values, deadline)

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use session3_store::queue::Queues;
 use session3_store::{Clock, SessionState, StoreError};
 use tokio::task::JoinError;
 
 use crate::call::{Answer, Calls, Value};
 use crate::connector::Connector;
-use crate::queue::Queues;
 use crate::schema::Schema;
 use crate::statements::Statements;
 use crate::values::Number;
@@ -27,16 +27,26 @@ pub struct Inner {
 
 impl Inner {
     /// Runs a statement in a task of its own, so that it runs to its end although the caller
-    /// no longer waits.
+    /// no longer waits. It runs again if its answer was lost.
     pub async fn run(
         self: &Arc<Self>,
         statement: fn(&Statements) -> &String,
         values: Vec<Value>,
     ) -> Result<Answer, StoreError> {
+        self.run_or(statement, statement, values).await
+    }
+
+    /// Runs a statement as [`run`](Self::run) does, and `again` if its answer was lost.
+    pub async fn run_or(
+        self: &Arc<Self>,
+        statement: fn(&Statements) -> &String,
+        again: fn(&Statements) -> &String,
+        values: Vec<Value>,
+    ) -> Result<Answer, StoreError> {
         let inner = self.clone();
         let task = tokio::spawn(async move {
-            let statement = statement(&inner.statements);
-            inner.calls.run(statement, &values).await
+            let (statement, again) = (statement(&inner.statements), again(&inner.statements));
+            inner.calls.run_or(statement, again, &values).await
         });
         task.await.map_err(interrupted)?
     }

@@ -31,7 +31,10 @@
 //!   nonce, so that a repeated statement recognises its own change: it neither takes effect
 //!   twice nor counts as a conflict. Where that leaves a doubt, for example if another request
 //!   saved the session since, the error is `Unavailable`. It is also that if a repeated delete
-//!   finds no session.
+//!   finds no session. A create is not repeated, since it could revive a session that was
+//!   deleted meanwhile; it is `Unavailable` unless the session has its nonce. A touch that is
+//!   repeated may undo a touch that was made meanwhile, and a delete may delete a session that
+//!   was created again with the same ID. Session3 gives no ID to a second session.
 //! - **Each call ends in time**, after two seconds by default, whatever the server and the
 //!   network do. An overdue statement is cancelled and its connection is closed; its change
 //!   may or may not be made. While the server is away, calls fail at once. Connections are made
@@ -46,7 +49,9 @@
 //!   about the last half second, so that a session expires earlier by that much.
 //! - **A failover** to a standby loses what the standby did not have yet: saves, and deletes,
 //!   so that an ended session may return. Only a synchronous standby
-//!   (`synchronous_standby_names`) prevents that.
+//!   (`synchronous_standby_names`) prevents that. While no standby confirms changes, they fail
+//!   with `Unavailable`, but the server makes them when their statements are cancelled: loads
+//!   then return changes that a failover undoes.
 //! - **Leases of exclusive requests** are in a table without write-ahead log. A crash of the
 //!   server and a failover end them all. Saves are compare-and-swap, so that no update is lost.
 //! - **Reads go to the host that accepts writes.** A standby lags behind.
@@ -98,7 +103,6 @@ mod link;
 mod maintenance;
 mod options;
 mod password;
-mod queue;
 mod rows;
 mod schema;
 mod statements;

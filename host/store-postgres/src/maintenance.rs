@@ -1,12 +1,15 @@
 //! What operators do with a store.
 
 use async_trait::async_trait;
-use session3_store::{CheckObserver, CheckReport, Figure, Maintenance, StoreError, Unit};
+use session3_store::{
+    CheckObserver, CheckReport, Figure, Maintenance, StoreError, Timestamp, Unit,
+};
 use tokio_postgres::Row;
 
 use crate::inner::Inner;
 use crate::rows::get;
 use crate::url::Durability;
+use crate::values::Number;
 use crate::{PostgresStore, check};
 
 #[async_trait]
@@ -34,6 +37,13 @@ impl Maintenance for PostgresStore {
         let warnings = warnings(row, &self.inner)?;
         let named = |warning| format!("PostgreSQL at {place}: {warning}");
         Ok(warnings.into_iter().map(named).collect())
+    }
+
+    async fn now(&self) -> Result<Option<Timestamp>, StoreError> {
+        let answer = self.inner.run(|all| &all.time, Vec::new()).await?;
+        let row = answer.rows.first();
+        let time: Option<Number> = row.map(|row| get(row, 0)).transpose()?;
+        Ok(time.map(|time| time.0))
     }
 
     async fn has_unfinished_sweep(&self) -> Result<bool, StoreError> {

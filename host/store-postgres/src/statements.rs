@@ -8,6 +8,7 @@ use crate::url::Durability;
 /// ID of a session unless a comment says otherwise.
 pub struct Statements {
     pub create: String,
+    pub find_created: String,
     pub load: String,
     pub save: String,
     pub touch: String,
@@ -26,6 +27,7 @@ pub struct Statements {
     pub invalid_indexes: String,
     pub figures: String,
     pub settings: String,
+    pub time: String,
 }
 
 /// Returns the time in milliseconds: the parameter, or the server's clock if that is null.
@@ -51,6 +53,7 @@ impl Statements {
         let commit = commit(durability);
         Self {
             create: create(table, &commit),
+            find_created: find_created(table, &commit),
             load: format!(
                 "SELECT id, version, modified, expires, usr, data FROM {table} WHERE id = $1"
             ),
@@ -77,19 +80,29 @@ impl Statements {
             invalid_indexes: invalid_indexes(table),
             figures: figures(table),
             settings: settings(table),
+            time: "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::numeric".into(),
         }
     }
 }
 
-/// Of a repeated create, the row has the nonce already: then it counts as created.
+/// Returns one row if the session was created. This must not run twice, which could revive a
+/// session that was deleted meanwhile.
 fn create(table: &str, commit: &str) -> String {
     let now = now("$6");
     format!(
         "WITH {commit} \
-         INSERT INTO {table} AS s (id, version, nonce, modified, expires, usr, data) \
+         INSERT INTO {table} (id, version, nonce, modified, expires, usr, data) \
          SELECT $1, 1, $2, {now}, $3, $4, $5 FROM waits \
-         ON CONFLICT (id) DO UPDATE SET nonce = s.nonce WHERE s.nonce = EXCLUDED.nonce \
-         RETURNING 1"
+         ON CONFLICT (id) DO NOTHING RETURNING 1"
+    )
+}
+
+/// Returns one row if the session was created with the nonce `$2`, after the create is as safe
+/// as the answer to it would have said: the update waits for what the create waits for.
+fn find_created(table: &str, commit: &str) -> String {
+    format!(
+        "WITH {commit} UPDATE {table} AS s SET nonce = s.nonce FROM waits \
+         WHERE s.id = $1 AND s.nonce = $2 RETURNING 1"
     )
 }
 

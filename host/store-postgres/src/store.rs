@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use session3_store::queue::Queues;
 use session3_store::{
     PageBuilder, SessionId, SessionLock, SessionPage, SessionState, SessionStore, StoreError,
     StoredSession, SweepReport, Timestamp, Version,
@@ -14,7 +15,6 @@ use crate::call::{Answer, Calls, Value};
 use crate::connector::Connector;
 use crate::inner::{Inner, interrupted};
 use crate::password::set_password;
-use crate::queue::Queues;
 use crate::rows;
 use crate::schema::Schema;
 use crate::statements::Statements;
@@ -165,10 +165,13 @@ impl SessionStore for PostgresStore {
             Value::Bytes(state.data.clone()),
             self.inner.now(),
         ];
-        let answer = self.inner.run(|all| &all.create, values).await?;
+        let inner = &self.inner;
+        let answer = inner
+            .run_or(|all| &all.create, |all| &all.find_created, values)
+            .await?;
         match answer.rows.is_empty() {
             false => Ok(1),
-            true => Err(answer.refusal(StoreError::Exists)),
+            true => Err(answer.not_created()),
         }
     }
 

@@ -51,7 +51,8 @@
 //!   was acknowledged may be undone, and a session that was deleted may return. With `wait=1`,
 //!   a change is acknowledged only if a replica has it. That makes a loss unlikely, but not
 //!   impossible: the replica that becomes the primary may be another one. A change without
-//!   confirmations fails with `Unavailable`, although the primary has made it.
+//!   confirmations fails with `Unavailable`, although the primary has made it. Loads return a
+//!   change before it is confirmed, so that they may return one that a failover undoes.
 //! - **Tests on one machine measured no loss** when the primary was killed during some ten
 //!   thousand saves and hundreds of deletes, with and without `wait`. Between machines,
 //!   replication takes longer, and what is on its way is lost. Writers had no success for 2.2 s
@@ -85,8 +86,10 @@
 //! - **A request whose answer was lost is sent again only if that does no harm.** A write has a
 //!   nonce, which the session keeps: a save or a create that finds its own nonce has succeeded
 //!   before. A second attempt to create never creates, since the session may have been deleted
-//!   meanwhile. A touch is not sent again, since it could undo a later touch. What remains
-//!   unknown fails with `Unavailable`, and never with a conflict.
+//!   meanwhile. A touch is not sent again, since it could undo a later touch. A delete is sent
+//!   again: if its session was deleted and created again meanwhile, with the same ID, the new
+//!   session is deleted, too. Session3 gives no ID to a second session. What remains unknown
+//!   fails with `Unavailable`, and never with a conflict.
 //!
 //! - **No operation needs a task of its own**, except for taking a lease: a request is one
 //!   command, so that dropping its future leaves nothing half done. Links to the nodes of a

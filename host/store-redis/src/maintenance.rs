@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use redis::Value;
-use session3_store::{CheckObserver, CheckReport, Figure, Maintenance, StoreError};
+use session3_store::{CheckObserver, CheckReport, Figure, Maintenance, StoreError, Timestamp};
 
 use crate::keys::Tag;
 use crate::{RedisStore, check, figures, warnings};
@@ -25,6 +25,14 @@ impl Maintenance for RedisStore {
         observer: &mut dyn CheckObserver,
     ) -> Result<CheckReport, StoreError> {
         check::check(&self.bulk, repair, observer).await
+    }
+
+    async fn now(&self) -> Result<Option<Timestamp>, StoreError> {
+        let answer = self.bulk.read(Tag::Store, redis::cmd("TIME")).await?;
+        let parsed: Result<(u64, u64), _> = redis::from_redis_value(answer);
+        let (seconds, micros) =
+            parsed.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        Ok(Some(seconds.saturating_mul(1000) + micros / 1000))
     }
 
     /// Warns of a server whose restart or crash loses sessions, and of one that deletes keys

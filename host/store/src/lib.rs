@@ -53,6 +53,8 @@ mod maintenance;
 #[cfg(feature = "async")]
 mod memory;
 mod page;
+#[cfg(feature = "async")]
+pub mod queue;
 pub mod status;
 #[cfg(feature = "async")]
 mod store;

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{SessionId, SessionStore, StoreError};
+use crate::{SessionId, SessionStore, StoreError, Timestamp};
 
 /// A problem that a check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,6 +124,16 @@ pub trait Maintenance: SessionStore {
             }
             cursor = page.next;
         }
+    }
+
+    /// Returns the time by the clock of the store's server; `None` if the store has the clock of
+    /// this machine.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] if the server does not say it.
+    async fn now(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
     }
 
     /// Returns what an operator should change about the place of the store, as a sentence each:

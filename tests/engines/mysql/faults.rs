@@ -230,6 +230,50 @@ fn a_refusal_after_a_lost_reply_leaves_the_doubt() {
 }
 
 #[test]
+fn a_create_whose_reply_was_lost_revives_no_session_that_was_deleted_meanwhile() {
+    block_on(async {
+        let proxy = Proxy::new(shared().port).await;
+        let table = table();
+        let patient = Options::default()
+            .create(true)
+            .timeout(Duration::from_secs(30));
+        let url = format!(
+            "{}?durability=off&table={table}",
+            shared().url_at(proxy.port)
+        );
+        let store = MysqlStore::open(&url, patient).await.unwrap();
+        let direct = crate::server::open(&shared_url(&table)).await;
+        // The server has the create and waits, the connections end, and new ones are not made
+        // until the session was deleted.
+        let mut client = client(shared()).await;
+        let lock = format!("LOCK TABLES `{table}` READ");
+        client.query_drop(lock).await.unwrap();
+        let creating = tokio::spawn(async move { store.create_session(&id(1), &state("a")).await });
+        let waiting = format!(
+            "SELECT count(*) FROM information_schema.processlist \
+             WHERE state LIKE 'Waiting for table%' AND info LIKE '%`{table}`%'"
+        );
+        // Under this lock, only the tables that are locked can be read, and those of the server.
+        let mut observer = crate::server::client(shared()).await;
+        eventually("the create to wait", async || {
+            observer.query_first::<u64, _>(&waiting).await.unwrap() == Some(1)
+        })
+        .await;
+        proxy.set_silent(true);
+        proxy.close_all();
+        client.query_drop("UNLOCK TABLES").await.unwrap();
+        eventually("the session to be deleted", async || {
+            direct.delete_session(&id(1)).await == Ok(true)
+        })
+        .await;
+        proxy.set_silent(false);
+        let created = creating.await.unwrap();
+        assert_eq!(direct.load_session(&id(1)).await, Ok(None));
+        assert!(is_unavailable(&created), "{created:?}");
+    });
+}
+
+#[test]
 fn every_call_ends_in_time_in_a_silent_network_and_works_after_it() {
     block_on(async {
         let proxy = Proxy::new(shared().port).await;

@@ -8,6 +8,7 @@ mod conformance;
 mod dropped;
 mod faults;
 mod figures;
+mod histories;
 mod index;
 mod killed;
 mod locks;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use session3_store_postgres::{Options, PostgresStore};
 use session3_store_tests::{Given, TestClock, conformance_suite, promises, run};
 
-use crate::server::shared;
+use crate::server::{new_table, shared};
 
 async fn postgres() -> Given {
     with_options(|options| options).await
@@ -26,6 +26,6 @@ fn who_waits_for_a_lock_in_vain_gets_busy() {
 async fn with_options(change: impl FnOnce(Options) -> Options) -> Given {
     let clock = TestClock::default();
     let options = Options::default().create(true).clock(clock.reader());
-    let store = PostgresStore::open(&shared().new_table(), change(options)).await;
+    let store = PostgresStore::open(&new_table(shared()), change(options)).await;
     Given::new(Arc::new(store.unwrap()), clock).multiprocess_safe(true)
 }

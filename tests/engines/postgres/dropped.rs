@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use session3_store::{SessionStore, StoreError, StoredSession};
 use session3_test_support::{block_on, id, state};
 
-use crate::server::{open, shared};
+use crate::server::{new_table, open, shared};
 
 /// Polls a future this many times at most, and drops it. Returns whether it ended before.
 async fn drop_after(polls: usize, future: impl Future) -> bool {
@@ -47,7 +47,7 @@ async fn at_every_await<C: Future>(
 #[test]
 fn a_dropped_change_has_taken_effect_or_not() {
     block_on(async {
-        let store = Arc::new(open(&shared().new_table()).await);
+        let store = Arc::new(open(&new_table(shared())).await);
         let load = async |number| store.load_session(&id(number)).await.unwrap();
         at_every_await(
             |polls| {
@@ -122,7 +122,7 @@ fn session(number: u128) -> StoredSession {
 #[test]
 fn a_dropped_request_for_a_lock_leaves_no_lock() {
     block_on(async {
-        let url = shared().new_table();
+        let url = new_table(shared());
         let (store, other) = (Arc::new(open(&url).await), open(&url).await);
         let start = Instant::now();
         at_every_await(
@@ -162,7 +162,7 @@ fn a_dropped_request_for_a_lock_leaves_no_lock() {
 #[test]
 fn a_dropped_sweep_is_in_the_way_of_no_other() {
     block_on(async {
-        let url = shared().new_table();
+        let url = new_table(shared());
         let (store, other) = (Arc::new(open(&url).await), open(&url).await);
         at_every_await(
             |_| {

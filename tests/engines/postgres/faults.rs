@@ -10,7 +10,7 @@ use session3_store_postgres::{Options, PostgresStore};
 use session3_test_support::{block_on, id, random, state};
 
 use crate::proxy::Proxy;
-use crate::server::{Server, shared, table};
+use crate::server::{Server, client, new_table, shared, table};
 
 /// How long an operation of these stores may take.
 const TIMEOUT: Duration = Duration::from_millis(500);
@@ -32,7 +32,7 @@ async fn open_table(server: &Server, proxy: &Proxy, table: &str) -> PostgresStor
 /// Waits until the store has all of its connections, so that the replies which a test loses
 /// are those to operations.
 pub async fn connect_all(server: &Server, store: &PostgresStore) {
-    let client = server.client().await;
+    let client = client(server).await;
     let statement = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'session3'";
     let connections = async || -> i64 {
         let row = client.query_one(statement, &[]).await.unwrap();
@@ -136,6 +136,52 @@ fn a_refusal_after_a_lost_reply_leaves_the_doubt() {
 }
 
 #[test]
+fn a_create_whose_reply_was_lost_revives_no_session_that_was_deleted_meanwhile() {
+    block_on(async {
+        let proxy = Proxy::new(shared().port).await;
+        let table = table();
+        let url = |port| format!("{}?table={table}", shared().url_at(port));
+        let patient = Options::default()
+            .create(true)
+            .timeout(Duration::from_secs(30));
+        let store = PostgresStore::open(&url(proxy.port), patient)
+            .await
+            .unwrap();
+        let direct = crate::server::open(&url(shared().port)).await;
+        // The server has the create and waits, the connections end, and new ones are not made
+        // until the session was deleted.
+        let client = client(shared()).await;
+        let lock = format!("BEGIN; LOCK TABLE {table} IN SHARE MODE");
+        client.batch_execute(&lock).await.unwrap();
+        let creating = tokio::spawn(async move { store.create_session(&id(1), &state("a")).await });
+        eventually("the create to wait", async || {
+            waiting(&client, &table).await == 1
+        })
+        .await;
+        proxy.set_silent(true);
+        proxy.close_all();
+        client.batch_execute("ROLLBACK").await.unwrap();
+        eventually("the session to be deleted", async || {
+            direct.delete_session(&id(1)).await == Ok(true)
+        })
+        .await;
+        proxy.set_silent(false);
+        let created = creating.await.unwrap();
+        assert_eq!(direct.load_session(&id(1)).await, Ok(None));
+        assert!(is_unavailable(&created), "{created:?}");
+    });
+}
+
+/// Returns how many statements wait for a lock of a table.
+async fn waiting(client: &tokio_postgres::Client, table: &str) -> i64 {
+    let statement = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%{table} %' \
+         AND wait_event_type = 'Lock'"
+    );
+    client.query_one(&statement, &[]).await.unwrap().get(0)
+}
+
+#[test]
 fn every_call_ends_in_time_in_a_silent_network_and_works_after_it() {
     block_on(async {
         let proxy = Proxy::new(shared().port).await;
@@ -220,20 +266,15 @@ fn a_locked_table_delays_calls_no_longer_than_the_timeout() {
         let table = table();
         let store = open_table(shared(), &proxy, &table).await;
         store.create_session(&id(1), &state("a")).await.unwrap();
-        let client = shared().client().await;
+        let client = client(shared()).await;
         let lock = format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
         client.batch_execute(&lock).await.unwrap();
         for _ in 0..3 {
             let saved = in_time(store.save_session(&id(1), &state("b"), 1)).await;
             assert!(is_unavailable(&saved), "{saved:?}");
         }
-        let statement = format!(
-            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%{table} %' \
-             AND wait_event_type = 'Lock'"
-        );
         eventually("the cancelled statements to end", async || {
-            let waiting: i64 = client.query_one(&statement, &[]).await.unwrap().get(0);
-            waiting == 0
+            waiting(&client, &table).await == 0
         })
         .await;
         client.batch_execute("ROLLBACK").await.unwrap();
@@ -245,7 +286,7 @@ fn a_locked_table_delays_calls_no_longer_than_the_timeout() {
 fn a_server_with_another_isolation_level_makes_no_difference() {
     block_on(async {
         let server = Server::start(&["default_transaction_isolation = 'serializable'"]);
-        let url = server.new_table();
+        let url = new_table(&server);
         let store = Arc::new(crate::server::open(&url).await);
         let creates = (0..8).map(|_| {
             let store = store.clone();

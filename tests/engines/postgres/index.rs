@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use session3_store::{SessionId, SessionStore};
 use session3_store_postgres::PostgresStore;
 
-use crate::server::shared;
+use crate::server::{client, shared};
 
 /// Checks that the index of a table on the shared server finds exactly the sessions of each
 /// user.
@@ -25,7 +25,7 @@ pub async fn is_exact(store: &PostgresStore, table: &str) {
             break;
         }
     }
-    let client = shared().client().await;
+    let client = client(shared()).await;
     let settings = "SET enable_seqscan = off";
     client.batch_execute(settings).await.unwrap();
     let statement = format!("SELECT count(*) FROM {table} WHERE usr = $1");

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use session3_store::SessionStore;
 use session3_test_support::{block_on, id};
 
-use crate::server::{open, shared};
+use crate::server::{new_table, open, shared};
 
 const TIME: Duration = Duration::from_secs(2);
 
 #[test]
 fn the_lease_of_a_process_that_was_killed_ends_at_its_deadline() {
     block_on(async {
-        let url = shared().new_table();
+        let url = new_table(shared());
         let store = open(&url).await;
         let start = Instant::now();
         let mut holder = Command::new(env::current_exe().unwrap())

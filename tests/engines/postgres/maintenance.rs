@@ -12,7 +12,7 @@ use session3_store_postgres::PostgresStore;
 use session3_test_support::{block_on, id, state};
 
 use crate::faults::eventually;
-use crate::server::{PASSWORD, Server, open, shared, table};
+use crate::server::{PASSWORD, Server, client, new_table, open, shared, table};
 
 /// What a check reports.
 #[derive(Default)]
@@ -67,7 +67,7 @@ fn a_check_counts_all_sessions_and_names_damaged_rows() {
         }
         let _lock = store.lock_session(&id(1), Duration::ZERO).await.unwrap();
         assert_eq!(check(&store).await, (counts(300, 0), vec![]));
-        let client = shared().client().await;
+        let client = client(shared()).await;
         let damaged = SessionId::from(5 << 118);
         let sql = format!("UPDATE {table} SET usr = '\\xff' WHERE id = '{damaged}'");
         client.batch_execute(&sql).await.unwrap();
@@ -97,7 +97,7 @@ fn a_session_on_a_damaged_block_is_damaged_and_the_others_are_read() {
             ..state("")
         };
         store.create_session(&id(3 << 64), &large).await.unwrap();
-        let client = server.client().await;
+        let client = client(&server).await;
         let statement = "SELECT pg_relation_filepath(reltoastrelid) FROM pg_class \
                          WHERE relname = 'session3'";
         let path: String = client.query_one(statement, &[]).await.unwrap().get(0);
@@ -131,7 +131,7 @@ fn a_table_on_a_damaged_block_is_unreadable() {
         let mut server = Server::start(&[]);
         let store = open(&server.url()).await;
         store.create_session(&id(1), &state("a")).await.unwrap();
-        let client = server.client().await;
+        let client = client(&server).await;
         let statement = "SELECT pg_relation_filepath('session3')";
         let path: String = client.query_one(statement, &[]).await.unwrap().get(0);
         client.batch_execute("CHECKPOINT").await.unwrap();
@@ -166,7 +166,7 @@ fn an_invalid_index_is_unreadable_until_it_is_rebuilt() {
     block_on(async {
         let table = table();
         let store = open(&format!("{}?table={table}", shared().url())).await;
-        let client = shared().client().await;
+        let client = client(shared()).await;
         let invalidate = format!(
             "UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{table}_user'::regclass"
         );
@@ -185,7 +185,7 @@ fn an_invalid_index_is_unreadable_until_it_is_rebuilt() {
 #[test]
 fn the_figures_are_those_of_the_table() {
     block_on(async {
-        let store = open(&shared().new_table()).await;
+        let store = open(&new_table(shared())).await;
         let figure = async |name: &str| -> Option<Figure> {
             let figures = store.figures().await.unwrap();
             figures.into_iter().find(|figure| figure.name == name)
@@ -241,7 +241,7 @@ fn warnings_say_what_a_crash_loses_and_what_grows() {
         let server = Server::start(&[]);
         let store = open(&server.url()).await;
         warned(&store, &[]).await;
-        let client = server.client().await;
+        let client = client(&server).await;
         let sql = "ALTER TABLE session3 SET (autovacuum_enabled = off)";
         client.batch_execute(sql).await.unwrap();
         warned(&store, &["autovacuum_enabled"]).await;
@@ -258,9 +258,9 @@ fn warnings_say_what_a_crash_loses_and_what_grows() {
         )
         .await;
         // The URL decides about the commits of the store.
-        let durable = open(&format!("{}&durability=on", shared().new_table())).await;
+        let durable = open(&format!("{}&durability=on", new_table(shared()))).await;
         warned(&durable, &[]).await;
-        let store = open(&shared().new_table()).await;
+        let store = open(&new_table(shared())).await;
         warned(&store, &["half second"]).await;
     });
 }
@@ -268,7 +268,7 @@ fn warnings_say_what_a_crash_loses_and_what_grows() {
 #[test]
 fn a_sweep_that_stopped_is_unfinished_until_the_next_one_ends() {
     block_on(async {
-        let store = open(&shared().new_table()).await;
+        let store = open(&new_table(shared())).await;
         let large = SessionState {
             data: vec![7; 1500],
             expires: u64::MAX,
@@ -293,7 +293,7 @@ fn a_table_that_was_dropped_is_an_error() {
     block_on(async {
         let table = table();
         let store = open(&format!("{}?table={table}", shared().url())).await;
-        let client = shared().client().await;
+        let client = client(shared()).await;
         let sql = format!("DROP TABLE {table}, {table}_meta, {table}_locks");
         client.batch_execute(&sql).await.unwrap();
         let is_unavailable = |error: StoreError| {

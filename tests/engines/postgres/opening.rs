@@ -6,7 +6,7 @@ use session3_store::{SessionStore, StoreError};
 use session3_store_postgres::{OpenError, Options, PostgresStore};
 use session3_test_support::{block_on, id, state};
 
-use crate::server::{PASSWORD, Server, free_port, open, shared, table};
+use crate::server::{PASSWORD, Server, client, free_port, new_table, open, shared, table};
 
 /// Returns why a store is not opened, and checks the message.
 async fn refusal(url: &str, options: Options, part: &str) -> OpenError {
@@ -62,7 +62,7 @@ fn a_server_that_is_away_is_named() {
 #[test]
 fn missing_tables_are_created_only_if_the_options_say_so() {
     block_on(async {
-        let url = shared().new_table();
+        let url = new_table(shared());
         let error = refusal(&url, Options::default(), "`create`").await;
         assert!(matches!(error, OpenError::Missing(..)), "{error:?}");
         let stores = (0..8).map(|_| {
@@ -83,7 +83,7 @@ fn missing_tables_are_created_only_if_the_options_say_so() {
 #[test]
 fn tables_of_somebody_else_and_of_a_newer_program_are_refused() {
     block_on(async {
-        let client = shared().client().await;
+        let client = client(shared()).await;
         let [foreign, meta, newer] = [table(), table(), table()];
         let url = |table: &str| format!("{}?table={table}", shared().url());
         let sql = format!("CREATE TABLE {foreign} (id int, name text)");
@@ -111,7 +111,7 @@ fn a_table_that_was_dropped_is_named_and_set_up_again() {
     block_on(async {
         let table = table();
         let store = open(&format!("{}?table={table}", shared().url())).await;
-        let client = shared().client().await;
+        let client = client(shared()).await;
         let sql = format!("DROP TABLE {table}, {table}_meta, {table}_locks");
         client.batch_execute(&sql).await.unwrap();
         let error = store.load_session(&id(1)).await.unwrap_err().to_string();
@@ -134,13 +134,11 @@ fn a_server_that_may_lose_everything_is_refused() {
 #[test]
 fn a_user_without_rights_learns_which_are_missing() {
     block_on(async {
-        let client = shared().client().await;
+        let client = client(shared()).await;
         let user = table();
         let sql = format!("CREATE ROLE {user} LOGIN PASSWORD '{PASSWORD}'");
         client.batch_execute(&sql).await.unwrap();
-        let url = shared()
-            .new_table()
-            .replace("//postgres:", &format!("//{user}:"));
+        let url = new_table(shared()).replace("//postgres:", &format!("//{user}:"));
         let error = create(&url, "permission denied").await;
         assert!(matches!(error, OpenError::Failed(..)), "{error:?}");
     });
@@ -157,7 +155,7 @@ fn a_damaged_row_is_named_and_stays() {
                 .await
                 .unwrap();
         }
-        let client = shared().client().await;
+        let client = client(shared()).await;
         let sql = format!("UPDATE {table} SET usr = '\\xff' WHERE id = '{}'", id(2));
         client.batch_execute(&sql).await.unwrap();
         let loaded = store.load_session(&id(2)).await;

@@ -1,188 +1,29 @@
-//! Servers of PostgreSQL, which run in temporary directories and end with the test.
+//! The servers of these tests, and stores on them.
 
-use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::{PermissionsExt as _, chown};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
 use session3_store_postgres::{Options, PostgresStore};
+pub use session3_test_servers::free_port;
+pub use session3_test_servers::postgres::{
+    PASSWORD, Postgres as Server, as_user, directory, give, program,
+};
 use tokio_postgres::{Client, NoTls};
 
-/// The password of the user `postgres` of every server.
-pub const PASSWORD: &str = "secret-of-the-test";
-
-/// How long a server may take to start.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A server that listens on a port of its own. Dropping it stops it.
-pub struct Server {
-    directory: PathBuf,
-    pub port: u16,
-    process: Child,
-    /// Stops the server and removes its directory when its input ends: when this value is
-    /// dropped, and when the test is killed.
-    watchdog: Child,
-}
-
-impl Server {
-    /// Starts a new server with these lines in its configuration.
-    pub fn start(settings: &[&str]) -> Self {
-        let directory = directory();
-        let password = directory.join("password");
-        fs::write(&password, PASSWORD).unwrap();
-        let data = directory.join("data");
-        let made = as_user(&program("initdb"))
-            .args(["--no-sync", "--username=postgres", "--auth=scram-sha-256"])
-            .args(["--encoding=UTF8", "--locale=C", "--data-checksums"])
-            .arg(format!("--pwfile={}", password.display()))
-            .arg(format!("--pgdata={}", data.display()))
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{made:?}");
-        Self::start_in(directory, settings)
-    }
-
-    /// Starts a server whose data are in the subdirectory `data` already.
-    pub fn start_in(directory: PathBuf, settings: &[&str]) -> Self {
-        let port = free_port();
-        let mut configuration = vec![
-            format!("port = {port}"),
-            "listen_addresses = '127.0.0.1'".into(),
-            "unix_socket_directories = ''".into(),
-            "shared_buffers = '16MB'".into(),
-            "max_connections = 50".into(),
-        ];
-        configuration.extend(settings.iter().map(|line| (*line).to_owned()));
-        let data = directory.join("data");
-        fs::write(data.join("postgresql.auto.conf"), configuration.join("\n")).unwrap();
-        let watchdog = watchdog(&directory);
-        let process = run(&directory);
-        let mut server = Self {
-            directory,
-            port,
-            process,
-            watchdog,
-        };
-        server.wait_until_ready();
-        server
-    }
-
-    /// Returns the directory of the server's data.
-    pub fn data(&self) -> PathBuf {
-        self.directory.join("data")
-    }
-
-    pub fn url(&self) -> String {
-        self.url_at(self.port)
-    }
-
-    /// Returns the URL for a proxy to this server.
-    pub fn url_at(&self, port: u16) -> String {
-        format!("postgres://postgres:{PASSWORD}@127.0.0.1:{port}/postgres")
-    }
-
-    /// Returns the URL of a table that no other test uses.
-    pub fn new_table(&self) -> String {
-        format!("{}?table={}", self.url(), table())
-    }
-
-    /// Returns a connection that does not belong to the store.
-    pub async fn client(&self) -> Client {
-        let (client, driver) = tokio_postgres::connect(&self.url(), NoTls).await.unwrap();
-        tokio::spawn(driver);
-        client
-    }
-
-    /// Kills all processes of the server, as the system does when it runs out of memory.
-    pub fn kill(&mut self) {
-        // The server must not notice the end of its children.
-        self.freeze();
-        for pid in self.processes() {
-            let _ = kill_process(pid, Signal::KILL);
-        }
-        self.process.wait().unwrap();
-    }
-
-    /// Starts the server again after [`kill`](Self::kill).
-    pub fn restart(&mut self) {
-        self.process = run(&self.directory);
-        self.wait_until_ready();
-    }
-
-    /// Stops all processes of the server, which then answer nothing.
-    pub fn freeze(&self) {
-        self.signal(Signal::STOP);
-    }
-
-    /// Ends what [`freeze`](Self::freeze) did.
-    pub fn thaw(&self) {
-        self.signal(Signal::CONT);
-    }
-
-    fn signal(&self, signal: Signal) {
-        for pid in self.processes() {
-            let _ = kill_process(pid, signal);
-        }
-    }
-
-    /// Returns the first process of the server and its children.
-    fn processes(&self) -> Vec<Pid> {
-        let first = Pid::from_child(&self.process);
-        let children = format!("/proc/{first}/task/{first}/children");
-        let children = fs::read_to_string(children).unwrap_or_default();
-        let pids = children.split_whitespace().map(|pid| pid.parse().unwrap());
-        let mut all = vec![first];
-        all.extend(pids.filter_map(Pid::from_raw));
-        all
-    }
-
-    /// Waits until the server accepts connections. It refuses to start while a child of a server
-    /// that was killed still ends, and is then started again.
-    fn wait_until_ready(&mut self) {
-        let file = self.data().join("postmaster.pid");
-        let start = Instant::now();
-        loop {
-            let state = fs::read_to_string(&file).unwrap_or_default();
-            let mut lines = state.lines().map(str::trim);
-            let is_own = lines.next() == Some(&self.process.id().to_string());
-            if is_own && matches!(lines.nth(6), Some("ready" | "standby")) {
-                return;
-            }
-            if self.process.try_wait().unwrap().is_some() {
-                self.process = run(&self.directory);
-            }
-            let log = || fs::read_to_string(self.directory.join("log")).unwrap_or_default();
-            assert!(
-                start.elapsed() < PATIENCE,
-                "the server is not ready: {}",
-                log()
-            );
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // A server that was stopped, or has ended already, fails here.
-        self.thaw();
-        let _ = kill_process(Pid::from_child(&self.process), Signal::QUIT);
-        let _ = self.process.wait();
-        drop(self.watchdog.stdin.take());
-        let _ = self.watchdog.wait();
-    }
-}
-
-/// Returns the server that tests share which neither stop it nor change its settings. Its
-/// commits do not wait for the disk.
+/// Returns the server that tests share which neither stop it nor change its settings.
 pub fn shared() -> &'static Server {
-    static SHARED: OnceLock<Server> = OnceLock::new();
-    SHARED.get_or_init(|| Server::start(&["synchronous_commit = off", "max_connections = 300"]))
+    Server::shared()
+}
+
+/// Returns the URL of a table of a server that no other test uses.
+pub fn new_table(server: &Server) -> String {
+    format!("{}?table={}", server.url(), table())
+}
+
+/// Returns a connection that does not belong to the store.
+pub async fn client(server: &Server) -> Client {
+    let (client, driver) = tokio_postgres::connect(&server.url(), NoTls).await.unwrap();
+    tokio::spawn(driver);
+    client
 }
 
 /// Opens a store, and creates its tables.
@@ -195,100 +36,4 @@ pub async fn open(url: &str) -> PostgresStore {
 pub fn table() -> String {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     format!("t_{}", NEXT.fetch_add(1, Ordering::SeqCst))
-}
-
-/// Returns a port that is free now.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap().port()
-}
-
-/// Makes a directory that the user of the server owns.
-pub fn directory() -> PathBuf {
-    let directory = tempfile::Builder::new()
-        .prefix("session3-postgres-")
-        .tempdir()
-        .unwrap()
-        .keep();
-    give(&directory);
-    directory
-}
-
-/// Gives a file or a directory to the user of the server.
-pub fn give(path: &Path) {
-    if let Some((user, group)) = unprivileged() {
-        chown(path, Some(user), Some(group)).unwrap();
-    }
-    let mode = if path.is_dir() { 0o700 } else { 0o600 };
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-}
-
-/// Returns the IDs of the user `postgres` if this process is root: the server refuses to run
-/// as root.
-fn unprivileged() -> Option<(u32, u32)> {
-    if !rustix::process::geteuid().is_root() {
-        return None;
-    }
-    let users = fs::read_to_string("/etc/passwd").unwrap();
-    let line = users.lines().find(|line| line.starts_with("postgres:"));
-    let line = line.expect("install Debian's package `postgresql`: there is no user `postgres`");
-    let mut fields = line.split(':').skip(2).map(|field| field.parse().unwrap());
-    Some((fields.next().unwrap(), fields.next().unwrap()))
-}
-
-/// Returns a command that runs a program as the user of the server.
-pub fn as_user(program: &Path) -> Command {
-    let mut command = match unprivileged() {
-        None => Command::new(program),
-        Some((user, group)) => {
-            let mut command = Command::new("setpriv");
-            command
-                .arg(format!("--reuid={user}"))
-                .arg(format!("--regid={group}"))
-                .arg("--clear-groups")
-                .arg(program);
-            command
-        }
-    };
-    command.current_dir("/").env_remove("PGPASSWORD");
-    command
-}
-
-/// Returns the path of a program of the newest version of PostgreSQL.
-pub fn program(name: &str) -> PathBuf {
-    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
-    let programs = versions.map(|version| version.unwrap().path().join("bin").join(name));
-    let found = programs.filter(|program| program.is_file()).max();
-    found.unwrap_or_else(|| panic!("install Debian's package `postgresql`: it has `{name}`"))
-}
-
-fn run(directory: &Path) -> Child {
-    let log = fs::File::options()
-        .create(true)
-        .append(true)
-        .open(directory.join("log"))
-        .unwrap();
-    as_user(&program("postgres"))
-        .arg("-D")
-        .arg(directory.join("data"))
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().unwrap())
-        .stderr(log)
-        .spawn()
-        .unwrap()
-}
-
-fn watchdog(directory: &Path) -> Child {
-    let script = "trap '' INT; read -r line; \
-                  pid=$(head -n 1 \"$1/data/postmaster.pid\") && kill -QUIT \"$pid\" && \
-                  while kill -0 \"$pid\"; do sleep 0.02; done; \
-                  kill -CONT \"$pid\"; rm -rf \"$1\"";
-    Command::new("sh")
-        .args(["-c", script, "watchdog"])
-        .arg(directory)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use session3_store::{SessionState, SessionStore, StoreError};
 use session3_test_support::{block_on, id, state};
 
-use crate::server::{open, shared};
+use crate::server::{new_table, open, shared};
 
 const SESSIONS: u128 = 5000;
 
@@ -22,7 +22,7 @@ fn expired() -> SessionState {
 
 /// Fills a table, and returns two stores for it.
 async fn two_stores() -> [Arc<session3_store_postgres::PostgresStore>; 2] {
-    let url = shared().new_table();
+    let url = new_table(shared());
     let stores = [Arc::new(open(&url).await), Arc::new(open(&url).await)];
     let tasks = (0..8).map(|part| {
         let store = stores[0].clone();

@@ -9,6 +9,7 @@ mod conformance;
 mod failover;
 mod faults;
 mod health;
+mod histories;
 mod maintenance;
 mod opening;
 mod proxy;

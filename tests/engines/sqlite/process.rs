@@ -46,6 +46,7 @@ fn main() {
             "sweep" => sweep(&store, number).await,
             "read" => read(&store).await,
             "fill" => fill(&store, number).await,
+            "serve" => session3_test_history::serve(&*store).await,
             role => panic!("{role}: unknown"),
         }
     });

@@ -15,6 +15,13 @@ use session3_test_support::{block_on, id, state};
 
 use crate::support::{Place, SOON, until, url};
 
+/// Returns the command that starts a process with a role at a database.
+pub fn command(role: &str, url: &str, me: u64, number: u64) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_session3-test-sqlite-process"));
+    command.args([role, url, &me.to_string(), &number.to_string()]);
+    command
+}
+
 /// A process, which is killed when this is dropped.
 pub struct Process(Child);
 
@@ -27,10 +34,7 @@ impl Process {
     /// Starts a process that writes to a file. A pipe would block it while the test does not
     /// read.
     fn start_with(output: impl Into<Stdio>, role: &str, url: &str, me: u64, number: u64) -> Self {
-        let child = Command::new(env!("CARGO_BIN_EXE_session3-test-sqlite-process"))
-            .args([role, url, &me.to_string(), &number.to_string()])
-            .stdout(output)
-            .spawn();
+        let child = command(role, url, me, number).stdout(output).spawn();
         Self(child.unwrap())
     }
 

@@ -11,12 +11,14 @@ const ENDLESS: [&str; 2] = ["loop", "half"];
 
 /// Requests a page that fails, after it has taken what it can.
 pub async fn greedy(target: &Target, dice: &mut Dice) -> io::Result<()> {
-    get(target, *dice.pick(&GREEDY)).await
+    let page: &&str = dice.pick(&GREEDY);
+    get(target, page).await
 }
 
 /// Requests a page that computes without an end.
 pub async fn endless(target: &Target, dice: &mut Dice) -> io::Result<()> {
-    get(target, *dice.pick(&ENDLESS)).await
+    let page: &&str = dice.pick(&ENDLESS);
+    get(target, page).await
 }
 
 async fn get(target: &Target, page: &str) -> io::Result<()> {

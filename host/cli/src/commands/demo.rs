@@ -42,7 +42,7 @@ impl Demo {
         let serving = &self.serving;
         let listeners = serving.listen().await?;
         let store = serving.open_store(&self.store).await?;
-        let sessions = serving.sessions(store.clone());
+        let sessions = serving.sessions(store.clone()).await;
         // The demo has a page for administrators.
         let demo = Composition::new(DEMO, MANAGER).grant(Grant::Admin);
         let component = demo.compose()?;

@@ -10,9 +10,9 @@ use std::time::Duration;
 use anyhow::{Context, Error, Result, bail, ensure};
 use clap::Args;
 use session3::compiled::{self, is_compiled};
-use session3::store::{MemoryStore, SessionStore};
+use session3::store::{Maintenance, MemoryStore};
 use session3::text::escaped;
-use session3::{ServeOptions, Server};
+use session3::{ServeOptions, Server, SessionsCtx};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
@@ -123,7 +123,12 @@ impl Serve {
         let name = serve.parts.application.display().to_string();
         let component = serve.component().await?;
         let store = serve.open_store().await?;
-        let server = compiling(&name, async || serve.server(&component, store.clone())).await?;
+        // The context requires a store, also for a component that does not import one: see
+        // `Composition::host_store`.
+        let of_sessions = store.clone();
+        let of_sessions = of_sessions.unwrap_or_else(|| Arc::new(MemoryStore::default()));
+        let sessions = serve.serving.sessions(of_sessions).await;
+        let server = compiling(&name, async || serve.server(&component, sessions)).await?;
         tokio::spawn(serve.clone().reload_on(hangup, server.clone()));
         serve.serving.run(server, listeners, store, stop).await?;
         Ok(ExitCode::SUCCESS)
@@ -141,13 +146,9 @@ impl Serve {
         Ok(())
     }
 
-    /// Compiles the component, which keeps its sessions in a store.
-    fn server(&self, component: &[u8], store: Option<Arc<dyn SessionStore>>) -> Result<Server> {
-        // The context requires a store, also for a component that does not import one: see
-        // `Composition::host_store`.
-        let store = store.unwrap_or_else(|| Arc::new(MemoryStore::default()));
-        let (sessions, options) = (self.serving.sessions(store), self.options()?);
-        Server::new(component, sessions, options)
+    /// Compiles the component.
+    fn server(&self, component: &[u8], sessions: SessionsCtx) -> Result<Server> {
+        Server::new(component, sessions, self.options()?)
             .map_err(without_backtrace)
             .with_context(|| self.parts.application.display().to_string())
     }
@@ -193,7 +194,7 @@ impl Serve {
     }
 
     /// Opens the store of the option `--store`, if it is given.
-    async fn open_store(&self) -> Result<Option<Arc<dyn SessionStore>>> {
+    async fn open_store(&self) -> Result<Option<Arc<dyn Maintenance>>> {
         match &self.store {
             Some(url) => self.serving.open_store(url).await.map(Some),
             None => Ok(None),

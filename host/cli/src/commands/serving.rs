@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use session3::metrics::{MeteredStore, observe, observe_commit};
-use session3::store::{SessionStore, StoreOptions, directory};
+use session3::store::{Maintenance, SessionStore, StoreClock, StoreOptions, directory};
 use session3::text::escaped;
 use session3::{ServeOptions, Server, SessionsCtx};
 use tokio::net::TcpListener;
@@ -89,7 +89,7 @@ impl Serving {
 
     /// Opens a store, which is created if it is missing, and starts to delete expired sessions
     /// in the background.
-    pub async fn open_store(&self, url: &OsStr) -> Result<Arc<dyn SessionStore>> {
+    pub async fn open_store(&self, url: &OsStr) -> Result<Arc<dyn Maintenance>> {
         let mut options = StoreOptions::default()
             .create(true)
             .lock_timeout(Duration::from_secs(self.lock_timeout));
@@ -109,15 +109,19 @@ impl Serving {
         Ok(store)
     }
 
-    /// Returns the context for sessions in a store. Durations are measured only with
-    /// `--metrics`, since measuring takes time.
-    pub fn sessions(&self, store: Arc<dyn SessionStore>) -> SessionsCtx {
+    /// Returns the context for sessions in a store, with the clock of its server. Durations are
+    /// measured only with `--metrics`, since measuring takes time.
+    pub async fn sessions(&self, store: Arc<dyn Maintenance>) -> SessionsCtx {
         let is_measured = self.metrics.is_some();
+        let clock = StoreClock::follow(&store).await;
         let store: Arc<dyn SessionStore> = match is_measured {
             true => Arc::new(MeteredStore::new(store)),
             false => store,
         };
-        let sessions = SessionsCtx::builder(store).on_event(observe);
+        let mut sessions = SessionsCtx::builder(store).on_event(observe);
+        if let Some(clock) = clock {
+            sessions = sessions.clock(clock);
+        }
         match is_measured {
             true => sessions.on_commit(observe_commit).build(),
             false => sessions.build(),
@@ -136,11 +140,12 @@ impl Serving {
         &self,
         server: Server,
         listeners: Vec<TcpListener>,
-        store: Option<Arc<dyn SessionStore>>,
+        store: Option<Arc<dyn Maintenance>>,
         stop: StopSignals,
     ) -> Result<()> {
         let is_stopped = stop.begin_serving();
         if let Some(address) = self.metrics {
+            let store = store.map(|store| store as Arc<dyn SessionStore>);
             let readiness = Readiness::new(store, is_stopped.clone());
             let address = metrics::serve(address, readiness).await?;
             println!("Metrics are at http://{address}/metrics.");

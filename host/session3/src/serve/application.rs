@@ -17,6 +17,7 @@ use super::instances::Instances;
 use super::request_body::{Fault, RequestBody};
 use super::running::{Outcome, Permits, Running};
 use super::time_limit::{Exchange, Late, Limits, TimeLimit, Waiting};
+use super::turns::{Turn, Turns};
 use crate::compiled::{inspect, load};
 use crate::ctx::SessionsCtx;
 use crate::engine::{Pool, engine};
@@ -28,6 +29,7 @@ pub struct Application {
     /// One permit for each instance of the pool that serves a request.
     instance_permits: Arc<Semaphore>,
     limits: Limits,
+    turns: Turns,
 }
 
 /// A component that has sent the head of its response, and may still write the body.
@@ -87,7 +89,7 @@ impl Application {
         let outline = inspect(component)?;
         let generation = Generation::from_exports(&outline.exports)?;
         // A granted directory that is missing is an error now, not one of every request.
-        options.wasi()?;
+        options.wasi(&sessions)?;
         let pool = Pool::of(component)?
             .max_instances(options.max_instances)
             .max_memory(options.max_memory);
@@ -113,6 +115,7 @@ impl Application {
             instances: Arc::new(Instances::new(handler, max_uses, sessions, options)),
             instance_permits,
             limits,
+            turns: Turns::new(),
         })
     }
 
@@ -138,7 +141,8 @@ impl Application {
             (result, permits)
         };
         let limit = TimeLimit::new(&self.limits, exchange.clone());
-        let mut running = Running::new(work, limit);
+        let turn = Turn::new(self.turns.clone());
+        let mut running = Running::new(work, limit, turn);
         match running.run_until(receiver).await {
             Ok(Ok(response)) if response.status().is_informational() => {
                 let status = response.status().as_u16();

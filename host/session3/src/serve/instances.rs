@@ -155,7 +155,7 @@ impl Instances {
     async fn create(&self) -> Result<Instance> {
         let mut store = InstanceState::new_store(
             self.handler.engine(),
-            self.options.wasi()?,
+            self.options.wasi(&self.sessions)?,
             self.sessions.for_new_instance(),
             self.options.max_memory,
         );

@@ -7,6 +7,7 @@ use wasmtime::{Result, format_err};
 use wasmtime_wasi::{FsPerms, WasiCtx};
 
 use super::output::{Output, Stream};
+use crate::ctx::SessionsCtx;
 
 /// The largest number of waiting requests for each request that can run.
 const WAITING_PER_INSTANCE: usize = 4;
@@ -175,7 +176,7 @@ impl ServeOptions {
     /// # Errors
     ///
     /// If a granted directory cannot be opened.
-    pub(super) fn wasi(&self) -> Result<(WasiCtx, [Output; 2])> {
+    pub(super) fn wasi(&self, sessions: &SessionsCtx) -> Result<(WasiCtx, [Output; 2])> {
         let output = [Stream::Stdout, Stream::Stderr].map(Output::new);
         let [stdout, stderr] = output.clone();
         let mut wasi = WasiCtx::builder();
@@ -183,6 +184,7 @@ impl ServeOptions {
             .max_random_size(MAX_RANDOM)
             .stdout(stdout)
             .stderr(stderr);
+        sessions.set_clock(&mut wasi);
         for (host, guest) in &self.directories {
             wasi.preopened_dir(host, guest, FsPerms::ReadWrite)
                 .map_err(|error| {

@@ -19,6 +19,7 @@ use crate::text::escaped;
 
 use super::response_body::BodyWriter;
 use super::time_limit::{Exchange, Late, TimeLimit};
+use super::turns::Turn;
 
 /// The place of a request among those that run, and among those that run or wait. It is held
 /// until the response does not need them any more.
@@ -39,30 +40,36 @@ pub struct Running {
     outcome: Option<Outcome>,
 }
 
-/// A future with a time limit.
+/// A future with a time limit, and with its share of the processors.
 struct Limited {
     work: Pin<Box<dyn Future<Output = Ended> + Send>>,
     limit: TimeLimit,
+    turn: Turn,
 }
 
 impl Future for Limited {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
-        self.limit.go_on();
-        match self.work.as_mut().poll(context) {
+        let Self { work, limit, turn } = &mut *self;
+        limit.go_on();
+        match turn.poll(context, |context| work.as_mut().poll(context)) {
             Poll::Ready(ended) => Poll::Ready(Ok(ended)),
-            Poll::Pending => self.limit.poll_late(context).map(Err),
+            Poll::Pending => limit.poll_late(context).map(Err),
         }
     }
 }
 
 impl Running {
     /// Wraps the future of an application, without polling it.
-    pub fn new(work: impl Future<Output = Ended> + Send + 'static, limit: TimeLimit) -> Self {
+    pub fn new(
+        work: impl Future<Output = Ended> + Send + 'static,
+        limit: TimeLimit,
+        turn: Turn,
+    ) -> Self {
         let work = Box::pin(work);
         Self {
-            limited: Some(Limited { work, limit }),
+            limited: Some(Limited { work, limit, turn }),
             outcome: None,
         }
     }

@@ -90,6 +90,15 @@ impl StoreOptions {
         }
     }
 
+    #[cfg_attr(
+        not(any(
+            feature = "sqlite",
+            feature = "redis",
+            feature = "postgres",
+            feature = "mysql"
+        )),
+        expect(unused_variables, reason = "no feature is on")
+    )]
     async fn open_engine(
         self,
         engine: Engine,

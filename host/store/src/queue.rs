@@ -6,14 +6,33 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use session3_store::SessionId;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
+
+use crate::SessionId;
 
 /// Wakes its waiters in the order in which they came.
 type Queue = tokio::sync::Mutex<()>;
 
-/// The queues that have a request in them.
+/// The queues that have a request in them, one for each session.
+///
+/// A store whose locks are elsewhere, in a file or on a server, lets the requests of its
+/// process queue here. Only the first one then tries to get the lock.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use session3_store::{SessionId, queue::Queues};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let (queues, id) = (Queues::default(), SessionId::from(1));
+/// let turn = queues.wait(&id, Duration::from_secs(5)).await;
+/// assert!(queues.wait(&id, Duration::ZERO).await.is_none());
+/// drop(turn);
+/// assert!(queues.wait(&id, Duration::ZERO).await.is_some());
+/// # }
+/// ```
 #[derive(Clone, Default)]
 pub struct Queues(Arc<Mutex<HashMap<SessionId, Weak<Queue>>>>);
 
