@@ -15,7 +15,7 @@ STORES = --locked --package session3-test-features --package session3-test-store
 
 .PHONY: demo program test lint test-stores test-engines test-embedding test-program test-browser \
 	test-languages program-for-tests test-hosts test-package package wasmtime torture load fuzz mutants \
-	bench compiler guests guest-tools examples browser peers
+	bench bench-engines compiler guests guest-tools examples browser peers
 
 # Runs the interactive demo. The last line that it prints is the address to open.
 demo: compiler
@@ -156,6 +156,13 @@ target/tools/bin/cargo-mutants:
 # only these.
 bench: program peers
 	SESSION3=target/release/session3 $(CARGO) bench --locked --package session3-bench
+
+# The same for the stores on other engines, beside the bare statements and tower-sessions: some
+# minutes, or half a minute with BENCH=short. ENGINES_SESSIONS=1000000 takes as many sessions,
+# ENGINES=redis,postgres only these engines, and PICTURE=FILE draws the table.
+bench-engines: peers
+	@tools/install-packages mariadb-server postgresql redis-server
+	$(CARGO) bench --locked --package session3-bench-engines
 
 # The compiler for the components: the toolchain's own target, or Debian's compiler, which
 # has the sources of the standard library.

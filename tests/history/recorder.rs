@@ -182,6 +182,11 @@ impl Recorder {
         self.tick()
     }
 
+    /// Returns the time now, which is that of no operation.
+    pub fn now(&self) -> u64 {
+        self.tick()
+    }
+
     pub(crate) fn is_over(&self) -> bool {
         self.is_over.load(Ordering::SeqCst)
     }

@@ -51,6 +51,8 @@
 //!   The store refuses other values unless the URL has `durability=off`. A crash then undoes
 //!   about the last second: a session that was deleted returns. MariaDB's default for
 //!   `sync_binlog` is 0.
+//! - **A load may show a change that is not on the disk yet**, since InnoDB shows a change before
+//!   it acknowledges it. If the server crashes at this moment, the change is undone.
 //! - **A touch waits for the disk** as a save does. MySQL knows no exception for a single
 //!   transaction.
 //! - **A failover** to a replica loses what the replica did not have yet: saves, and deletes,
