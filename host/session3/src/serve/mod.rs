@@ -86,7 +86,7 @@ type ServerResponse = Response<UnsyncBoxBody<Bytes, Error>>;
 /// complete example.
 ///
 /// A component that computes occupies a thread of the runtime for 5 ms at a time. Set tokio's
-/// `event_interval` and `global_queue_interval` to a low number, such as 4, so that a busy thread
+/// `event_interval` and `global_queue_interval` to 1 and 2, so that a busy thread
 /// looks for new requests soon.
 #[derive(Clone)]
 pub struct Server {
