@@ -6,7 +6,6 @@
 //! manager component.
 #![expect(clippy::unwrap_used, reason = "a failing benchmark panics")]
 
-mod directory;
 mod floor;
 mod image;
 mod native;
@@ -28,8 +27,8 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
-use directory::Directory;
 use image::Image;
+use session3_test_support::directory::{self, Directory};
 use sessions::Sessions;
 use table::Table;
 

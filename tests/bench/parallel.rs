@@ -12,12 +12,12 @@ use session3_store::{SessionStore, StoreError};
 use session3_store_directory::{DirectoryStore, Options};
 use tokio::runtime::Runtime;
 
-use crate::directory::Directory;
 use crate::floor::Bare;
 use crate::operations::Operation;
 use crate::sessions::{Sessions, id};
 use crate::table::Table;
 use crate::{Plan, median};
+use session3_test_support::directory::Directory;
 
 /// The number of threads in one process.
 pub const THREADS: usize = 16;

@@ -7,9 +7,9 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use crate::directory::Directory;
 use crate::operations::{Contestant, Operation};
 use crate::sessions::Sessions;
+use session3_test_support::directory::Directory;
 
 /// The directory into which `tools/install-peers` installs them.
 const INSTALLED: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/../peers");

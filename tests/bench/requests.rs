@@ -10,10 +10,10 @@ use session3_store_directory::DirectoryStore;
 use tokio::runtime::Runtime;
 use wasmtime_wasi::WasiCtx;
 
-use crate::directory::Directory;
 use crate::table::Table;
 use crate::{Plan, median};
 use session3_test_harness::manager::{self, Manager};
+use session3_test_support::directory::Directory;
 
 /// The number of sessions, all of whose files fit into the file descriptor cache.
 const SESSIONS: usize = 500;

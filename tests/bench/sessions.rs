@@ -10,7 +10,7 @@ use session3_store_directory::{DirectoryStore, Options};
 use sha2::{Digest, Sha256};
 use tokio::runtime::Runtime;
 
-use crate::directory::file_system;
+use session3_test_support::directory::file_system;
 
 /// The bytes of a state.
 pub const SIZE: usize = 700;

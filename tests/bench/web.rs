@@ -19,11 +19,11 @@ use session3_test_fixtures::PLAIN;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-use crate::directory::{Directory, file_system};
 use crate::peers;
 use crate::targets::Targets;
 use crate::{Plan, median};
 use session3_test_program::{Browser, Demo, session3};
+use session3_test_support::directory::{Directory, file_system};
 
 /// The script of wrk.
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/visitors.lua");

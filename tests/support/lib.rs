@@ -5,6 +5,7 @@
 
 pub mod base64url;
 pub mod dice;
+pub mod directory;
 pub mod observer;
 
 pub use session3_store_tests::random;

@@ -157,7 +157,9 @@ mod reads;
 mod rows;
 mod schema;
 mod server;
-mod statements;
+// For the benchmark, which runs the bare statements.
+#[doc(hidden)]
+pub mod statements;
 mod store;
 mod sweep;
 mod tls;

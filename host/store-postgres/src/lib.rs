@@ -105,12 +105,15 @@ mod options;
 mod password;
 mod rows;
 mod schema;
-mod statements;
+// For the benchmark, which runs the bare statements.
+#[doc(hidden)]
+pub mod statements;
 mod store;
 mod sweep;
 mod tls;
 mod url;
-mod values;
+#[doc(hidden)]
+pub mod values;
 
 pub use options::{OpenError, Options, UrlError};
 pub use store::PostgresStore;

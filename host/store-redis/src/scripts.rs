@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 use redis::{Cmd, Script};
 
 /// A script, with its hash and its source.
-pub(crate) struct ServerScript {
-    source: &'static str,
+pub struct ServerScript {
+    pub source: &'static str,
     hash: LazyLock<String>,
 }
 
@@ -22,7 +22,7 @@ pub(crate) fn decimal(number: u64) -> Argument<'static> {
 macro_rules! scripts {
     ($($name:ident = $file:literal;)*) => {
         $(
-            pub(crate) static $name: ServerScript = ServerScript {
+            pub static $name: ServerScript = ServerScript {
                 source: include_str!($file),
                 hash: LazyLock::new(|| Script::new(include_str!($file)).get_hash().to_owned()),
             };

@@ -9,9 +9,6 @@
 #![expect(clippy::unwrap_used, reason = "a failing benchmark panics")]
 
 mod contest;
-#[path = "../../bench/directory.rs"]
-#[expect(dead_code, reason = "the servers make their directories")]
-mod directory;
 mod disk;
 mod engine;
 mod floor;
@@ -21,30 +18,9 @@ mod operations;
 mod peer;
 mod picture;
 mod sessions;
-#[path = "../../../host/store-mysql/src/statements.rs"]
-#[expect(dead_code, reason = "the floor needs only the operations")]
-mod statements_mysql;
-#[path = "../../../host/store-postgres/src/statements.rs"]
-#[expect(dead_code, reason = "the floor needs only the operations")]
-mod statements_postgres;
 mod sweep;
 mod table;
 mod targets;
-/// What the source of the PostgreSQL store's statements expects of its crate.
-mod url {
-    /// The floor leaves the durability to the server.
-    pub enum Durability {}
-
-    impl Durability {
-        /// Returns the name of a durability, of which there is none.
-        pub fn name(&self) -> &'static str {
-            match *self {}
-        }
-    }
-}
-#[path = "../../../host/store-postgres/src/values.rs"]
-#[expect(dead_code, reason = "its tests are not part of this program")]
-mod values;
 
 use std::process::ExitCode;
 use std::time::Duration;

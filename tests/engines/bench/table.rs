@@ -1,10 +1,10 @@
 //! The tables of results, in Markdown.
 
-use crate::directory::file_system;
 use crate::engine::Engine;
 use crate::operations::{Line, Times};
 use crate::sessions::SIZE;
 use crate::{Plan, TASKS};
+use session3_test_support::directory::file_system;
 
 /// Prints what was set.
 pub fn print_head(plan: &Plan, engines: &[Engine]) {

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use super::{bytes, nonce};
 use crate::contest::{Operate, Operation};
 use crate::sessions::EXPIRES;
-use crate::statements_mysql::Statements;
+use session3_store_mysql::statements::Statements;
 
 /// The number of connections of the store.
 const CONNECTIONS: usize = 8;

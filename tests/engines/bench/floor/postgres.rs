@@ -10,8 +10,8 @@ use tokio_postgres::{Client, NoTls, Row};
 use super::nonce;
 use crate::contest::{Operate, Operation};
 use crate::sessions::EXPIRES;
-use crate::statements_postgres::Statements;
-use crate::values::{Number, Uuid};
+use session3_store_postgres::statements::Statements;
+use session3_store_postgres::values::{Number, Uuid};
 
 /// The number of connections of the store.
 const CONNECTIONS: usize = 4;

@@ -3,16 +3,13 @@
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, ProtocolVersion, RedisConnectionInfo, Script, Value};
 use session3_store::{SessionId, SessionState, Version};
+use session3_store_redis::scripts::{DELETE, TOUCH, WRITE};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
 
 use super::nonce;
 use crate::contest::{Operate, Operation};
 use crate::sessions::EXPIRES;
-
-const WRITE: &str = include_str!("../../../../host/store-redis/src/scripts/write.lua");
-const TOUCH: &str = include_str!("../../../../host/store-redis/src/scripts/touch.lua");
-const DELETE: &str = include_str!("../../../../host/store-redis/src/scripts/delete.lua");
 
 /// The bare scripts.
 pub struct Floor {
@@ -34,8 +31,8 @@ impl Floor {
         let (mut connection, driver) = connecting.await.unwrap();
         tokio::spawn(driver);
         let mut hashes = Vec::new();
-        for source in [WRITE, TOUCH, DELETE] {
-            let script = Script::new(source);
+        for script in [&WRITE, &TOUCH, &DELETE] {
+            let script = Script::new(script.source);
             script.load_async(&mut connection).await.unwrap();
             hashes.push(script.get_hash().to_owned());
         }
