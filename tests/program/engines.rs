@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use session3_test_program::clock::Clock;
 use session3_test_program::{Application, Browser, Demo, session3};
+use session3_test_servers::Server;
 use session3_test_servers::mariadb::Mariadb;
 use session3_test_servers::postgres::Postgres;
 use session3_test_servers::redis::{Redis, RedisCluster};
@@ -247,55 +248,6 @@ fn a_site_moves_to_the_engine_and_back(store: &Path) {
         "copied 3, updated 0, unchanged 0, deleted 0, not copied 0\n"
     );
     assert_eq!(busy.look(&Demo::start(&after)).1, 3);
-}
-
-/// A server of an engine that a test stops.
-trait Server {
-    fn url(&self) -> String;
-    fn kill(&mut self);
-    fn restart(&mut self);
-}
-
-impl Server for Redis {
-    fn url(&self) -> String {
-        self.url("s3")
-    }
-
-    fn kill(&mut self) {
-        self.kill();
-    }
-
-    fn restart(&mut self) {
-        self.restart();
-    }
-}
-
-impl Server for Postgres {
-    fn url(&self) -> String {
-        self.url()
-    }
-
-    fn kill(&mut self) {
-        self.kill();
-    }
-
-    fn restart(&mut self) {
-        self.restart();
-    }
-}
-
-impl Server for Mariadb {
-    fn url(&self) -> String {
-        self.url()
-    }
-
-    fn kill(&mut self) {
-        self.kill();
-    }
-
-    fn restart(&mut self) {
-        self.restart();
-    }
 }
 
 #[test]

@@ -31,3 +31,15 @@ pub fn free_port() -> u16 {
         }
     }
 }
+
+/// A server that a test kills and starts again.
+pub trait Server {
+    /// Returns the URL of a store on the server.
+    fn url(&self) -> String;
+
+    /// Kills the server, as the system does when it runs out of memory.
+    fn kill(&mut self);
+
+    /// Starts the server again, with the same options and data.
+    fn restart(&mut self);
+}

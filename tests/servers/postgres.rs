@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{PATIENCE, free_port};
+use crate::{PATIENCE, Server, free_port};
 
 /// The password of the user `postgres` of every server.
 pub const PASSWORD: &str = "secret-of-the-test";
@@ -161,6 +161,20 @@ impl Postgres {
             );
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+}
+
+impl Server for Postgres {
+    fn url(&self) -> String {
+        self.url()
+    }
+
+    fn kill(&mut self) {
+        self.kill();
+    }
+
+    fn restart(&mut self) {
+        self.restart();
     }
 }
 

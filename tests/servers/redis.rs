@@ -11,7 +11,7 @@ use std::time::Duration;
 use session3_test_support::wait_until;
 use tempfile::TempDir;
 
-use crate::free_port;
+use crate::{Server, free_port};
 
 /// A running server. Dropping it stops it.
 pub struct Redis {
@@ -64,6 +64,20 @@ impl Redis {
 
     fn wait_until_ready(&self) {
         wait_until("redis-server", || answers(self.port).unwrap_or(false));
+    }
+}
+
+impl Server for Redis {
+    fn url(&self) -> String {
+        self.url("s3")
+    }
+
+    fn kill(&mut self) {
+        self.kill();
+    }
+
+    fn restart(&mut self) {
+        self.restart();
     }
 }
 

@@ -9,10 +9,10 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use session3_store::{SessionState, SessionStore, StoreError, StoredSession};
 use session3_store_mysql::{MysqlStore, Options};
+use session3_test_engines::proxy::Proxy;
 use session3_test_support::{block_on, id, random, state};
 
 use crate::log;
-use crate::proxy::Proxy;
 use crate::server::{PASSWORD, Server, client, new_table, shared, shared_url, table};
 
 /// How long an operation of these stores may take.

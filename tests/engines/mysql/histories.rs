@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session3_store_mysql::{MysqlStore, Options};
+use session3_test_engines::proxy::Proxy;
 use session3_test_history::{History, Plan, Recorder, Subject, record};
 use session3_test_support::dice::Dice;
 use session3_test_support::{block_on, random};
 
-use crate::proxy::Proxy;
 use crate::server::{Server, new_shared_url, shared, table};
 
 /// The number of stores that the clients of a test share, as if each was a process.

@@ -5,17 +5,14 @@
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
 mod conformance;
-mod dropped;
 mod faults;
 mod figures;
 mod histories;
 mod index;
-mod killed;
-mod locks;
 mod log;
 mod maintenance;
 mod opening;
-mod proxy;
 mod server;
-mod sweeps;
 mod tls;
+
+session3_test_engines::engine_tests!(server::Engine);

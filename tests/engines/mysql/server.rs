@@ -1,8 +1,10 @@
 //! The servers of these tests, and stores on them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mysql_async::{Conn, OptsBuilder};
+use session3_store::SessionStore;
 use session3_store_mysql::{MysqlStore, Options};
 pub use session3_test_servers::free_port;
 pub use session3_test_servers::mariadb::{Mariadb as Server, PASSWORD, give};
@@ -49,4 +51,23 @@ pub async fn client(server: &Server) -> Conn {
         .db_name(Some("web"))
         .prefer_socket(false);
     Conn::new(opts).await.unwrap()
+}
+
+/// What the shared tests need.
+pub struct Engine;
+
+impl session3_test_engines::Engine for Engine {
+    type Server = Server;
+
+    fn start() -> Server {
+        Server::start(&[])
+    }
+
+    fn new_url() -> String {
+        new_shared_url()
+    }
+
+    async fn open(url: &str) -> Arc<dyn SessionStore> {
+        Arc::new(open(url).await)
+    }
 }

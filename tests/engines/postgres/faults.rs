@@ -7,9 +7,9 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use session3_store::{SessionState, SessionStore, StoreError, StoredSession};
 use session3_store_postgres::{Options, PostgresStore};
+use session3_test_engines::proxy::Proxy;
 use session3_test_support::{block_on, id, random, state};
 
-use crate::proxy::Proxy;
 use crate::server::{Server, client, new_table, shared, table};
 
 /// How long an operation of these stores may take.

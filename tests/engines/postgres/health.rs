@@ -2,11 +2,11 @@
 
 use session3_store::SessionStore;
 use session3_store::health::{RECONNECTS, STORE_UP};
+use session3_test_engines::proxy::Proxy;
 use session3_test_support::id;
 use session3_test_support::observer::{Observer, observed};
 
 use crate::faults::{connect_all, eventually, open};
-use crate::proxy::Proxy;
 use crate::server::{PASSWORD, Server};
 
 #[test]

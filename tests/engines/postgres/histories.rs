@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session3_store_postgres::{Options, PostgresStore};
+use session3_test_engines::proxy::Proxy;
 use session3_test_history::{History, Plan, Recorder, Subject, record};
 use session3_test_support::dice::Dice;
 use session3_test_support::{block_on, random};
 
-use crate::proxy::Proxy;
 use crate::server::{
     PASSWORD, Server, as_user, client, directory, give, new_table, program, shared, table,
 };

@@ -5,15 +5,12 @@
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
 mod conformance;
-mod dropped;
 mod faults;
 mod health;
 mod histories;
 mod index;
-mod killed;
-mod locks;
 mod maintenance;
 mod opening;
-mod proxy;
 mod server;
-mod sweeps;
+
+session3_test_engines::engine_tests!(server::Engine);

@@ -1,7 +1,9 @@
 //! The servers of these tests, and stores on them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use session3_store::SessionStore;
 use session3_store_postgres::{Options, PostgresStore};
 pub use session3_test_servers::free_port;
 pub use session3_test_servers::postgres::{
@@ -36,4 +38,23 @@ pub async fn open(url: &str) -> PostgresStore {
 pub fn table() -> String {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     format!("t_{}", NEXT.fetch_add(1, Ordering::SeqCst))
+}
+
+/// What the shared tests need.
+pub struct Engine;
+
+impl session3_test_engines::Engine for Engine {
+    type Server = Server;
+
+    fn start() -> Server {
+        Server::start(&[])
+    }
+
+    fn new_url() -> String {
+        new_table(shared())
+    }
+
+    async fn open(url: &str) -> Arc<dyn SessionStore> {
+        Arc::new(open(url).await)
+    }
 }

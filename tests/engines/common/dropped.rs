@@ -2,14 +2,13 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use session3_store::{SessionStore, StoreError, StoredSession};
+use session3_store::{StoreError, StoredSession};
 use session3_test_support::{block_on, id, state};
 
-use crate::server::{new_shared_url, open};
+use crate::Engine;
 
 /// Polls a future this many times at most, and drops it. Returns whether it ended before.
 async fn drop_after(polls: usize, future: impl Future) -> bool {
@@ -44,10 +43,9 @@ async fn at_every_await<C: Future>(
     }
 }
 
-#[test]
-fn a_dropped_change_has_taken_effect_or_not() {
+pub fn a_dropped_change_has_taken_effect_or_not<E: Engine>() {
     block_on(async {
-        let store = Arc::new(open(&new_shared_url()).await);
+        let store = E::open(&E::new_url()).await;
         let load = async |number| store.load_session(&id(number)).await.unwrap();
         at_every_await(
             |polls| {
@@ -119,11 +117,10 @@ fn session(number: u128) -> StoredSession {
     }
 }
 
-#[test]
-fn a_dropped_request_for_a_lock_leaves_no_lock() {
+pub fn a_dropped_request_for_a_lock_leaves_no_lock<E: Engine>() {
     block_on(async {
-        let url = new_shared_url();
-        let (store, other) = (Arc::new(open(&url).await), open(&url).await);
+        let url = E::new_url();
+        let (store, other) = (E::open(&url).await, E::open(&url).await);
         let start = Instant::now();
         at_every_await(
             |_| {
@@ -159,11 +156,10 @@ fn a_dropped_request_for_a_lock_leaves_no_lock() {
     });
 }
 
-#[test]
-fn a_dropped_sweep_is_in_the_way_of_no_other() {
+pub fn a_dropped_sweep_is_in_the_way_of_no_other<E: Engine>() {
     block_on(async {
-        let url = new_shared_url();
-        let (store, other) = (Arc::new(open(&url).await), open(&url).await);
+        let url = E::new_url();
+        let (store, other) = (E::open(&url).await, E::open(&url).await);
         at_every_await(
             |_| {
                 let store = store.clone();

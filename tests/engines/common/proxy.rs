@@ -13,6 +13,7 @@ use tokio::task::AbortHandle;
 
 /// A proxy to a port of this machine. Dropping it ends it and its connections.
 pub struct Proxy {
+    /// The port of the proxy.
     pub port: u16,
     faults: Arc<Faults>,
     task: AbortHandle,
@@ -30,6 +31,7 @@ struct Faults {
 }
 
 impl Proxy {
+    /// Starts a proxy to this port.
     pub async fn new(to: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -55,6 +57,7 @@ impl Proxy {
         self.faults.refuses.store(true, Ordering::SeqCst);
     }
 
+    /// Ends what [`refuse`](Self::refuse) and [`refuse_next`](Self::refuse_next) did.
     pub fn accept(&self) {
         self.faults.refuses.store(false, Ordering::SeqCst);
     }
@@ -75,6 +78,7 @@ impl Proxy {
         self.faults.cut_replies.load(Ordering::SeqCst)
     }
 
+    /// Closes all connections.
     pub fn close_all(&self) {
         self.faults.closed.send_modify(|count| *count += 1);
     }
@@ -90,6 +94,8 @@ impl Drop for Proxy {
 async fn accept(listener: TcpListener, to: u16, faults: Arc<Faults>) {
     loop {
         let (client, _) = listener.accept().await.unwrap();
+        // From before this looks whether to refuse, so that `refuse` closes what this accepts.
+        let closed = faults.closed.subscribe();
         if faults.refuses.load(Ordering::SeqCst) {
             continue;
         }
@@ -97,17 +103,23 @@ async fn accept(listener: TcpListener, to: u16, faults: Arc<Faults>) {
         tokio::spawn(async move {
             // A server that is away closes the connection.
             if let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, to)).await {
-                forward(client, server, &faults).await;
+                forward(client, server, &faults, closed).await;
             }
         });
     }
 }
 
-async fn forward(client: TcpStream, server: TcpStream, faults: &Faults) {
-    let mut closed = faults.closed.subscribe();
+async fn forward(
+    client: TcpStream,
+    server: TcpStream,
+    faults: &Faults,
+    mut closed: watch::Receiver<u64>,
+) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     tokio::select! {
+        // A connection that was closed forwards nothing more, however late this task runs.
+        biased;
         _ = closed.changed() => {}
         _ = copy(from_client, to_server, faults, false) => {}
         _ = copy(from_server, to_client, faults, true) => {}

@@ -5,21 +5,19 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use session3_store::SessionStore;
 use session3_test_support::{block_on, id};
 
-use crate::server::{new_table, open, shared};
+use crate::Engine;
 
 const TIME: Duration = Duration::from_secs(2);
 
-#[test]
-fn the_lease_of_a_process_that_was_killed_ends_at_its_deadline() {
+pub fn the_lease_of_a_process_that_was_killed_ends_at_its_deadline<E: Engine>() {
     block_on(async {
-        let url = new_table(shared());
-        let store = open(&url).await;
+        let url = E::new_url();
+        let store = E::open(&url).await;
         let start = Instant::now();
         let mut holder = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "locks::holder", "--ignored", "--nocapture"])
+            .args(["--exact", "holder", "--ignored", "--nocapture"])
             .env("HOLD", &url)
             .stdout(Stdio::piped())
             .spawn()
@@ -34,12 +32,10 @@ fn the_lease_of_a_process_that_was_killed_ends_at_its_deadline() {
     });
 }
 
-#[test]
-#[ignore = "runs in the process that the test before kills"]
-fn holder() {
+pub fn holder<E: Engine>() {
     let Ok(url) = env::var("HOLD") else { return };
     block_on(async {
-        let store = open(&url).await;
+        let store = E::open(&url).await;
         let lock = store.lock_session(&id(1), TIME).await.unwrap();
         println!("locked");
         std::future::pending::<()>().await;

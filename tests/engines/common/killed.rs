@@ -7,10 +7,10 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use session3_store::{SessionState, SessionStore, StoreError};
-use session3_store_postgres::{Options, PostgresStore};
+use session3_test_servers::Server;
 use session3_test_support::{block_on, id, random};
 
-use crate::server::Server;
+use crate::Engine;
 
 const WRITERS: u128 = 8;
 
@@ -33,7 +33,7 @@ struct Known {
 
 /// Saves until the server is away.
 async fn write(
-    store: Arc<PostgresStore>,
+    store: Arc<dyn SessionStore>,
     session: u128,
     mut known: Known,
     end: Arc<AtomicBool>,
@@ -58,15 +58,12 @@ async fn write(
     known
 }
 
-#[test]
-fn acknowledged_changes_survive_a_server_that_is_killed() {
+pub fn acknowledged_changes_survive_a_server_that_is_killed<E: Engine>() {
     let seed = random::seed();
     let mut dice = StdRng::seed_from_u64(seed);
     block_on(async {
-        let mut server = Server::start(&[]);
-        let url = server.url();
-        let options = Options::default().create(true);
-        let store = Arc::new(PostgresStore::open(&url, options).await.unwrap());
+        let mut server = E::start();
+        let store = E::open(&server.url()).await;
         let mut known = Vec::new();
         for session in 0..WRITERS {
             let version = store
@@ -107,7 +104,7 @@ fn acknowledged_changes_survive_a_server_that_is_killed() {
             }
             server.restart();
             for (session, known) in (0..).zip(&mut known) {
-                let found = load(&store, session).await;
+                let found = load(&*store, session).await;
                 let possible = known.version..=known.version + known.unknown;
                 assert!(possible.contains(&found), "{found} is not in {possible:?}");
                 found_later += found - known.version;
@@ -126,7 +123,7 @@ fn acknowledged_changes_survive_a_server_that_is_killed() {
 }
 
 /// Returns the version of a session whose data agree with it, when the server is back.
-async fn load(store: &PostgresStore, session: u128) -> u64 {
+async fn load(store: &dyn SessionStore, session: u128) -> u64 {
     let deadline = std::time::Instant::now() + Duration::from_secs(30);
     loop {
         match store.load_session(&id(session)).await {

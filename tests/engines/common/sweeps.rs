@@ -7,7 +7,7 @@ use std::time::Duration;
 use session3_store::{SessionState, SessionStore, StoreError};
 use session3_test_support::{block_on, id, state};
 
-use crate::server::{new_shared_url, open};
+use crate::Engine;
 
 const SESSIONS: u128 = 5000;
 
@@ -21,9 +21,9 @@ fn expired() -> SessionState {
 }
 
 /// Fills a table, and returns two stores for it.
-async fn two_stores() -> [Arc<session3_store_mysql::MysqlStore>; 2] {
-    let url = new_shared_url();
-    let stores = [Arc::new(open(&url).await), Arc::new(open(&url).await)];
+async fn two_stores<E: Engine>() -> [Arc<dyn SessionStore>; 2] {
+    let url = E::new_url();
+    let stores = [E::open(&url).await, E::open(&url).await];
     let tasks = (0..8).map(|part| {
         let store = stores[0].clone();
         tokio::spawn(async move {
@@ -38,10 +38,9 @@ async fn two_stores() -> [Arc<session3_store_mysql::MysqlStore>; 2] {
     stores
 }
 
-#[test]
-fn of_two_sweepers_each_session_is_deleted_by_one() {
+pub fn of_two_sweepers_each_session_is_deleted_by_one<E: Engine>() {
     block_on(async {
-        let stores = two_stores().await;
+        let stores = two_stores::<E>().await;
         let sweepers = stores.map(|store| {
             tokio::spawn(async move {
                 let (mut deleted, mut busy) = (0, 0);
@@ -69,10 +68,9 @@ fn of_two_sweepers_each_session_is_deleted_by_one() {
     });
 }
 
-#[test]
-fn a_sweep_keeps_what_another_process_saves_or_touches() {
+pub fn a_sweep_keeps_what_another_process_saves_or_touches<E: Engine>() {
     block_on(async {
-        let [store, other] = two_stores().await;
+        let [store, other] = two_stores::<E>().await;
         let using = tokio::spawn(async move {
             let mut used = BTreeSet::new();
             // The sweep begins at the other end.
