@@ -60,6 +60,18 @@ impl History {
         })
     }
 
+    /// Checks the history, and prints what it consists of.
+    ///
+    /// # Panics
+    ///
+    /// If there is no order of the operations of a session.
+    pub fn assert_linearizable(&self) {
+        match self.check() {
+            Ok(summary) => println!("{summary}"),
+            Err(violation) => panic!("{violation}"),
+        }
+    }
+
     /// Returns the history of each session.
     pub fn by_session(&self) -> Vec<Vec<Operation>> {
         let mut sessions = BTreeMap::<_, Vec<_>>::new();

@@ -29,3 +29,12 @@ pub use recorder::{Plan, Recorder, record};
 pub use remote::{Remote, serve};
 pub use subject::Subject;
 pub use violation::Violation;
+
+/// Returns how much a test does: `short`, or more if `TORTURE` is `long`.
+pub fn amount(short: u64) -> u64 {
+    if session3_test_support::random::is_long() {
+        30 * short
+    } else {
+        short
+    }
+}

@@ -49,6 +49,14 @@ impl Plan {
             recreates: true,
         }
     }
+
+    /// Returns the plan for clients whose answers may be lost, so that a delete is repeated.
+    pub fn with_lost_answers(seed: u64) -> Self {
+        Self {
+            recreates: false,
+            ..Self::new(seed)
+        }
+    }
 }
 
 /// Lets clients use these subjects, client by client in turn, until `faults` has ended. Returns

@@ -13,10 +13,7 @@ fn assert_linearizable(plan: Plan, stores: Vec<Arc<dyn Subject>>) {
     let recording = record(plan, stores, async |recorder| {
         recorder.progress(answers).await;
     });
-    match block_on(recording).check() {
-        Ok(summary) => println!("{summary}"),
-        Err(violation) => panic!("{violation}"),
-    }
+    block_on(recording).assert_linearizable();
 }
 
 #[test]

@@ -5,10 +5,10 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use session3_store::{StoreError, StoredSession};
+use session3_store::{SessionStore, StoreError, StoredSession};
 use session3_test_support::{block_on, id, state};
 
-use crate::Engine;
+use crate::{Engine, PATIENCE, new_url};
 
 /// Polls a future this many times at most, and drops it. Returns whether it ended before.
 async fn drop_after(polls: usize, future: impl Future) -> bool {
@@ -45,7 +45,7 @@ async fn at_every_await<C: Future>(
 
 pub fn a_dropped_change_has_taken_effect_or_not<E: Engine>() {
     block_on(async {
-        let store = E::open(&E::new_url()).await;
+        let store = E::open(&new_url::<E>(), PATIENCE).await;
         let load = async |number| store.load_session(&id(number)).await.unwrap();
         at_every_await(
             |polls| {
@@ -119,8 +119,8 @@ fn session(number: u128) -> StoredSession {
 
 pub fn a_dropped_request_for_a_lock_leaves_no_lock<E: Engine>() {
     block_on(async {
-        let url = E::new_url();
-        let (store, other) = (E::open(&url).await, E::open(&url).await);
+        let url = new_url::<E>();
+        let (store, other) = (E::open(&url, PATIENCE).await, E::open(&url, PATIENCE).await);
         let start = Instant::now();
         at_every_await(
             |_| {
@@ -158,8 +158,8 @@ pub fn a_dropped_request_for_a_lock_leaves_no_lock<E: Engine>() {
 
 pub fn a_dropped_sweep_is_in_the_way_of_no_other<E: Engine>() {
     block_on(async {
-        let url = E::new_url();
-        let (store, other) = (E::open(&url).await, E::open(&url).await);
+        let url = new_url::<E>();
+        let (store, other) = (E::open(&url, PATIENCE).await, E::open(&url, PATIENCE).await);
         at_every_await(
             |_| {
                 let store = store.clone();

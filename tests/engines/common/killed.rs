@@ -10,7 +10,7 @@ use session3_store::{SessionState, SessionStore, StoreError};
 use session3_test_servers::Server;
 use session3_test_support::{block_on, id, random};
 
-use crate::Engine;
+use crate::{Engine, PATIENCE};
 
 const WRITERS: u128 = 8;
 
@@ -63,7 +63,7 @@ pub fn acknowledged_changes_survive_a_server_that_is_killed<E: Engine>() {
     let mut dice = StdRng::seed_from_u64(seed);
     block_on(async {
         let mut server = E::start();
-        let store = E::open(&server.url()).await;
+        let store = E::open(&server.url(), PATIENCE).await;
         let mut known = Vec::new();
         for session in 0..WRITERS {
             let version = store

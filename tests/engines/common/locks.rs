@@ -5,16 +5,17 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use session3_store::SessionStore;
 use session3_test_support::{block_on, id};
 
-use crate::Engine;
+use crate::{Engine, PATIENCE, new_url};
 
 const TIME: Duration = Duration::from_secs(2);
 
 pub fn the_lease_of_a_process_that_was_killed_ends_at_its_deadline<E: Engine>() {
     block_on(async {
-        let url = E::new_url();
-        let store = E::open(&url).await;
+        let url = new_url::<E>();
+        let store = E::open(&url, PATIENCE).await;
         let start = Instant::now();
         let mut holder = Command::new(env::current_exe().unwrap())
             .args(["--exact", "holder", "--ignored", "--nocapture"])
@@ -35,7 +36,7 @@ pub fn the_lease_of_a_process_that_was_killed_ends_at_its_deadline<E: Engine>() 
 pub fn holder<E: Engine>() {
     let Ok(url) = env::var("HOLD") else { return };
     block_on(async {
-        let store = E::open(&url).await;
+        let store = E::open(&url, PATIENCE).await;
         let lock = store.lock_session(&id(1), TIME).await.unwrap();
         println!("locked");
         std::future::pending::<()>().await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use session3_store::{SessionState, SessionStore, StoreError};
 use session3_test_support::{block_on, id, state};
 
-use crate::Engine;
+use crate::{Engine, PATIENCE, new_url};
 
 const SESSIONS: u128 = 5000;
 
@@ -21,9 +21,9 @@ fn expired() -> SessionState {
 }
 
 /// Fills a table, and returns two stores for it.
-async fn two_stores<E: Engine>() -> [Arc<dyn SessionStore>; 2] {
-    let url = E::new_url();
-    let stores = [E::open(&url).await, E::open(&url).await];
+async fn two_stores<E: Engine>() -> [Arc<E::Store>; 2] {
+    let url = new_url::<E>();
+    let stores = [E::open(&url, PATIENCE).await, E::open(&url, PATIENCE).await];
     let tasks = (0..8).map(|part| {
         let store = stores[0].clone();
         tokio::spawn(async move {

@@ -1,37 +1,16 @@
 //! The index by user, compared with the sessions.
 
-use std::collections::BTreeMap;
-
 use mysql_async::Row;
 use mysql_async::prelude::Queryable as _;
-use session3_store::{SessionId, SessionStore};
 use session3_store_mysql::MysqlStore;
+use session3_test_engines::index::assert_exact;
 
 use crate::server::{client, shared};
 
 /// Checks that the index of a table on the shared server finds exactly the sessions of each
 /// user.
 pub async fn is_exact(store: &MysqlStore, table: &str) {
-    let mut by_user: BTreeMap<String, Vec<SessionId>> = BTreeMap::new();
-    let mut cursor = None;
-    loop {
-        let page = store.iter_sessions(cursor.as_deref(), 100).await.unwrap();
-        assert_eq!(page.damaged, []);
-        for session in page.sessions {
-            if let Some(user) = session.state.user {
-                by_user.entry(user).or_default().push(session.id);
-            }
-        }
-        cursor = page.next;
-        if cursor.is_none() {
-            break;
-        }
-    }
-    for (user, ids) in by_user {
-        let mut found = store.sessions_of_user(&user).await.unwrap();
-        found.sort();
-        assert_eq!(found, ids, "{user}");
-    }
+    assert_exact(store).await;
     let mut client = client(shared()).await;
     let wrong =
         format!("SELECT COUNT(*) FROM {table} WHERE NOT usr_hash <=> UNHEX(SHA2(usr, 256))");

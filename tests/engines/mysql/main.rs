@@ -7,7 +7,6 @@
 mod conformance;
 mod faults;
 mod figures;
-mod histories;
 mod index;
 mod log;
 mod maintenance;

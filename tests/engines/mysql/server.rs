@@ -1,11 +1,11 @@
 //! The servers of these tests, and stores on them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use mysql_async::{Conn, OptsBuilder};
-use session3_store::SessionStore;
 use session3_store_mysql::{MysqlStore, Options};
+pub use session3_test_engines::table;
 pub use session3_test_servers::free_port;
 pub use session3_test_servers::mariadb::{Mariadb as Server, PASSWORD, give};
 
@@ -30,12 +30,6 @@ pub async fn open(url: &str) -> MysqlStore {
     MysqlStore::open(url, options).await.unwrap()
 }
 
-/// Returns a name that no other test uses.
-pub fn table() -> String {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    format!("t_{}", NEXT.fetch_add(1, Ordering::SeqCst))
-}
-
 /// Returns the URL of a table of a server that no other test uses.
 pub fn new_table(server: &Server) -> String {
     format!("{}?table={}", server.url(), table())
@@ -57,17 +51,29 @@ pub async fn client(server: &Server) -> Conn {
 pub struct Engine;
 
 impl session3_test_engines::Engine for Engine {
+    type Store = MysqlStore;
     type Server = Server;
+
+    const SHOWS_EARLY: bool = true;
 
     fn start() -> Server {
         Server::start(&[])
     }
 
-    fn new_url() -> String {
-        new_shared_url()
+    fn shared_port() -> u16 {
+        shared().port
     }
 
-    async fn open(url: &str) -> Arc<dyn SessionStore> {
-        Arc::new(open(url).await)
+    fn url(port: u16, table: &str) -> String {
+        format!("{}?durability=off&table={table}", shared().url_at(port))
+    }
+
+    async fn open(url: &str, timeout: Duration) -> Arc<MysqlStore> {
+        let options = Options::default().create(true).timeout(timeout);
+        Arc::new(MysqlStore::open(url, options).await.unwrap())
+    }
+
+    async fn assert_index_is_exact(store: &MysqlStore, table: &str) {
+        crate::index::is_exact(store, table).await;
     }
 }

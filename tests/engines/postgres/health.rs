@@ -2,11 +2,12 @@
 
 use session3_store::SessionStore;
 use session3_store::health::{RECONNECTS, STORE_UP};
+use session3_test_engines::calls::eventually;
 use session3_test_engines::proxy::Proxy;
 use session3_test_support::id;
 use session3_test_support::observer::{Observer, observed};
 
-use crate::faults::{connect_all, eventually, open};
+use crate::faults::{connect_all, open};
 use crate::server::{PASSWORD, Server};
 
 #[test]

@@ -1,30 +1,14 @@
 //! The index by user, compared with the sessions.
 
-use std::collections::BTreeMap;
-
-use session3_store::{SessionId, SessionStore};
 use session3_store_postgres::PostgresStore;
+use session3_test_engines::index::assert_exact;
 
 use crate::server::{client, shared};
 
 /// Checks that the index of a table on the shared server finds exactly the sessions of each
 /// user.
 pub async fn is_exact(store: &PostgresStore, table: &str) {
-    let mut by_user: BTreeMap<String, Vec<SessionId>> = BTreeMap::new();
-    let mut cursor = None;
-    loop {
-        let page = store.iter_sessions(cursor.as_deref(), 100).await.unwrap();
-        assert_eq!(page.damaged, []);
-        for session in page.sessions {
-            if let Some(user) = session.state.user {
-                by_user.entry(user).or_default().push(session.id);
-            }
-        }
-        cursor = page.next;
-        if cursor.is_none() {
-            break;
-        }
-    }
+    let by_user = assert_exact(store).await;
     let client = client(shared()).await;
     let settings = "SET enable_seqscan = off";
     client.batch_execute(settings).await.unwrap();
@@ -36,9 +20,6 @@ pub async fn is_exact(store: &PostgresStore, table: &str) {
         "{plan:?}"
     );
     for (user, ids) in by_user {
-        let mut found = store.sessions_of_user(&user).await.unwrap();
-        found.sort();
-        assert_eq!(found, ids, "{user}");
         let user = user.as_bytes();
         let counted: i64 = client.query_one(&statement, &[&user]).await.unwrap().get(0);
         assert_eq!(counted, ids.len() as i64);

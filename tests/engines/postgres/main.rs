@@ -5,9 +5,9 @@
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
 mod conformance;
+mod failovers;
 mod faults;
 mod health;
-mod histories;
 mod index;
 mod maintenance;
 mod opening;

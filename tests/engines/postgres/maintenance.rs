@@ -9,9 +9,9 @@ use session3_store::{
     SessionStore, StoreError, Unit,
 };
 use session3_store_postgres::PostgresStore;
+use session3_test_engines::calls::eventually;
 use session3_test_support::{block_on, id, state};
 
-use crate::faults::eventually;
 use crate::server::{PASSWORD, Server, client, new_table, open, shared, table};
 
 /// What a check reports.

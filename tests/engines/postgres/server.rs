@@ -1,10 +1,10 @@
 //! The servers of these tests, and stores on them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use session3_store::SessionStore;
 use session3_store_postgres::{Options, PostgresStore};
+pub use session3_test_engines::table;
 pub use session3_test_servers::free_port;
 pub use session3_test_servers::postgres::{
     PASSWORD, Postgres as Server, as_user, directory, give, program,
@@ -34,27 +34,33 @@ pub async fn open(url: &str) -> PostgresStore {
     PostgresStore::open(url, options).await.unwrap()
 }
 
-/// Returns a name that no other test uses.
-pub fn table() -> String {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    format!("t_{}", NEXT.fetch_add(1, Ordering::SeqCst))
-}
-
 /// What the shared tests need.
 pub struct Engine;
 
 impl session3_test_engines::Engine for Engine {
+    type Store = PostgresStore;
     type Server = Server;
+
+    const SHOWS_EARLY: bool = false;
 
     fn start() -> Server {
         Server::start(&[])
     }
 
-    fn new_url() -> String {
-        new_table(shared())
+    fn shared_port() -> u16 {
+        shared().port
     }
 
-    async fn open(url: &str) -> Arc<dyn SessionStore> {
-        Arc::new(open(url).await)
+    fn url(port: u16, table: &str) -> String {
+        format!("{}?table={table}", shared().url_at(port))
+    }
+
+    async fn open(url: &str, timeout: Duration) -> Arc<PostgresStore> {
+        let options = Options::default().create(true).timeout(timeout);
+        Arc::new(PostgresStore::open(url, options).await.unwrap())
+    }
+
+    async fn assert_index_is_exact(store: &PostgresStore, table: &str) {
+        crate::index::is_exact(store, table).await;
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session3_store_redis::{Options, RedisStore};
-use session3_test_history::{History, Plan, Recorder, Subject, record};
+use session3_test_history::{History, Plan, Recorder, Subject, amount, record};
 use session3_test_support::dice::Dice;
 use session3_test_support::{block_on, random};
 
@@ -32,26 +32,6 @@ async fn open_all(port: u16, parameters: &str) -> Vec<Arc<dyn Subject>> {
     stores
 }
 
-fn assert_linearizable(history: &History) {
-    match history.check() {
-        Ok(summary) => println!("{summary}"),
-        Err(violation) => panic!("{violation}"),
-    }
-}
-
-/// Returns the plan for clients whose answers may be lost. A lost delete is repeated.
-fn plan(seed: u64) -> Plan {
-    Plan {
-        recreates: false,
-        ..Plan::new(seed)
-    }
-}
-
-/// Returns how often a test repeats its fault.
-fn rounds(short: u64) -> u64 {
-    if random::is_long() { 30 * short } else { short }
-}
-
 #[test]
 fn what_clients_of_several_stores_see_has_an_order() {
     let seed = random::seed();
@@ -62,9 +42,9 @@ fn what_clients_of_several_stores_see_has_an_order() {
             ..Plan::new(seed)
         };
         let history = record(plan, open_all(server.port, "").await, async |recorder| {
-            recorder.progress(rounds(10_000)).await;
+            recorder.progress(amount(10_000)).await;
         });
-        assert_linearizable(&history.await);
+        history.await.assert_linearizable();
     });
 }
 
@@ -76,13 +56,13 @@ fn what_clients_see_has_an_order_although_connections_are_lost_and_silent() {
         let proxy = Proxy::start(server.port).await;
         let mut stores = open_all(proxy.port, "").await;
         stores.push(open(server.port, "").await);
-        let history = record(plan(seed), stores, async |recorder| {
+        let history = record(Plan::with_lost_answers(seed), stores, async |recorder| {
             let mut dice = Dice::new(seed);
-            for _ in 0..rounds(60) {
+            for _ in 0..amount(60) {
                 disturb(&proxy, recorder, &mut dice).await;
             }
         });
-        assert_linearizable(&history.await);
+        history.await.assert_linearizable();
     });
 }
 
@@ -116,16 +96,16 @@ fn what_clients_see_has_an_order_although_the_server_is_killed() {
         ];
         let server = Server::start_with(&durable);
         let stores = open_all(server.port, "").await;
-        let history = record(plan(seed), stores, async |recorder| {
+        let history = record(Plan::with_lost_answers(seed), stores, async |recorder| {
             let mut dice = Dice::new(seed);
-            for _ in 0..rounds(5) {
+            for _ in 0..amount(5) {
                 recorder.progress(100 + dice.below(300) as u64).await;
                 server.kill();
                 server.restart();
             }
             recorder.progress(300).await;
         });
-        assert_linearizable(&history.await);
+        history.await.assert_linearizable();
     });
 }
 
@@ -221,11 +201,11 @@ fn a_failover_that_loses_acknowledged_changes_is_a_violation() {
 #[test]
 fn a_failover_undoes_no_change_that_a_replica_confirmed() {
     let seed = random::seed();
-    for seed in (0..rounds(2)).map(|round| seed.wrapping_add(round)) {
+    for seed in (0..amount(2)).map(|round| seed.wrapping_add(round)) {
         block_on(async {
             let pair = Pair::start().await;
             let (history, time) = pair.fail_over(seed, "?wait=1", async |_| {}).await;
-            assert_linearizable(&history.without_reads_before(time));
+            history.without_reads_before(time).assert_linearizable();
         });
     }
 }
@@ -235,6 +215,6 @@ fn changes_that_no_replica_confirmed_are_shown_and_may_be_lost() {
     let seed = random::seed();
     block_on(async {
         let (history, time) = loss(seed, "?wait=1", |history, _| history).await;
-        assert_linearizable(&history.without_reads_before(time));
+        history.without_reads_before(time).assert_linearizable();
     });
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use session3_store_sqlite::Options;
-use session3_test_history::{History, Plan, Remote, Subject, record};
+use session3_test_history::{Plan, Remote, Subject, amount, record};
 use session3_test_support::dice::Dice;
 use session3_test_support::{block_on, random};
 
@@ -12,18 +12,6 @@ use crate::support::{Place, url};
 
 /// The number of processes. Each has one client.
 const PROCESSES: usize = 4;
-
-fn assert_linearizable(history: &History) {
-    match history.check() {
-        Ok(summary) => println!("{summary}"),
-        Err(violation) => panic!("{violation}"),
-    }
-}
-
-/// Returns how much a test does.
-fn amount(short: u64) -> u64 {
-    if random::is_long() { 30 * short } else { short }
-}
 
 #[test]
 fn what_clients_of_several_handles_see_has_an_order() {
@@ -41,7 +29,7 @@ fn what_clients_of_several_handles_see_has_an_order() {
         let history = record(plan, stores, async |recorder| {
             recorder.progress(amount(5000)).await;
         });
-        assert_linearizable(&history.await);
+        history.await.assert_linearizable();
     });
 }
 
@@ -72,7 +60,7 @@ fn what_clients_see_has_an_order_although_processes_are_killed() {
                 }
                 recorder.progress(100).await;
             });
-            assert_linearizable(&history.await);
+            history.await.assert_linearizable();
         });
     }
 }
