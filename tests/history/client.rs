@@ -7,7 +7,7 @@ use std::time::Duration;
 use session3_store::{SessionId, Version};
 use session3_test_support::dice::Dice;
 
-use crate::operation::{Action, Outcome};
+use crate::operation::{Action, Outcome, create, save, touch};
 use crate::recorder::Recorder;
 
 /// How long a client waits for a store that does not answer, before it asks again.
@@ -118,27 +118,5 @@ impl Client {
             Some(version) => self.versions.insert(session, version),
             None => self.versions.remove(&session),
         };
-    }
-}
-
-fn create(new: u64) -> Action {
-    Action::Create {
-        state: new,
-        expires: new,
-    }
-}
-
-fn save(new: u64, expected: Version) -> Action {
-    Action::Save {
-        state: new,
-        expires: new,
-        expected,
-    }
-}
-
-fn touch(new: u64, expected: Version) -> Action {
-    Action::Touch {
-        expires: new,
-        expected,
     }
 }

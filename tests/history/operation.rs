@@ -158,3 +158,28 @@ impl fmt::Display for Operation {
         )
     }
 }
+
+/// Returns a create of a state that tells it from all others.
+pub(crate) fn create(new: u64) -> Action {
+    Action::Create {
+        state: new,
+        expires: new,
+    }
+}
+
+/// Returns a save of such a state.
+pub(crate) fn save(new: u64, expected: Version) -> Action {
+    Action::Save {
+        state: new,
+        expires: new,
+        expected,
+    }
+}
+
+/// Returns a touch with a time that tells it from all others.
+pub(crate) fn touch(new: u64, expected: Version) -> Action {
+    Action::Touch {
+        expires: new,
+        expected,
+    }
+}

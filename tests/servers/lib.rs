@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
+mod account;
 pub mod mariadb;
 pub mod postgres;
 pub mod redis;

@@ -1,14 +1,14 @@
 //! Servers of MariaDB.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::account::{self, Account};
 use crate::{PATIENCE, Server, free_port};
 
 /// The password of the user `session3` of every server.
@@ -29,12 +29,13 @@ pub struct Mariadb {
 impl Mariadb {
     /// Starts a new server with these options of the command `mariadbd`.
     pub fn start(settings: &[&str]) -> Self {
-        let directory = directory();
+        let directory = ACCOUNT.directory();
         let watchdog = watchdog(&directory);
         // A server removes the temporary tables of others when it starts.
         fs::create_dir(directory.join("tmp")).unwrap();
         give(&directory.join("tmp"));
-        let made = as_user(&program("mariadb-install-db"))
+        let made = ACCOUNT
+            .command(&program("mariadb-install-db"))
             .env("TMPDIR", directory.join("tmp"))
             .arg("--no-defaults")
             .arg(format!("--datadir={}", directory.join("data").display()))
@@ -148,55 +149,14 @@ impl Drop for Mariadb {
     }
 }
 
-/// Makes a directory that the user of the server owns.
-fn directory() -> PathBuf {
-    let directory = tempfile::Builder::new()
-        .prefix("session3-mysql-")
-        .tempdir()
-        .unwrap()
-        .keep();
-    give(&directory);
-    directory
-}
+const ACCOUNT: Account = Account {
+    user: "mysql",
+    package: "mariadb-server",
+};
 
 /// Gives a file or a directory to the user of the server.
 pub fn give(path: &Path) {
-    if let Some((user, group)) = unprivileged() {
-        chown(path, Some(user), Some(group)).unwrap();
-    }
-    let mode = if path.is_dir() { 0o700 } else { 0o600 };
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-}
-
-/// Returns the IDs of the user `mysql` if this process is root: the server refuses to run as
-/// root.
-fn unprivileged() -> Option<(u32, u32)> {
-    if !rustix::process::geteuid().is_root() {
-        return None;
-    }
-    let users = fs::read_to_string("/etc/passwd").unwrap();
-    let line = users.lines().find(|line| line.starts_with("mysql:"));
-    let line = line.expect("install Debian's package `mariadb-server`: there is no user `mysql`");
-    let mut fields = line.split(':').skip(2).map(|field| field.parse().unwrap());
-    Some((fields.next().unwrap(), fields.next().unwrap()))
-}
-
-/// Returns a command that runs a program as the user of the server.
-fn as_user(program: &Path) -> Command {
-    let mut command = match unprivileged() {
-        None => Command::new(program),
-        Some((user, group)) => {
-            let mut command = Command::new("setpriv");
-            command
-                .arg(format!("--reuid={user}"))
-                .arg(format!("--regid={group}"))
-                .arg("--clear-groups")
-                .arg(program);
-            command
-        }
-    };
-    command.current_dir("/");
-    command
+    ACCOUNT.give(path);
 }
 
 /// Returns the path of a program of MariaDB.
@@ -204,20 +164,16 @@ fn program(name: &str) -> PathBuf {
     let directories = ["/usr/sbin", "/usr/bin", "/usr/local/bin"];
     let mut programs = directories.iter().map(|path| Path::new(path).join(name));
     let found = programs.find(|program| program.is_file());
-    found.unwrap_or_else(|| panic!("install Debian's package `mariadb-server`: it has `{name}`"))
+    ACCOUNT.installed(found, name)
 }
 
 /// A small log makes a server start sooner. Its size must be the same in all calls.
 const LOG_SIZE: &str = "--innodb-log-file-size=32M";
 
 fn run(directory: &Path, port: u16, settings: &[String]) -> Child {
-    let log = fs::File::options()
-        .create(true)
-        .append(true)
-        .open(directory.join("log"))
-        .unwrap();
     let path = |option: &str, name: &str| format!("--{option}={}", directory.join(name).display());
-    as_user(&program("mariadbd"))
+    let mut command = ACCOUNT.command(&program("mariadbd"));
+    command
         .arg("--no-defaults")
         .arg(path("datadir", "data"))
         .arg(path("socket", "socket"))
@@ -227,24 +183,12 @@ fn run(directory: &Path, port: u16, settings: &[String]) -> Child {
         .arg(format!("--port={port}"))
         .args(["--bind-address=127.0.0.1", "--skip-name-resolve"])
         .args([LOG_SIZE, "--innodb-buffer-pool-size=32M"])
-        .args(settings)
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().unwrap())
-        .stderr(log)
-        .spawn()
-        .unwrap()
+        .args(settings);
+    account::run(&mut command, directory)
 }
 
 fn watchdog(directory: &Path) -> Child {
-    let script = "trap '' INT; read -r line; \
-                  pid=$(cat \"$1/pid\") && kill -KILL \"$pid\" && \
-                  while kill -0 \"$pid\"; do sleep 0.02; done; rm -rf \"$1\"";
-    Command::new("sh")
-        .args(["-c", script, "watchdog"])
-        .arg(directory)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
+    let end = "pid=$(cat \"$1/pid\") && kill -KILL \"$pid\" && \
+               while kill -0 \"$pid\"; do sleep 0.02; done; rm -rf \"$1\"";
+    account::watchdog(end, directory)
 }

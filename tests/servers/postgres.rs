@@ -1,14 +1,14 @@
 //! Servers of PostgreSQL.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::account::{self, Account};
 use crate::{PATIENCE, Server, free_port};
 
 /// The password of the user `postgres` of every server.
@@ -189,54 +189,25 @@ impl Drop for Postgres {
     }
 }
 
+const ACCOUNT: Account = Account {
+    user: "postgres",
+    package: "postgresql",
+};
+
 /// Makes a directory that the user of the server owns.
 pub fn directory() -> PathBuf {
-    let directory = tempfile::Builder::new()
-        .prefix("session3-postgres-")
-        .tempdir()
-        .unwrap()
-        .keep();
-    give(&directory);
-    directory
+    ACCOUNT.directory()
 }
 
 /// Gives a file or a directory to the user of the server.
 pub fn give(path: &Path) {
-    if let Some((user, group)) = unprivileged() {
-        chown(path, Some(user), Some(group)).unwrap();
-    }
-    let mode = if path.is_dir() { 0o700 } else { 0o600 };
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-}
-
-/// Returns the IDs of the user `postgres` if this process is root: the server refuses to run
-/// as root.
-fn unprivileged() -> Option<(u32, u32)> {
-    if !rustix::process::geteuid().is_root() {
-        return None;
-    }
-    let users = fs::read_to_string("/etc/passwd").unwrap();
-    let line = users.lines().find(|line| line.starts_with("postgres:"));
-    let line = line.expect("install Debian's package `postgresql`: there is no user `postgres`");
-    let mut fields = line.split(':').skip(2).map(|field| field.parse().unwrap());
-    Some((fields.next().unwrap(), fields.next().unwrap()))
+    ACCOUNT.give(path);
 }
 
 /// Returns a command that runs a program as the user of the server.
 pub fn as_user(program: &Path) -> Command {
-    let mut command = match unprivileged() {
-        None => Command::new(program),
-        Some((user, group)) => {
-            let mut command = Command::new("setpriv");
-            command
-                .arg(format!("--reuid={user}"))
-                .arg(format!("--regid={group}"))
-                .arg("--clear-groups")
-                .arg(program);
-            command
-        }
-    };
-    command.current_dir("/").env_remove("PGPASSWORD");
+    let mut command = ACCOUNT.command(program);
+    command.env_remove("PGPASSWORD");
     command
 }
 
@@ -245,36 +216,17 @@ pub fn program(name: &str) -> PathBuf {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
     let programs = versions.map(|version| version.unwrap().path().join("bin").join(name));
     let found = programs.filter(|program| program.is_file()).max();
-    found.unwrap_or_else(|| panic!("install Debian's package `postgresql`: it has `{name}`"))
+    ACCOUNT.installed(found, name)
 }
 
 fn run(directory: &Path) -> Child {
-    let log = fs::File::options()
-        .create(true)
-        .append(true)
-        .open(directory.join("log"))
-        .unwrap();
-    as_user(&program("postgres"))
-        .arg("-D")
-        .arg(directory.join("data"))
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().unwrap())
-        .stderr(log)
-        .spawn()
-        .unwrap()
+    let mut command = as_user(&program("postgres"));
+    account::run(command.arg("-D").arg(directory.join("data")), directory)
 }
 
 fn watchdog(directory: &Path) -> Child {
-    let script = "trap '' INT; read -r line; \
-                  pid=$(head -n 1 \"$1/data/postmaster.pid\") && kill -QUIT \"$pid\" && \
-                  while kill -0 \"$pid\"; do sleep 0.02; done; \
-                  kill -CONT \"$pid\"; rm -rf \"$1\"";
-    Command::new("sh")
-        .args(["-c", script, "watchdog"])
-        .arg(directory)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
+    let end = "pid=$(head -n 1 \"$1/data/postmaster.pid\") && kill -QUIT \"$pid\" && \
+               while kill -0 \"$pid\"; do sleep 0.02; done; \
+               kill -CONT \"$pid\"; rm -rf \"$1\"";
+    account::watchdog(end, directory)
 }

@@ -30,7 +30,7 @@ impl Redis {
         arguments.extend(options.iter().map(|&option| option.to_owned()));
         let directory = tempfile::tempdir().unwrap();
         let server = Self {
-            process: spawn(&arguments, directory.path()),
+            process: spawn("redis-server", &arguments, directory.path()),
             arguments,
             port,
             directory,
@@ -58,7 +58,7 @@ impl Redis {
 
     /// Starts the server again, with the same options and data.
     pub fn restart(&mut self) {
-        self.process = spawn(&self.arguments, self.directory.path());
+        self.process = spawn("redis-server", &self.arguments, self.directory.path());
         self.wait_until_ready();
     }
 
@@ -142,14 +142,16 @@ fn answers(port: u16) -> std::io::Result<bool> {
     Ok(&answer == b"+PONG")
 }
 
-/// Starts the server behind a shell, which kills it as soon as its own input ends.
-fn spawn(arguments: &[String], directory: &Path) -> Child {
-    let version = Command::new("redis-server").arg("--version").output();
-    assert!(version.is_ok(), "install Debian's package `redis-server`");
+/// Starts a program of Redis behind a shell, which kills it as soon as its own input ends. So
+/// servers end with the process of the tests, however that ends.
+pub fn spawn(program: &str, arguments: &[String], directory: &Path) -> Child {
+    let version = Command::new(program).arg("--version").output();
+    let advice = |error| panic!("{program}: {error}; install Debian's package {program}");
+    version.unwrap_or_else(advice);
     let log = fs::File::create(directory.join("log")).unwrap();
-    let script = r#"redis-server "$@" & read -r line; kill -9 $!; wait"#;
+    let script = r#""$@" & read -r line; kill -9 $!; wait"#;
     Command::new("sh")
-        .args(["-c", script, "sh"])
+        .args(["-c", script, "sh", program])
         .args(arguments)
         .current_dir(directory)
         .stdin(Stdio::piped())
@@ -159,7 +161,8 @@ fn spawn(arguments: &[String], directory: &Path) -> Child {
         .unwrap()
 }
 
-fn end(shell: &mut Child) {
+/// Kills what [`spawn`] has started.
+pub fn end(shell: &mut Child) {
     drop(shell.stdin.take());
     shell.wait().unwrap();
 }

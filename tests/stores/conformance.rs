@@ -3,16 +3,12 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use session3_store::{
-    MemoryStore, SessionId, SessionLock, SessionPage, SessionState, SessionStore, StoreError,
-    StoredSession, SweepReport, Timestamp, Version,
-};
+use session3_store::{MemoryStore, SessionStore};
 use session3_store_directory::{DirectoryStore, Durability, Options};
 use session3_store_tests::{Given, TestClock, conformance_suite, promises, run};
+use session3_test_support::in_turn::InTurn;
 use session3_test_support::record_in;
 
 async fn memory() -> Given {
@@ -38,10 +34,7 @@ async fn directory_that_flushes() -> Given {
 async fn directory_of_two_handles() -> Given {
     with_directory(|path, options| {
         let open = || DirectoryStore::open(path, options.clone()).unwrap();
-        Arc::new(InTurn {
-            handles: [open(), open()],
-            calls: AtomicUsize::new(0),
-        })
+        Arc::new(InTurn::new([open(), open()]))
     })
 }
 
@@ -74,101 +67,4 @@ fn with_directory(open: impl FnOnce(&Path, Options) -> Arc<dyn SessionStore>) ->
         .multiprocess_safe(true)
         .damage_with(move |id| fs::write(record_in(&path, id), "nonsense").unwrap())
         .keep(directory)
-}
-
-/// A store that calls its two handles in turn.
-struct InTurn {
-    handles: [DirectoryStore; 2],
-    calls: AtomicUsize,
-}
-
-impl InTurn {
-    fn next(&self) -> &DirectoryStore {
-        &self.handles[self.calls.fetch_add(1, Ordering::SeqCst) % 2]
-    }
-}
-
-#[async_trait]
-impl SessionStore for InTurn {
-    async fn setup(&self) -> Result<(), StoreError> {
-        self.next().setup().await
-    }
-
-    async fn create_session(
-        &self,
-        id: &SessionId,
-        state: &SessionState,
-    ) -> Result<Version, StoreError> {
-        self.next().create_session(id, state).await
-    }
-
-    async fn load_session(&self, id: &SessionId) -> Result<Option<StoredSession>, StoreError> {
-        self.next().load_session(id).await
-    }
-
-    async fn save_session(
-        &self,
-        id: &SessionId,
-        state: &SessionState,
-        expected: Version,
-    ) -> Result<Version, StoreError> {
-        self.next().save_session(id, state, expected).await
-    }
-
-    async fn touch_session(
-        &self,
-        id: &SessionId,
-        expires: Timestamp,
-        expected: Version,
-    ) -> Result<(), StoreError> {
-        self.next().touch_session(id, expires, expected).await
-    }
-
-    async fn delete_session(&self, id: &SessionId) -> Result<bool, StoreError> {
-        self.next().delete_session(id).await
-    }
-
-    async fn import_session(
-        &self,
-        session: &StoredSession,
-        expected: Option<Version>,
-    ) -> Result<(), StoreError> {
-        self.next().import_session(session, expected).await
-    }
-
-    async fn delete_old_sessions(
-        &self,
-        minutes: u32,
-        limit: Option<Duration>,
-    ) -> Result<SweepReport, StoreError> {
-        self.next().delete_old_sessions(minutes, limit).await
-    }
-
-    async fn iter_sessions(
-        &self,
-        cursor: Option<&str>,
-        limit: u32,
-    ) -> Result<SessionPage, StoreError> {
-        self.next().iter_sessions(cursor, limit).await
-    }
-
-    async fn sessions_of_user(&self, user: &str) -> Result<Vec<SessionId>, StoreError> {
-        self.next().sessions_of_user(user).await
-    }
-
-    async fn lock_session(
-        &self,
-        id: &SessionId,
-        time: Duration,
-    ) -> Result<SessionLock, StoreError> {
-        self.next().lock_session(id, time).await
-    }
-
-    fn is_multiprocess_safe(&self) -> bool {
-        self.next().is_multiprocess_safe()
-    }
-
-    fn is_thread_safe(&self) -> bool {
-        self.next().is_thread_safe()
-    }
 }

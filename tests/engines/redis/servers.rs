@@ -1,9 +1,6 @@
 //! Servers that tests start and stop.
 
-use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -11,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use redis::Value;
+pub use session3_test_servers::free_port;
+use session3_test_servers::redis::{end, spawn};
 use tempfile::TempDir;
 
 /// How long a test waits for what must happen.
@@ -105,34 +104,6 @@ impl Drop for Server {
     }
 }
 
-/// Starts a program behind a shell, which kills it as soon as its own input ends. So servers
-/// end with the process of the tests, however that ends.
-fn spawn(program: &str, arguments: &[String], directory: &Path) -> Child {
-    let version = Command::new(program).arg("--version").output();
-    let advice = |error| panic!("{program}: {error}; install Debian's package {program}");
-    version.unwrap_or_else(advice);
-    let log = fs::File::create(directory.join("log")).unwrap();
-    Command::new("sh")
-        .args([
-            "-c",
-            r#""$@" & read -r line; kill -9 $!; wait"#,
-            "sh",
-            program,
-        ])
-        .args(arguments)
-        .current_dir(directory)
-        .stdin(Stdio::piped())
-        .stdout(log.try_clone().unwrap())
-        .stderr(log)
-        .spawn()
-        .unwrap()
-}
-
-fn end(shell: &mut Child) {
-    drop(shell.stdin.take());
-    shell.wait().unwrap();
-}
-
 /// Sends a command to the server with this port of this machine.
 pub fn try_command(port: u16, words: &[&str]) -> redis::RedisResult<Value> {
     let client = redis::Client::open(format!("redis://127.0.0.1:{port}"))?;
@@ -141,22 +112,6 @@ pub fn try_command(port: u16, words: &[&str]) -> redis::RedisResult<Value> {
     let mut command = redis::Cmd::new();
     command.arg(words);
     command.query(&mut connection)
-}
-
-/// Returns a port that no program uses, below those that the system gives to outgoing
-/// connections.
-pub fn free_port() -> u16 {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    loop {
-        // Tests of several processes begin at different ports. The port of the bus of a
-        // Cluster is 10000 higher.
-        let count = u64::from(std::process::id()) * 97 + NEXT.fetch_add(1, Ordering::SeqCst);
-        let port = 10_000 + (count % 10_000) as u16;
-        let is_free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
-        if is_free(port) && is_free(port + 10_000) {
-            return port;
-        }
-    }
 }
 
 /// Waits until a condition holds.

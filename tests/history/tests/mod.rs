@@ -8,7 +8,7 @@ mod unknown;
 
 use session3_store::{SessionId, Version};
 
-use crate::operation::{Action, Content, Operation, Outcome};
+use crate::operation::{Action, Content, Operation, Outcome, create, save, touch};
 
 /// Returns an operation of a test's history.
 fn operation(called: u64, returned: u64, action: Action, outcome: Outcome) -> Operation {
@@ -28,28 +28,6 @@ fn in_turn(operations: impl IntoIterator<Item = (Action, Outcome)>) -> Vec<Opera
     numbered
         .map(|((action, outcome), number)| operation(2 * number, 2 * number + 1, action, outcome))
         .collect()
-}
-
-fn create(new: u64) -> Action {
-    Action::Create {
-        state: new,
-        expires: new,
-    }
-}
-
-fn save(new: u64, expected: Version) -> Action {
-    Action::Save {
-        state: new,
-        expires: new,
-        expected,
-    }
-}
-
-fn touch(new: u64, expected: Version) -> Action {
-    Action::Touch {
-        expires: new,
-        expected,
-    }
 }
 
 /// Returns the result of a load of a session that was not touched since its save.

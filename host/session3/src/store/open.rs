@@ -11,6 +11,21 @@ use thiserror::Error;
 
 use super::url::{Engine, Place};
 
+/// Opens a store on a server. The options of these stores have the same methods.
+#[cfg(any(feature = "redis", feature = "postgres", feature = "mysql"))]
+macro_rules! open_on_server {
+    ($self:ident, $url:ident, $engine:ident::$store:ident) => {{
+        $self.has_no_durability()?;
+        let mut options = $engine::Options::default()
+            .create($self.create)
+            .lock_timeout($self.lock_timeout);
+        if let Some(password) = $self.password {
+            options = options.password(password);
+        }
+        Ok(Arc::new($engine::$store::open($url, options).await?))
+    }};
+}
+
 /// How to open a store by its URL.
 ///
 /// ```no_run
@@ -120,41 +135,11 @@ impl StoreOptions {
                 Ok(Arc::new(SqliteStore::open(url, options).await?))
             }
             #[cfg(feature = "redis")]
-            Engine::Redis => {
-                use session3_store_redis::{Options, RedisStore};
-                self.has_no_durability()?;
-                let mut options = Options::default()
-                    .create(self.create)
-                    .lock_timeout(self.lock_timeout);
-                if let Some(password) = self.password {
-                    options = options.password(password);
-                }
-                Ok(Arc::new(RedisStore::open(url, options).await?))
-            }
+            Engine::Redis => open_on_server!(self, url, session3_store_redis::RedisStore),
             #[cfg(feature = "postgres")]
-            Engine::Postgres => {
-                use session3_store_postgres::{Options, PostgresStore};
-                self.has_no_durability()?;
-                let mut options = Options::default()
-                    .create(self.create)
-                    .lock_timeout(self.lock_timeout);
-                if let Some(password) = self.password {
-                    options = options.password(password);
-                }
-                Ok(Arc::new(PostgresStore::open(url, options).await?))
-            }
+            Engine::Postgres => open_on_server!(self, url, session3_store_postgres::PostgresStore),
             #[cfg(feature = "mysql")]
-            Engine::Mysql => {
-                use session3_store_mysql::{MysqlStore, Options};
-                self.has_no_durability()?;
-                let mut options = Options::default()
-                    .create(self.create)
-                    .lock_timeout(self.lock_timeout);
-                if let Some(password) = self.password {
-                    options = options.password(password);
-                }
-                Ok(Arc::new(MysqlStore::open(url, options).await?))
-            }
+            Engine::Mysql => open_on_server!(self, url, session3_store_mysql::MysqlStore),
             #[cfg_attr(
                 all(
                     feature = "sqlite",
