@@ -2,7 +2,7 @@
 
 mod clock;
 mod open;
-mod url;
+mod place;
 
 use std::ffi::OsStr;
 use std::sync::Arc;

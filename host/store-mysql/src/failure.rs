@@ -2,7 +2,7 @@
 
 use mysql_async::{DriverError, Error, ServerError};
 
-use crate::url::one_line;
+use session3_store::url::one_line;
 
 /// How a statement failed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -38,7 +38,7 @@ impl MysqlStore {
     /// | --- | --- |
     /// | `tls` | `off`; `prefer` (the default): encrypted if the server can, or `require`: encrypted, both without checking who the server is; `verify`: encrypted and checked |
     /// | `tls-ca` | a file with the certificates of authorities in PEM, in place of the system's; implies `verify` |
-    /// | `timeout` | how long an operation may take, such as `500ms` or `2s` |
+    /// | `timeout` | how long an operation may take, in seconds, such as `2` or `0.5` |
     /// | `durability` | `off` accepts a server whose crash may undo acknowledged changes |
     /// | `table` | the name of the table: `session3` by default |
     ///

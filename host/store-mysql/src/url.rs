@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
+use session3_store::url::{one_line, printable, seconds};
 use thiserror::Error;
 
 /// What a URL says.
@@ -162,22 +163,6 @@ impl Target {
     }
 }
 
-/// Returns a text as one line without control characters.
-pub fn one_line(text: &str) -> String {
-    let is_control = |c: char| if c.is_control() { ' ' } else { c };
-    text.trim().chars().map(is_control).collect()
-}
-
-/// Returns the name of a parameter for a message. What does not look like a name may be a
-/// part of a password.
-fn printable(name: &str) -> String {
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    match name.len() <= 32 && name.chars().all(is_name) {
-        true => format!("`{name}`"),
-        false => "(not a name)".into(),
-    }
-}
-
 /// Parses the part of a URL between the scheme and the parameters.
 fn parse_server(server: &str) -> Result<Target, UrlError> {
     // A second `@` would make the end of a password the start of the host's name.
@@ -281,21 +266,13 @@ fn parse_table(value: &str) -> Result<String, UrlError> {
     Ok(value.into())
 }
 
+/// The longest timeout: the sockets of the system do not know any number.
+const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
+
 fn parse_timeout(value: &str) -> Result<Duration, UrlError> {
-    let (number, unit) = match value.strip_suffix("ms") {
-        Some(number) => (number, Duration::from_millis(1)),
-        None => (
-            value.strip_suffix('s').unwrap_or(value),
-            Duration::from_secs(1),
-        ),
-    };
-    let is_number = !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit());
-    let number = number.parse::<u32>().ok().filter(|n| is_number && *n > 0);
-    let timeout = number.and_then(|number| unit.checked_mul(number));
-    let longest = Duration::from_secs(3600);
-    let why = "no time of at most an hour, such as `2s` or `500ms`";
-    timeout
-        .filter(|timeout| *timeout <= longest)
+    let why = "no number of seconds, such as 2 or 0.5, of at most an hour";
+    seconds(value)
+        .filter(|timeout| *timeout <= MAX_TIMEOUT)
         .ok_or(UrlError::Value("timeout", why))
 }
 
@@ -315,7 +292,7 @@ mod tests {
     #[test]
     fn a_url_names_host_database_and_parameters() {
         let url = "mariadb://alice:s%40cret+:@[::1]:1/web%20site\
-                   ?tls=verify&tls-ca=/ca.pem&timeout=500ms&durability=off&table=s_1";
+                   ?tls=verify&tls-ca=/ca.pem&timeout=0.5&durability=off&table=s_1";
         let target = Target::parse(url).expect("the URL is good");
         assert_eq!(target.place(), "[::1]:1/web site");
         assert_eq!(target.user.as_deref(), Some("alice"));
@@ -367,8 +344,8 @@ mod tests {
             ("mysql://h/d?table=a%60b", "`table`"),
             ("mysql://h/d?table=A", "lower-case"),
             ("mysql://h/d?timeout=0", "`timeout`"),
-            ("mysql://h/d?timeout=2h", "`2s`"),
-            ("mysql://h/d?timeout=-1", "`2s`"),
+            ("mysql://h/d?timeout=2s", "seconds"),
+            ("mysql://h/d?timeout=-1", "seconds"),
             ("mysql://h/d?durability=on", "not `off`"),
             ("mysql://h/d?tls=on", "`verify`"),
             ("mysql://%2Fs/d?tls=require", "over a socket"),

@@ -5,7 +5,7 @@ use std::error::Error as _;
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
-use crate::url::one_line;
+use session3_store::url::one_line;
 
 /// How a statement failed.
 #[derive(Clone, Debug, PartialEq, Eq)]

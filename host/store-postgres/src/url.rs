@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use session3_store::url::{one_line, printable, seconds};
 use thiserror::Error;
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
@@ -180,22 +181,6 @@ impl Target {
     }
 }
 
-/// Returns a text as one line without control characters.
-pub fn one_line(text: &str) -> String {
-    let is_control = |c: char| if c.is_control() { ' ' } else { c };
-    text.trim().chars().map(is_control).collect()
-}
-
-/// Returns the name of a parameter for a message. What does not look like a name may be a
-/// part of a password.
-fn printable(name: &str) -> String {
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    match name.len() <= 32 && name.chars().all(is_name) {
-        true => format!("`{name}`"),
-        false => "(not a name)".into(),
-    }
-}
-
 fn parse_server(server: &str) -> Result<Config, UrlError> {
     // A second `@` would make the end of a password the start of the host's name.
     if server.matches('@').count() > 1 || server.contains('#') {
@@ -249,10 +234,8 @@ fn parse_table(value: &str) -> Result<String, UrlError> {
 const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 
 fn parse_timeout(value: &str) -> Result<Duration, UrlError> {
-    let seconds = value.parse().ok().filter(|seconds| *seconds > 0.0);
-    let timeout = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     let why = "no number of seconds, such as 2 or 0.5, of at most an hour";
-    timeout
+    seconds(value)
         .filter(|timeout| *timeout <= MAX_TIMEOUT)
         .ok_or(UrlError::Value("timeout", why))
 }

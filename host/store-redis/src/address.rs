@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
+use session3_store::url::{printable, seconds};
 use url::Url;
 
 use crate::OpenError;
@@ -95,6 +96,11 @@ fn read(text: &str) -> Result<Address, String> {
     let (scheme, rest) = text.split_once("://").ok_or("there is no scheme://")?;
     let (tls, kind) = scheme_of(scheme)?;
     let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    // What follows the first of these characters in a password would be shown as a host, a
+    // database or a parameter.
+    if !authority.is_empty() && tail.contains('@') {
+        return Err("write %2F for a `/`, %3F for a `?`, %23 for a `#` and %40 for an `@`".into());
+    }
     let (login, hosts) = match authority.rsplit_once('@') {
         Some((login, hosts)) => (format!("{login}@"), hosts),
         None => (String::new(), authority),
@@ -201,10 +207,8 @@ fn set_parameter(address: &mut Address, name: &str, value: &str) -> Result<(), S
             address.prefix = value.into();
         }
         "timeout" => {
-            let seconds = value.parse().ok().filter(|seconds| *seconds > 0.0);
-            let timeout = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
             let why = "`timeout` is a number of seconds, such as 2 or 0.5";
-            address.timeout = Some(timeout.ok_or(why)?);
+            address.timeout = Some(seconds(value).ok_or(why)?);
         }
         "wait" => {
             let why = "`wait` is the number of replicas that confirm each change";
@@ -216,6 +220,7 @@ fn set_parameter(address: &mut Address, name: &str, value: &str) -> Result<(), S
         "tls-ca" => address.certificates = Some(value.into()),
         _ => {
             let known = format!("the parameters are {PARAMETERS}");
+            let name = printable(name);
             return Err(format!("the parameter {name} is unknown; {known}"));
         }
     }
@@ -297,6 +302,12 @@ mod tests {
                 "the parameters are prefix, timeout, wait",
             ),
             ("redis://u:secret@h:port", "the host h:port cannot be read"),
+            ("redis://u:1?secret@h", "%3F"),
+            ("redis://u:secret/x@h", "%2F"),
+            ("redis://u:1/secret@h", "%2F"),
+            ("redis://u:p@h/secret@h", "%2F"),
+            ("redis://u:1#secret@h", "%23"),
+            ("redis://h?x%40secret=1", "(not a name)"),
             ("redis://u:secret@h1,h2", "several hosts"),
             ("redis://u:secret@", "no host"),
             (

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
+use session3_store::url::seconds;
 
 use crate::{Durability, OpenError};
 
@@ -83,12 +84,9 @@ fn durability(value: &str) -> Result<Durability, String> {
 }
 
 fn timeout(value: &str) -> Result<Duration, String> {
-    let seconds = value.parse().ok().filter(|seconds| *seconds > 0.0);
-    seconds
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| {
-            format!("`timeout` is {value:?}; write a number of seconds, such as 2 or 0.5")
-        })
+    seconds(value).ok_or_else(|| {
+        format!("`timeout` is {value:?}; write a number of seconds, such as 2 or 0.5")
+    })
 }
 
 #[cfg(test)]

@@ -59,6 +59,8 @@ pub mod status;
 #[cfg(feature = "async")]
 mod store;
 mod types;
+#[cfg(feature = "async")]
+pub mod url;
 
 pub use clock::{Clock, SystemClock};
 pub use error::StoreError;

@@ -9,7 +9,7 @@ use session3_store::{Maintenance, MemoryStore};
 use session3_store_directory::{self as directory, DirectoryStore, Durability};
 use thiserror::Error;
 
-use super::url::{Engine, Place};
+use super::place::{Engine, Place};
 
 /// Opens a store on a server. The options of these stores have the same methods.
 #[cfg(any(feature = "redis", feature = "postgres", feature = "mysql"))]
