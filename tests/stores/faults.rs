@@ -23,7 +23,7 @@ use session3_store_directory::{Call, DirectoryStore, Durability, Options, Watch}
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use session3_test_support::{all_files, id};
+use session3_test_support::{all_files, id, wait_until};
 
 const NOW: u64 = 1_700_000_000_000;
 const LATER: u64 = NOW + 3_600_000;
@@ -671,6 +671,9 @@ fn every_system_call_may_fail_once_under_disk() {
 fn short_reads_and_writes_are_invisible() {
     let runtime = runtime();
     let bytes = |given: &Given| {
+        // Another thread removes the file of a lock that was released.
+        let lock = given.directory.path().join(format!("locks/{}", id(ALICE)));
+        wait_until("the end of the lock", || !lock.exists());
         let mut contents = BTreeMap::new();
         for path in all_files(given.directory.path()) {
             let name = path.strip_prefix(given.directory.path()).unwrap();
