@@ -8,9 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mysql_async::{Params, params};
-use session3_store::{StoreError, SweepReport};
+use session3_store::{StoreError, SweepPace, SweepReport};
 use tokio::runtime::Handle;
-use tokio::time::Instant;
 
 use crate::call::Query;
 use crate::inner::Inner;
@@ -22,16 +21,16 @@ const STEP: usize = 500;
 /// How long a sweep that was killed keeps others away. Each step prolongs the lease.
 const LEASE: Duration = Duration::from_secs(15);
 
-/// Deletes the old sessions until `limit`.
+/// Deletes the old sessions until `limit`, in short steps with pauses between them.
 pub async fn sweep(
     inner: Arc<Inner>,
     minutes: u32,
     limit: Option<Duration>,
 ) -> Result<SweepReport, StoreError> {
-    let start = Instant::now();
     let sweep = Sweep::begin(inner, minutes).await?;
     let mut first = sweep.position().await?;
     let mut report = SweepReport::default();
+    let mut pace = SweepPace::start(limit);
     loop {
         let step = sweep.step(first).await?;
         report.deleted += step.deleted;
@@ -39,7 +38,7 @@ pub async fn sweep(
         report.complete = step.next.is_none();
         first = step.next.unwrap_or(0);
         sweep.prolong(first).await?;
-        if report.complete || limit.is_some_and(|limit| start.elapsed() >= limit) {
+        if report.complete || !pace.allows_another_step().await {
             break;
         }
     }

@@ -7,10 +7,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use session3_store::{StoreError, SweepReport};
+use session3_store::{StoreError, SweepPace, SweepReport};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_postgres::{Client, Error, Row};
 
 use crate::call::Value;
@@ -25,16 +25,16 @@ const BLOCKS: i64 = 128;
 /// How long a sweep that was killed keeps others away. Each statement prolongs the lease.
 const LEASE: Duration = Duration::from_secs(15);
 
-/// Deletes the old sessions until `limit`.
+/// Deletes the old sessions until `limit`, in short statements with pauses between them.
 pub async fn sweep(
     inner: Arc<Inner>,
     minutes: u32,
     limit: Option<Duration>,
 ) -> Result<SweepReport, StoreError> {
-    let start = Instant::now();
     let (sweep, first, end) = Sweep::begin(inner, minutes).await?;
     let mut report = SweepReport::default();
     let mut block = first;
+    let mut pace = SweepPace::start(limit);
     loop {
         let next = block.saturating_add(BLOCKS).min(end.max(block));
         let (seen, deleted) = sweep.step(block, next).await?;
@@ -42,7 +42,7 @@ pub async fn sweep(
         report.remaining += seen.saturating_sub(deleted);
         block = next;
         report.complete = block >= end;
-        if report.complete || limit.is_some_and(|limit| start.elapsed() >= limit) {
+        if report.complete || !pace.allows_another_step().await {
             break;
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use redis::Value;
-use session3_store::{SessionId, StoreError, SweepReport, Timestamp};
+use session3_store::{SessionId, StoreError, SweepPace, SweepReport, Timestamp};
 use tokio::time::Instant;
 
 use crate::keys::Tag;
@@ -29,20 +29,21 @@ pub(crate) struct Age {
     pub(crate) now: Option<Timestamp>,
 }
 
-/// Deletes old sessions, from where the last sweep stopped, until the end or the limit.
+/// Deletes old sessions, from where the last sweep stopped, until the end or the limit, in
+/// short scripts with pauses between them.
 pub(crate) async fn sweep(
     server: &Arc<Server>,
     token: Vec<u8>,
     age: &Age,
     limit: Option<Duration>,
 ) -> Result<SweepReport, StoreError> {
-    let started = Instant::now();
     let mut lease = take_lease(server, &token).await?;
     let mut report = SweepReport::default();
     let mut first = position(server).await?;
+    let mut pace = SweepPace::start(limit);
     while let Some(next) = sweep_batch(server, first, age, &mut report).await? {
         first = next;
-        if limit.is_some_and(|limit| started.elapsed() >= limit) {
+        if !pace.allows_another_step().await {
             store_position(server, first).await?;
             release(lease).await;
             return Ok(report);

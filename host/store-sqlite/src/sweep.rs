@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
-use session3_store::{SessionId, StoreError, SweepReport, Timestamp, is_old};
+use session3_store::{SessionId, StoreError, SweepPace, SweepReport, Timestamp, is_old};
 
 use crate::inner::Inner;
 use crate::lease::{self, Lease};
@@ -52,41 +52,23 @@ pub async fn sweep(
     minutes: u32,
     limit: Option<Duration>,
 ) -> Result<SweepReport, StoreError> {
-    let deadline = Deadline::after(limit);
     let lease = inner.take_lease(lease::SWEEP.to_vec(), LEASE_TIME).await?;
     let lease = lease.ok_or(StoreError::Busy)?;
-    let report = sweep_pages(inner, &lease, minutes, &deadline).await?;
+    let mut pace = SweepPace::start(limit);
+    let report = sweep_pages(inner, &lease, minutes, &mut pace).await?;
     if report.complete {
-        while inner.change(false, vacuum_some).await? && !deadline.has_passed() {}
+        while inner.change(false, vacuum_some).await? && pace.allows_another_step().await {}
     }
     // Dropping the lease would release it a little later, and the next sweep may come at once.
     inner.change(false, lease.release()).await?;
     Ok(report)
 }
 
-/// When a sweep has to stop.
-struct Deadline {
-    begun: Instant,
-    limit: Option<Duration>,
-}
-
-impl Deadline {
-    fn after(limit: Option<Duration>) -> Self {
-        let begun = Instant::now();
-        Self { begun, limit }
-    }
-
-    fn has_passed(&self) -> bool {
-        self.limit
-            .is_some_and(|limit| self.begun.elapsed() >= limit)
-    }
-}
-
 async fn sweep_pages(
     inner: &Inner,
     lease: &Lease,
     minutes: u32,
-    deadline: &Deadline,
+    pace: &mut SweepPace,
 ) -> Result<SweepReport, StoreError> {
     let mut report = SweepReport::default();
     let mut first = inner.read(position).await?;
@@ -104,13 +86,13 @@ async fn sweep_pages(
             if candidates.is_empty() {
                 break;
             }
-            if deadline.has_passed() {
+            if !pace.allows_another_step().await {
                 return Ok(report);
             }
         }
         first = page.next;
         report.complete = first == 0;
-        if report.complete || deadline.has_passed() {
+        if report.complete || !pace.allows_another_step().await {
             return Ok(report);
         }
     }

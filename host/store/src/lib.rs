@@ -58,6 +58,8 @@ pub mod queue;
 pub mod status;
 #[cfg(feature = "async")]
 mod store;
+#[cfg(feature = "async")]
+mod sweep_pace;
 mod types;
 #[cfg(feature = "async")]
 pub mod url;
@@ -74,6 +76,8 @@ pub use memory::MemoryStore;
 pub use page::PageBuilder;
 #[cfg(feature = "async")]
 pub use store::SessionStore;
+#[cfg(feature = "async")]
+pub use sweep_pace::SweepPace;
 pub use types::{
     SessionPage, SessionState, StoredSession, SweepReport, Timestamp, Version, is_old,
 };

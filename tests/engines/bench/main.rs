@@ -46,7 +46,7 @@ pub struct Plan {
     pub rounds: usize,
     /// The time after which a case has no further round, if it had five.
     pub budget: Duration,
-    /// The time of one slice of a sweep.
+    /// The time of one slice of saves beside a sweep.
     pub window: Duration,
     /// Whether the run only shows that the benchmarks work.
     pub is_short: bool,

@@ -14,6 +14,9 @@ use crate::sessions::{id, state};
 use crate::targets::Targets;
 use crate::{Plan, median, table};
 
+/// The time of a slice of the sweep, which has many steps with their pauses, as a multiple of
+/// that of a slice of saves.
+const SLICE: u32 = 20;
 /// The most saves in a slice.
 const SAVES: usize = 20_000;
 /// How much the memory of this process may grow during a sweep, in MiB.
@@ -40,7 +43,7 @@ pub fn measure(
         match turn % 3 {
             0 if !is_complete => {
                 let start = Instant::now();
-                let report = runtime.block_on(sweep(&sessions, plan.window));
+                let report = runtime.block_on(sweep(&sessions, plan.window * SLICE));
                 sweeping += start.elapsed();
                 swept += report.deleted + report.remaining;
                 (deleted, is_complete) = (deleted + report.deleted, report.complete);
@@ -117,11 +120,11 @@ fn save_during_sweep(
 ) -> (Option<f64>, SweepReport) {
     let is_over = AtomicBool::new(false);
     let store = sessions.store.clone();
-    let window = plan.window;
+    let slice = plan.window * SLICE;
     runtime.block_on(async {
         let sweep = tokio::spawn(async move {
             store
-                .delete_old_sessions(u32::MAX, Some(window))
+                .delete_old_sessions(u32::MAX, Some(slice))
                 .await
                 .unwrap()
         });

@@ -78,7 +78,7 @@ pub fn print_many_head(plan: &Plan) {
     let (few, many) = (thousands(plan.few), thousands(plan.sessions));
     println!(
         "\nWith {many} sessions, and a sweep that deletes half of them. Times are in microseconds: \
-         of loads and saves of random sessions, one at a time; of the sweep for each session; and \
+         of loads and saves of random sessions, one at a time; of the sweep, with its pauses, for each session; and \
          of saves without and beside the sweep. Memory is what the peak of the benchmark's process \
          grew by during the sweep.\n"
     );

@@ -14,7 +14,7 @@ use super::sweeping::NO_AGE_LIMIT;
 use super::{input, output};
 
 /// How long a call to the store may take before the progress is updated.
-const TIME_SLICE: Duration = Duration::from_millis(200);
+const TIME_SLICE: Duration = Duration::from_millis(500);
 
 /// Delete the sessions that have expired or were not used for a while
 ///
