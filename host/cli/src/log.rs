@@ -37,19 +37,23 @@ struct Queue {
 }
 
 impl Log {
-    /// Starts the thread that writes the log to `output`.
+    /// Starts the thread that writes the log to `output`. `dropped_line` returns the line that
+    /// says how many lines were dropped.
     ///
     /// # Errors
     ///
     /// If the thread cannot be started.
-    pub fn start(output: impl Write + Send + 'static) -> io::Result<Self> {
+    pub fn start(
+        output: impl Write + Send + 'static,
+        dropped_line: fn(u64) -> String,
+    ) -> io::Result<Self> {
         let log = Self {
             shared: Arc::default(),
         };
         let shared = log.shared.clone();
         thread::Builder::new()
             .name("log".into())
-            .spawn(move || shared.write_forever(output))?;
+            .spawn(move || shared.write_forever(output, dropped_line))?;
         Ok(log)
     }
 
@@ -76,7 +80,7 @@ impl Write for Log {
 }
 
 impl Shared {
-    fn write_forever(&self, mut output: impl Write) {
+    fn write_forever(&self, mut output: impl Write, dropped_line: fn(u64) -> String) {
         loop {
             let (lines, dropped) = self.next();
             // A failure, such as that of a closed pipe, cannot be reported anywhere.
@@ -118,15 +122,6 @@ impl Queue {
     }
 }
 
-/// Returns the line of the log that says how many lines are missing, in the form of the other
-/// lines.
-fn dropped_line(dropped: u64) -> String {
-    format!(
-        " WARN lines of the log that were dropped here, because the reader of standard error was \
-         too slow: {dropped}"
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -149,7 +144,9 @@ mod tests {
 
     fn stalled() -> (Log, Receiver<Vec<u8>>) {
         let (sender, receiver) = sync_channel(0);
-        (Log::start(Stalled(sender)).expect("a thread"), receiver)
+        let dropped_line = |dropped| format!(" WARN dropped: {dropped}");
+        let log = Log::start(Stalled(sender), dropped_line).expect("a thread");
+        (log, receiver)
     }
 
     #[test]

@@ -5,8 +5,9 @@
 
 mod commands;
 mod log;
+mod log_options;
 
-use std::io::{self, IsTerminal};
+use std::io;
 use std::num::NonZero;
 use std::process::ExitCode;
 use std::thread::available_parallelism;
@@ -17,7 +18,6 @@ use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
 
 use commands::{Cli, output};
-use log::Log;
 
 /// The allocator of the whole program. A request makes some hundred allocations, and they
 /// may happen on any thread.
@@ -44,8 +44,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode> {
-    let log = Log::start(io::stderr())?;
-    subscribe(log.clone());
+    let log = log_options::start(cli.log_options())?;
     let runtime = runtime()?;
     let result = runtime.block_on(cli.run());
     runtime.shutdown_timeout(SHUTDOWN_LIMIT);
@@ -66,17 +65,4 @@ fn runtime() -> io::Result<Runtime> {
         .global_queue_interval(2)
         .enable_all()
         .build()
-}
-
-/// Sends the log of all crates to `log`.
-fn subscribe(log: Log) {
-    tracing_subscriber::fmt()
-        .with_writer(move || log.clone())
-        .without_time()
-        .with_target(false)
-        .with_ansi(io::stderr().is_terminal())
-        // Otherwise the subscriber reports a failed write on standard error, and panics if
-        // standard error is closed.
-        .log_internal_errors(false)
-        .init();
 }

@@ -1,6 +1,6 @@
 //! The state that the host keeps for one instance of the session manager.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use session3_store::{Clock, SessionId, SessionLock, SessionStore};
@@ -40,6 +40,8 @@ pub struct SessionsCtx {
     commit_began: Option<Instant>,
     /// The sessions that this instance holds exclusively.
     locks: Vec<(SessionId, Weak<SessionLock>)>,
+    /// Where to note the session of the request that is under way.
+    session: Option<Arc<OnceLock<SessionId>>>,
 }
 
 /// What the contexts of all instances share.
@@ -99,6 +101,7 @@ impl From<Arc<Shared>> for SessionsCtx {
             shared,
             commit_began: None,
             locks: Vec::new(),
+            session: None,
         }
     }
 }
@@ -144,6 +147,19 @@ impl SessionsCtx {
     pub(crate) fn end_request(&mut self) {
         self.commit_began = None;
         self.locks.clear();
+        self.session = None;
+    }
+
+    /// Notes in `session` which session the request that begins has.
+    pub(crate) fn note_session_in(&mut self, session: Arc<OnceLock<SessionId>>) {
+        self.session = Some(session);
+    }
+
+    /// Notes the session of the request, which is the first one that it loads or creates.
+    pub(crate) fn note_session(&self, id: &SessionId) {
+        if let Some(session) = &self.session {
+            session.get_or_init(|| *id);
+        }
     }
 
     pub(crate) fn lock_time(&self) -> Duration {

@@ -78,6 +78,6 @@ pub use engine::{Pool, engine};
 pub use error::SessionError;
 pub use linker::{HeldLock, add_to_linker};
 pub use manager::{SessionManager, SessionManagerBuilder};
-pub use serve::{ServeOptions, Server};
+pub use serve::{ACCESS_LOG, ServeOptions, Server};
 pub use session::Session;
 pub use session3_compose::{ComposeError, Composition, Grant, NotAComponent, compose};

@@ -118,7 +118,11 @@ impl wit::Host for SessionsCtxView<'_> {
         state: wit::SessionState,
     ) -> Result<u64, wit::StoreError> {
         let id = parse(&id)?;
-        log_failure(self.ctx.store().create_session(&id, &state.into()).await)
+        let created = self.ctx.store().create_session(&id, &state.into()).await;
+        if created.is_ok() {
+            self.ctx.note_session(&id);
+        }
+        log_failure(created)
     }
 
     async fn load_session(
@@ -127,6 +131,9 @@ impl wit::Host for SessionsCtxView<'_> {
     ) -> Result<Option<wit::StoredSession>, wit::StoreError> {
         let id = parse(&id)?;
         let session = log_failure(self.ctx.store().load_session(&id).await)?;
+        if session.is_some() {
+            self.ctx.note_session(&id);
+        }
         Ok(session.map(wit::StoredSession::from))
     }
 

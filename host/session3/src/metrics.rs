@@ -8,10 +8,13 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use metrics::{counter, histogram};
+use metrics::{
+    Unit, counter, describe_counter, describe_gauge, describe_histogram, histogram,
+};
 
 use crate::bindings::session3::sessions::events::Event;
 use crate::log_limit::{Decision, LogLimit};
+use crate::store::health::{RECONNECTS, STORE_UP};
 use crate::store::{
     SessionId, SessionLock, SessionPage, SessionState, SessionStore, StoreError, StoredSession,
     SweepReport, Timestamp, Version,
@@ -27,6 +30,63 @@ pub const STORE_SECONDS: &str = "session3_store_seconds";
 /// The histogram of the duration of the commits that create, save or end a session, in
 /// seconds.
 pub const COMMIT_SECONDS: &str = "session3_commit_seconds";
+/// The counter of requests by `status`: `2xx` and so on, and `none` if the client left before
+/// there was an answer.
+pub const REQUESTS: &str = "session3_requests_total";
+/// The histogram of the time from the arrival of a request to the end of its response, in
+/// seconds.
+pub const REQUEST_SECONDS: &str = "session3_request_seconds";
+/// The gauge of the requests that have no whole response yet.
+pub const REQUESTS_RUNNING: &str = "session3_requests_running";
+/// The counter of the requests that the server answered in place of the application, and of
+/// responses that it cut off, by `reason`.
+pub const FAILED_REQUESTS: &str = "session3_failed_requests_total";
+/// The histogram of the time that requests waited for an instance, in seconds.
+pub const INSTANCE_WAIT_SECONDS: &str = "session3_instance_wait_seconds";
+/// The counter of the instances that served a request, by `kind`: `new` or `reused`.
+pub const INSTANCES: &str = "session3_instances_total";
+/// The counter of accepted connections.
+pub const CONNECTIONS: &str = "session3_connections_total";
+/// The gauge of open connections.
+pub const CONNECTIONS_OPEN: &str = "session3_connections_open";
+
+/// Describes all metrics to the recorder that is installed.
+pub fn describe() {
+    describe_counter!(EVENTS, "Events of sessions, by event and reason");
+    let seconds: [(&str, &str); 4] = [
+        (STORE_SECONDS, "Duration of each operation of the store"),
+        (COMMIT_SECONDS, "Duration of each commit with its merges"),
+        (REQUEST_SECONDS, "Time from the arrival of a request to the end of its response"),
+        (INSTANCE_WAIT_SECONDS, "Time that requests waited for an instance"),
+    ];
+    for (name, text) in seconds {
+        describe_histogram!(name, Unit::Seconds, text);
+    }
+    let counters: [(&str, &str); 5] = [
+        (REQUESTS, "Requests, by the class of their status"),
+        (
+            FAILED_REQUESTS,
+            "Requests that the server answered in place of the application, or cut off",
+        ),
+        (INSTANCES, "Instances that served a request, new or reused"),
+        (CONNECTIONS, "Accepted connections"),
+        (
+            RECONNECTS,
+            "Connections to a server of the store that were made again after one had ended",
+        ),
+    ];
+    for (name, text) in counters {
+        describe_counter!(name, text);
+    }
+    let gauges: [(&str, &str); 3] = [
+        (REQUESTS_RUNNING, "Requests that have no whole response yet"),
+        (CONNECTIONS_OPEN, "Open connections"),
+        (STORE_UP, "Whether a server of the store can be reached: 1 or 0"),
+    ];
+    for (name, text) in gauges {
+        describe_gauge!(name, text);
+    }
+}
 
 /// Limits the lines about rejected tokens and changed clients, which come with each request of
 /// such a browser.

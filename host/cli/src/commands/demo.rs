@@ -11,6 +11,7 @@ use session3::{Composition, Grant, Server};
 use super::descriptors;
 use super::serving::{Serving, compiling, without_backtrace};
 use super::signals::{StopSignals, ignore_hangup};
+use crate::log_options::LogOptions;
 
 /// Serve an interactive web application to try out and to test sessions
 ///
@@ -34,6 +35,11 @@ pub struct Demo {
 }
 
 impl Demo {
+    /// Returns the options of the log.
+    pub fn log_options(&self) -> &LogOptions {
+        &self.serving.log
+    }
+
     /// Serves the demo application until Ctrl-C or SIGTERM.
     pub async fn run(self) -> Result<ExitCode> {
         let stop = StopSignals::install()?;
@@ -43,6 +49,7 @@ impl Demo {
         let listeners = serving.listen().await?;
         let store = serving.open_store(&self.store).await?;
         let sessions = serving.sessions(store.clone()).await;
+        let metrics = serving.collect_metrics()?;
         // The demo has a page for administrators.
         let demo = Composition::new(DEMO, MANAGER).grant(Grant::Admin);
         let component = demo.compose()?;
@@ -51,7 +58,7 @@ impl Demo {
         });
         let server = server.await.map_err(without_backtrace)?;
         println!("{}", self.cookie_note());
-        serving.run(server, listeners, Some(store), stop).await?;
+        serving.run(server, listeners, Some(store), metrics, stop).await?;
         Ok(ExitCode::SUCCESS)
     }
 

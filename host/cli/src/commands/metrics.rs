@@ -14,9 +14,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use session3::metrics::{COMMIT_SECONDS, EVENTS, STORE_SECONDS};
-use session3::store::health::{RECONNECTS, STORE_UP};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use session3::metrics::{INSTANCE_WAIT_SECONDS, REQUEST_SECONDS};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -28,6 +27,11 @@ use super::readiness::Readiness;
 const BUCKETS: [f64; 14] = [
     0.000_002, 0.000_005, 0.000_01, 0.000_02, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.005,
     0.02, 0.1, 1.0, 5.0,
+];
+
+/// The upper bounds of the buckets of what takes as long as a request, in seconds.
+const REQUEST_BUCKETS: [f64; 12] = [
+    0.000_1, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0, 10.0,
 ];
 
 /// How often measured values are aggregated. Otherwise they would take more and more memory
@@ -45,34 +49,33 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// one for ever.
 const MAX_CONNECTION_TIME: Duration = Duration::from_secs(300);
 
-/// Starts to collect metrics, and to serve them on this address for as long as the program
-/// runs. Returns the address with the actual port.
-pub async fn serve(address: SocketAddr, readiness: Readiness) -> Result<SocketAddr> {
+/// Starts to collect metrics.
+pub fn collect() -> Result<PrometheusHandle> {
+    let handle = PrometheusBuilder::new()
+        .set_buckets(&BUCKETS)?
+        .set_buckets_for_metric(full(REQUEST_SECONDS), &REQUEST_BUCKETS)?
+        .set_buckets_for_metric(full(INSTANCE_WAIT_SECONDS), &REQUEST_BUCKETS)?
+        .install_recorder()?;
+    session3::metrics::describe();
+    tokio::spawn(run_upkeep(handle.clone()));
+    Ok(handle)
+}
+
+fn full(name: &str) -> Matcher {
+    Matcher::Full(name.to_owned())
+}
+
+/// Serves metrics on this address for as long as the program runs. Returns the address with the
+/// actual port.
+pub async fn serve(
+    address: SocketAddr,
+    handle: PrometheusHandle,
+    readiness: Readiness,
+) -> Result<SocketAddr> {
     let listener = TcpListener::bind(address).await.with_context(|| {
         format!("cannot listen on {address} for metrics: choose another address with --metrics")
     })?;
     let address = listener.local_addr()?;
-    let handle = PrometheusBuilder::new()
-        .set_buckets(&BUCKETS)?
-        .install_recorder()?;
-    metrics::describe_counter!(EVENTS, "Events of sessions, by event and reason");
-    metrics::describe_histogram!(
-        STORE_SECONDS,
-        "Duration of each operation of the store, in seconds"
-    );
-    metrics::describe_histogram!(
-        COMMIT_SECONDS,
-        "Duration of each commit with its merges, in seconds"
-    );
-    metrics::describe_gauge!(
-        STORE_UP,
-        "Whether a server of the store can be reached: 1 or 0"
-    );
-    metrics::describe_counter!(
-        RECONNECTS,
-        "Connections to a server of the store that were made again after one had ended"
-    );
-    tokio::spawn(run_upkeep(handle.clone()));
     tokio::spawn(accept(listener, handle, readiness));
     Ok(address)
 }

@@ -33,6 +33,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::log_options::LogOptions;
+
 /// Sessions for web applications that run as WebAssembly components.
 ///
 /// STORE is a directory of sessions, or the URL of another store: sqlite:PATH,
@@ -76,6 +78,15 @@ enum Command {
 }
 
 impl Cli {
+    /// Returns the options of the log, if the command is a server.
+    pub fn log_options(&self) -> Option<&LogOptions> {
+        match &self.command {
+            Command::Demo(demo) => Some(demo.log_options()),
+            Command::Serve(serve) => Some(serve.log_options()),
+            _ => None,
+        }
+    }
+
     /// Runs the command of the command line, and returns the exit status of the program.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {

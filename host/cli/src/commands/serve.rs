@@ -21,6 +21,7 @@ use super::compose::{Grant, Parts};
 use super::serving::{Serving, compiling, without_backtrace};
 use super::signals::StopSignals;
 use super::{descriptors, input};
+use crate::log_options::LogOptions;
 
 /// Serve a web application that is a WebAssembly component
 ///
@@ -111,6 +112,11 @@ pub struct Serve {
 }
 
 impl Serve {
+    /// Returns the options of the log.
+    pub fn log_options(&self) -> &LogOptions {
+        &self.serving.log
+    }
+
     /// Serves the application until Ctrl-C or SIGTERM.
     pub async fn run(self) -> Result<ExitCode> {
         let stop = StopSignals::install()?;
@@ -128,9 +134,11 @@ impl Serve {
         let of_sessions = store.clone();
         let of_sessions = of_sessions.unwrap_or_else(|| Arc::new(MemoryStore::default()));
         let sessions = serve.serving.sessions(of_sessions).await;
+        let metrics = serve.serving.collect_metrics()?;
         let server = compiling(&name, async || serve.server(&component, sessions)).await?;
         tokio::spawn(serve.clone().reload_on(hangup, server.clone()));
-        serve.serving.run(server, listeners, store, stop).await?;
+        let serving = &serve.serving;
+        serving.run(server, listeners, store, metrics, stop).await?;
         Ok(ExitCode::SUCCESS)
     }
 

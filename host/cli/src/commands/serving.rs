@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
+use metrics_exporter_prometheus::PrometheusHandle;
 use session3::metrics::{MeteredStore, observe, observe_commit};
 use session3::store::{Maintenance, SessionStore, StoreClock, StoreOptions, directory};
 use session3::text::escaped;
@@ -20,6 +21,7 @@ use super::readiness::Readiness;
 use super::signals::StopSignals;
 use super::store::Password;
 use super::{listening, metrics, store, sweeping};
+use crate::log_options::LogOptions;
 
 /// The time after which the start of a server says that it compiles.
 const COMPILATION_NOTICE: Duration = Duration::from_secs(1);
@@ -54,6 +56,8 @@ pub struct Serving {
     /// 503 while the store cannot be reached or the server ends
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
+    #[command(flatten)]
+    pub log: LogOptions,
     #[command(flatten)]
     password: Password,
     #[command(flatten)]
@@ -132,7 +136,14 @@ impl Serving {
     pub fn options(&self) -> ServeOptions {
         ServeOptions::default()
             .secure(self.secure_cookies)
+            .access_log(self.log.has_access_log())
             .cache(self.cache.directory())
+    }
+
+    /// Starts to collect metrics if there is an address for them. Call this before the server is
+    /// created, which looks up its metrics.
+    pub fn collect_metrics(&self) -> Result<Option<PrometheusHandle>> {
+        self.metrics.map(|_| metrics::collect()).transpose()
     }
 
     /// Prints the addresses, and serves until a signal.
@@ -141,13 +152,14 @@ impl Serving {
         server: Server,
         listeners: Vec<TcpListener>,
         store: Option<Arc<dyn Maintenance>>,
+        metrics: Option<PrometheusHandle>,
         stop: StopSignals,
     ) -> Result<()> {
         let is_stopped = stop.begin_serving();
-        if let Some(address) = self.metrics {
+        if let (Some(address), Some(handle)) = (self.metrics, metrics) {
             let store = store.map(|store| store as Arc<dyn SessionStore>);
             let readiness = Readiness::new(store, is_stopped.clone());
-            let address = metrics::serve(address, readiness).await?;
+            let address = metrics::serve(address, handle, readiness).await?;
             println!("Metrics are at http://{address}/metrics.");
         }
         for listener in &listeners {

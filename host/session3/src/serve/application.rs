@@ -6,7 +6,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Bytes;
 use hyper::{Request, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use wasmtime::Result;
 use wasmtime::component::Linker;
 use wasmtime_wasi_http::Error;
@@ -14,6 +14,7 @@ use wasmtime_wasi_http::Error;
 use super::ServeOptions;
 use super::handler::{Answer, Generation, Handler};
 use super::instances::Instances;
+use super::observed::ServeMetrics;
 use super::request_body::{Fault, RequestBody};
 use super::running::{Outcome, Permits, Running};
 use super::time_limit::{Exchange, Late, Limits, TimeLimit, Waiting};
@@ -30,6 +31,7 @@ pub struct Application {
     instance_permits: Arc<Semaphore>,
     limits: Limits,
     turns: Turns,
+    metrics: Arc<ServeMetrics>,
 }
 
 /// A component that has sent the head of its response, and may still write the body.
@@ -56,6 +58,22 @@ pub enum Failure {
     TooManyHeaders,
     /// The component failed, with this message.
     Guest(String),
+}
+
+impl Failure {
+    /// Returns the reason as a label of the metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::TimedOut => "timed-out",
+            Self::Overloaded => "overloaded",
+            Self::Body(Fault::TooLong) => "body-too-long",
+            Self::Body(Fault::TooSlow) => "body-too-slow",
+            Self::Body(Fault::Broken) => "body-broken",
+            Self::NoHost => "no-host",
+            Self::TooManyHeaders => "too-many-headers",
+            Self::Guest(_) => "application-failed",
+        }
+    }
 }
 
 impl From<wasmtime::Error> for Failure {
@@ -85,6 +103,7 @@ impl Application {
         component: &[u8],
         sessions: SessionsCtx,
         options: Arc<ServeOptions>,
+        metrics: Arc<ServeMetrics>,
     ) -> Result<Self> {
         let outline = inspect(component)?;
         let generation = Generation::from_exports(&outline.exports)?;
@@ -111,11 +130,13 @@ impl Application {
             response: options.max_response_time,
             waiting: Waiting::default(),
         };
+        let instances = Instances::new(handler, max_uses, sessions, options, metrics.clone());
         Ok(Self {
-            instances: Arc::new(Instances::new(handler, max_uses, sessions, options)),
+            instances: Arc::new(instances),
             instance_permits,
             limits,
             turns: Turns::new(),
+            metrics,
         })
     }
 
@@ -166,11 +187,15 @@ impl Application {
     /// Waits for a place among the requests that run.
     async fn wait_for_instance(&self, admission: OwnedSemaphorePermit) -> Result<Permits, Failure> {
         if let Ok(permit) = self.instance_permits.clone().try_acquire_owned() {
+            self.metrics.instance_wait.record(0.0);
             return Ok([permit, admission]);
         }
+        let began = Instant::now();
         let _waiting = self.limits.waiting.add();
         let permit = self.instance_permits.clone().acquire_owned();
-        match timeout(self.limits.application, permit).await {
+        let permit = timeout(self.limits.application, permit).await;
+        self.metrics.instance_wait.record(began.elapsed());
+        match permit {
             Ok(Ok(permit)) => Ok([permit, admission]),
             _ => Err(Failure::Overloaded),
         }

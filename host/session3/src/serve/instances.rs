@@ -14,6 +14,7 @@ use wasmtime::{Result, Store, ensure};
 
 use super::ServeOptions;
 use super::handler::{Answer, AnswerSender, Guest, Handler};
+use super::observed::{ServeMetrics, SessionOfRequest};
 use super::request_body::RequestBody;
 use super::state::InstanceState;
 use crate::ctx::SessionsCtx;
@@ -39,6 +40,7 @@ pub struct Instances {
     is_single_use: AtomicBool,
     /// Whether the log says that instances hold resources of their requests.
     has_warned: AtomicBool,
+    metrics: Arc<ServeMetrics>,
 }
 
 /// An instance that waits for a request.
@@ -64,6 +66,7 @@ impl Instances {
         max_uses: u32,
         sessions: SessionsCtx,
         options: Arc<ServeOptions>,
+        metrics: Arc<ServeMetrics>,
     ) -> Self {
         Self {
             handler,
@@ -75,6 +78,7 @@ impl Instances {
             is_reuse_proven: AtomicBool::new(false),
             is_single_use: AtomicBool::new(false),
             has_warned: AtomicBool::new(false),
+            metrics,
         }
     }
 
@@ -91,9 +95,18 @@ impl Instances {
     ) -> Result<()> {
         let idle = self.idle.lock().pop();
         let mut instance = match idle {
-            Some(idle) => idle.instance,
-            None => self.create().await?,
+            Some(idle) => {
+                self.metrics.reused_instances.increment(1);
+                idle.instance
+            }
+            None => {
+                self.metrics.created_instances.increment(1);
+                self.create().await?
+            }
         };
+        if let Some(session) = request.extensions().get::<SessionOfRequest>() {
+            instance.store.data_mut().note_session_in(session.clone());
+        }
         instance.store.set_epoch_deadline(1);
         let (body, fault) = (request.body().existence(), request.body().fault());
         let (sender, has_answered) = AnswerSender::new(answer_sender);

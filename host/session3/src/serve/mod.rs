@@ -6,6 +6,7 @@ mod buffers;
 mod connection;
 mod handler;
 mod instances;
+mod observed;
 mod options;
 mod output;
 mod pace;
@@ -37,6 +38,7 @@ use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tracing::Instrument;
 use wasmtime_wasi_http::Error;
 
 use crate::ctx::SessionsCtx;
@@ -47,6 +49,8 @@ use buffers::Buffers;
 use connection::{
     AnsweringBody, Connection, Crowding, RequestInFlight, Timeouts, Verdict, WatchedStream,
 };
+use observed::{ConnectionCount, ObservedBody, ObservedRequest, ServeMetrics, count_failure};
+pub use observed::ACCESS_LOG;
 pub use options::ServeOptions;
 use request_body::{Fault, RequestBody};
 use response_body::{MAX_HELD, response_body};
@@ -103,6 +107,7 @@ struct Shared {
     /// One permit for each connection.
     connections: Arc<Semaphore>,
     buffers: Buffers,
+    metrics: Arc<ServeMetrics>,
 }
 
 impl Server {
@@ -122,9 +127,13 @@ impl Server {
         sessions: SessionsCtx,
         options: ServeOptions,
     ) -> wasmtime::Result<Self> {
-        let options = Arc::new(options);
-        let application =
-            Application::new(component, sessions.for_new_instance(), options.clone())?;
+        let (options, metrics) = (Arc::new(options), ServeMetrics::new());
+        let application = Application::new(
+            component,
+            sessions.for_new_instance(),
+            options.clone(),
+            metrics.clone(),
+        )?;
         let held = MIN_HELD.max(options.max_instances as usize * HELD_PER_INSTANCE);
         let shared = Shared {
             application: watch::Sender::new(Arc::new(application)),
@@ -132,6 +141,7 @@ impl Server {
             admissions: Arc::new(Semaphore::new(options.max_admitted())),
             connections: Arc::new(Semaphore::new(options.max_connections as usize)),
             buffers: Buffers::new(held),
+            metrics,
             options,
         };
         Ok(Self {
@@ -147,9 +157,13 @@ impl Server {
     /// The errors of [`new`](Self::new). The server then continues with the previous
     /// component.
     pub fn replace(&self, component: &[u8]) -> wasmtime::Result<()> {
-        let (sessions, options) = (&self.shared.sessions, &self.shared.options);
-        let application =
-            Application::new(component, sessions.for_new_instance(), options.clone())?;
+        let shared = &self.shared;
+        let application = Application::new(
+            component,
+            shared.sessions.for_new_instance(),
+            shared.options.clone(),
+            shared.metrics.clone(),
+        )?;
         self.shared.application.send_replace(Arc::new(application));
         Ok(())
     }
@@ -219,8 +233,9 @@ impl Shared {
         permit: OwnedSemaphorePermit,
         stopped: watch::Receiver<()>,
     ) {
+        let count = self.metrics.connection();
         tokio::spawn(async move {
-            let _permit = permit;
+            let _places: (OwnedSemaphorePermit, ConnectionCount) = (permit, count);
             if let Err(error) = self.serve_connection(stream, stopped).await {
                 tracing::debug!("the connection with {address} failed: {error}");
             }
@@ -245,7 +260,7 @@ impl Shared {
         let service = service_fn(|request: Request<Incoming>| {
             let (shared, host) = (self.clone(), host.clone());
             let in_flight = connection.begin_request(request.version());
-            async move { Ok::<_, Infallible>(shared.answer(request, in_flight, &host).await) }
+            async move { Ok::<_, Infallible>(shared.observe(request, in_flight, &host).await) }
         });
         let builder = builder();
         let stream = WatchedStream::new(stream, connection.clone());
@@ -275,13 +290,30 @@ impl Shared {
         }
     }
 
-    async fn answer(
+    /// Answers a request, which the log and the metrics observe until its response ends.
+    async fn observe(
         &self,
         mut request: Request<Incoming>,
         in_flight: RequestInFlight,
         host: &Authority,
-    ) -> ServerResponse {
+    ) -> Response<ObservedBody<UnsyncBoxBody<Bytes, Error>>> {
         authority::complete(&mut request, host);
+        let has_access_log = self.options.has_access_log;
+        let observed = ObservedRequest::begin(&mut request, &self.metrics, has_access_log);
+        let answering = self.answer(request, in_flight);
+        let (head, body) = answering
+            .instrument(observed.span.clone())
+            .await
+            .into_parts();
+        let body = observed.respond(head.status, body);
+        Response::from_parts(head, body)
+    }
+
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        in_flight: RequestInFlight,
+    ) -> ServerResponse {
         let (max, time) = (self.options.max_body, self.options.client_timeout);
         let request = RequestBody::limit(request, max, time, &self.buffers);
         let is_head = request.method() == Method::HEAD;
@@ -390,6 +422,7 @@ fn refusal(request: &Request<RequestBody>) -> Option<Failure> {
 
 /// Logs why a request failed, and returns the response to the client.
 fn failure_response(failure: Failure, in_flight: RequestInFlight) -> ServerResponse {
+    count_failure(failure.reason());
     let (status, text) = match failure {
         Failure::TimedOut => {
             tracing::error!("a request failed: it exceeded the time limit");

@@ -43,6 +43,7 @@ pub struct ServeOptions {
     pub(super) header_timeout: Duration,
     pub(super) idle_timeout: Duration,
     pub(super) max_connections: u32,
+    pub(super) has_access_log: bool,
     pub(super) cache: Option<PathBuf>,
     environment: Vec<(String, String)>,
     directories: Vec<(PathBuf, String)>,
@@ -54,6 +55,13 @@ impl ServeOptions {
     /// TLS proxy; `false` by default.
     pub fn secure(mut self, is_secure: bool) -> Self {
         self.is_secure = is_secure;
+        self
+    }
+
+    /// Sets whether each request becomes a line of the log, with the target
+    /// [`ACCESS_LOG`](crate::ACCESS_LOG); `false` by default.
+    pub fn access_log(mut self, has_access_log: bool) -> Self {
+        self.has_access_log = has_access_log;
         self
     }
 
@@ -212,6 +220,7 @@ impl Default for ServeOptions {
             header_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(75),
             max_connections: 8192,
+            has_access_log: false,
             cache: None,
             environment: Vec::new(),
             directories: Vec::new(),

@@ -36,6 +36,8 @@ pub type Outcome = Result<Ended, Late>;
 pub struct Running {
     /// `None` once the application has ended.
     limited: Option<Limited>,
+    /// The span of the request, for what the application prints.
+    span: Span,
     /// The outcome, until it is taken.
     outcome: Option<Outcome>,
 }
@@ -70,6 +72,7 @@ impl Running {
         let work = Box::pin(work);
         Self {
             limited: Some(Limited { work, limit, turn }),
+            span: Span::current(),
             outcome: None,
         }
     }
@@ -100,6 +103,7 @@ impl Running {
         let Some(mut limited) = self.limited.take() else {
             return;
         };
+        let _entered = self.span.enter();
         match Pin::new(&mut limited).poll(context) {
             Poll::Ready(outcome) => self.outcome = Some(outcome),
             Poll::Pending => self.limited = Some(limited),
@@ -112,7 +116,7 @@ impl Drop for Running {
         if let Some(limited) = self.limited.take()
             && let Ok(runtime) = Handle::try_current()
         {
-            runtime.spawn(limited);
+            runtime.spawn(limited.instrument(self.span.clone()));
         }
     }
 }
@@ -187,15 +191,18 @@ impl Writing {
 
     /// Takes the outcome of an application that has ended.
     fn take_outcome(&mut self) {
+        let _entered = self.running.span.clone().entered();
         match self.running.outcome.take() {
             Some(Ok((Ok(()), permits))) => self.permits = Some(permits),
             Some(Ok((Err(error), permits))) => {
                 let error = escaped(&error.root_cause().to_string());
                 tracing::error!("a response was cut off: {error}");
+                count_failure("cut-off");
                 (self.has_failed, self.permits) = (true, Some(permits));
             }
             Some(Err(late)) => {
                 tracing::error!("a response was cut off: {late}");
+                count_failure("cut-off");
                 self.has_failed = true;
             }
             None => {}

@@ -15,6 +15,7 @@ use wasmtime_wasi_http::{
     Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
 };
 
+use super::observed::SessionOfRequest;
 use super::output::Output;
 use crate::ctx::{SessionsCtx, SessionsCtxView, SessionsView};
 
@@ -81,6 +82,11 @@ impl InstanceState {
         // At each epoch, a guest that computes yields to other tasks.
         store.epoch_deadline_async_yield_and_update(1);
         store
+    }
+
+    /// Notes in `session` which session the request that begins has.
+    pub fn note_session_in(&mut self, session: SessionOfRequest) {
+        self.sessions.note_session_in(session);
     }
 
     /// Ends the request: what the host kept for it is of no use for the next one.
