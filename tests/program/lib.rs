@@ -324,7 +324,15 @@ impl Browser {
 
     /// Gets a page. Does not follow redirects.
     pub fn get(&mut self, site: &impl Site, page: &str) -> Page {
+        self.get_with(site, page, &[])
+    }
+
+    /// Gets a page with further headers. Does not follow redirects.
+    pub fn get_with(&mut self, site: &impl Site, page: &str, headers: &[(&str, &str)]) -> Page {
         let mut request = self.agent.get(format!("{}{page}", site.url()));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         if !self.cookie.is_empty() {
             request = request.header("Cookie", &self.cookie);
         }

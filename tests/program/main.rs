@@ -17,6 +17,7 @@ mod log;
 mod metrics;
 mod middleware;
 mod moving;
+mod observed;
 mod operators;
 mod place;
 mod policy;

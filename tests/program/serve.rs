@@ -193,16 +193,21 @@ fn an_application_cannot_forge_the_log() {
     assert_eq!(get(&server, "print").text, "printed");
     assert_eq!(server.stop().code(), Some(0));
     let log = place.log();
-    let lines: Vec<_> = log.lines().map(str::trim_start).collect();
     let expected = [
-        " INFO the application says: one",
-        " INFO the application says: INFO everything is fine\\u{1b}[2J",
-        " WARN the application says: oh",
-        " INFO the application says: two\\r INFO is",
+        (" INFO request{", "the application says: one"),
+        (
+            " INFO request{",
+            "the application says: INFO everything is fine\\u{1b}[2J",
+        ),
+        (" WARN request{", "the application says: oh"),
+        (" INFO request{", "the application says: two\\r INFO is"),
     ];
-    assert_eq!(lines.len(), expected.len(), "{log}");
-    for line in expected {
-        assert!(lines.contains(&line.trim_start()), "{line}: {log}");
+    assert_eq!(log.lines().count(), expected.len(), "{log}");
+    for (level, said) in expected {
+        let said = format!(" method=GET path=/print}}: {said}");
+        let mut lines = log.lines();
+        let is_it = |line: &str| line.contains(level) && line.ends_with(&said);
+        assert!(lines.any(is_it), "{said}: {log}");
     }
 }
 

@@ -109,9 +109,10 @@ where
             .with_span_list(false)
             .boxed(),
         (LogFormat::Text, true) => lines.with_ansi(io::stderr().is_terminal()).boxed(),
-        (LogFormat::Text, false) => {
-            lines.without_time().with_ansi(io::stderr().is_terminal()).boxed()
-        }
+        (LogFormat::Text, false) => lines
+            .without_time()
+            .with_ansi(io::stderr().is_terminal())
+            .boxed(),
     }
 }
 
@@ -155,8 +156,14 @@ mod tests {
         let text = dropped_text_with_time(3);
         let (time, rest) = text.split_once(' ').expect("a time");
         assert!(time.ends_with('Z') && time.len() > 20, "{time}");
-        assert!(rest.starts_with("  WARN lines") && rest.ends_with(": 3"), "{rest}");
+        assert!(
+            rest.starts_with("  WARN lines") && rest.ends_with(": 3"),
+            "{rest}"
+        );
         let line: serde_json::Value = serde_json::from_str(&dropped_json(3)).expect("JSON");
-        assert_eq!((&line["level"], &line["dropped"]), (&json!("WARN"), &json!(3)));
+        assert_eq!(
+            (&line["level"], &line["dropped"]),
+            (&json!("WARN"), &json!(3))
+        );
     }
 }

@@ -8,9 +8,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use metrics::{
-    Unit, counter, describe_counter, describe_gauge, describe_histogram, histogram,
-};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, histogram};
 
 use crate::bindings::session3::sessions::events::Event;
 use crate::log_limit::{Decision, LogLimit};
@@ -56,8 +54,14 @@ pub fn describe() {
     let seconds: [(&str, &str); 4] = [
         (STORE_SECONDS, "Duration of each operation of the store"),
         (COMMIT_SECONDS, "Duration of each commit with its merges"),
-        (REQUEST_SECONDS, "Time from the arrival of a request to the end of its response"),
-        (INSTANCE_WAIT_SECONDS, "Time that requests waited for an instance"),
+        (
+            REQUEST_SECONDS,
+            "Time from the arrival of a request to the end of its response",
+        ),
+        (
+            INSTANCE_WAIT_SECONDS,
+            "Time that requests waited for an instance",
+        ),
     ];
     for (name, text) in seconds {
         describe_histogram!(name, Unit::Seconds, text);
@@ -81,7 +85,10 @@ pub fn describe() {
     let gauges: [(&str, &str); 3] = [
         (REQUESTS_RUNNING, "Requests that have no whole response yet"),
         (CONNECTIONS_OPEN, "Open connections"),
-        (STORE_UP, "Whether a server of the store can be reached: 1 or 0"),
+        (
+            STORE_UP,
+            "Whether a server of the store can be reached: 1 or 0",
+        ),
     ];
     for (name, text) in gauges {
         describe_gauge!(name, text);

@@ -54,10 +54,13 @@ impl SweepPace {
     pub async fn allows_another_step(&mut self) -> bool {
         let now = Instant::now();
         let pause = ((now - self.step_began) * PAUSE).min(MAX_PAUSE);
-        let end = self.deadline.map_or(now + pause, |deadline| deadline.min(now + pause));
+        let end = self
+            .deadline
+            .map_or(now + pause, |deadline| deadline.min(now + pause));
         sleep_until(end).await;
         self.step_began = Instant::now();
-        self.deadline.is_none_or(|deadline| self.step_began < deadline)
+        self.deadline
+            .is_none_or(|deadline| self.step_began < deadline)
     }
 }
 

@@ -58,7 +58,9 @@ impl Demo {
         });
         let server = server.await.map_err(without_backtrace)?;
         println!("{}", self.cookie_note());
-        serving.run(server, listeners, Some(store), metrics, stop).await?;
+        serving
+            .run(server, listeners, Some(store), metrics, stop)
+            .await?;
         Ok(ExitCode::SUCCESS)
     }
 

@@ -49,8 +49,8 @@ use buffers::Buffers;
 use connection::{
     AnsweringBody, Connection, Crowding, RequestInFlight, Timeouts, Verdict, WatchedStream,
 };
-use observed::{ConnectionCount, ObservedBody, ObservedRequest, ServeMetrics, count_failure};
 pub use observed::ACCESS_LOG;
+use observed::{ConnectionCount, ObservedBody, ObservedRequest, ServeMetrics, count_failure};
 pub use options::ServeOptions;
 use request_body::{Fault, RequestBody};
 use response_body::{MAX_HELD, response_body};

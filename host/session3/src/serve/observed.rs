@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use hyper::body::{Body, Frame, SizeHint};
 use hyper::body::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Request, StatusCode};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
@@ -15,8 +15,8 @@ use tokio::time::Instant;
 use tracing::{Span, error_span};
 
 use crate::metrics::{
-    CONNECTIONS, CONNECTIONS_OPEN, FAILED_REQUESTS, INSTANCES, INSTANCE_WAIT_SECONDS, REQUESTS,
-    REQUESTS_RUNNING, REQUEST_SECONDS,
+    CONNECTIONS, CONNECTIONS_OPEN, FAILED_REQUESTS, INSTANCE_WAIT_SECONDS, INSTANCES,
+    REQUEST_SECONDS, REQUESTS, REQUESTS_RUNNING,
 };
 use crate::text::escaped;
 

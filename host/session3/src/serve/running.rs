@@ -13,10 +13,12 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Body, Bytes};
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
+use tracing::{Instrument, Span};
 use wasmtime_wasi_http::Error;
 
 use crate::text::escaped;
 
+use super::observed::count_failure;
 use super::response_body::BodyWriter;
 use super::time_limit::{Exchange, Late, TimeLimit};
 use super::turns::Turn;
