@@ -223,7 +223,7 @@ mod tests {
             ("", "the port is missing"),
             ("8080", "the port is missing"),
             ("localhost", "the port is missing"),
-            ("[::1]", "in brackets"),
+            ("[::1]", "the port is missing"),
             ("[::1:80", "the port is missing"),
             ("::1:80", "in brackets"),
             ("[[]:1", "one pair of brackets"),

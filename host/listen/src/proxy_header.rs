@@ -117,3 +117,72 @@ async fn read_v2(
         _ => Err(ProxyHeaderError::NotTcp),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Reads a header, and returns what follows it.
+    fn read_from(mut bytes: &[u8]) -> (Result<Option<SocketAddr>, ProxyHeaderError>, &[u8]) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let result = runtime.expect("a runtime").block_on(read(&mut bytes));
+        (result, bytes)
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_are_a_panic(
+            beginning in prop_oneof![
+                Just(&b""[..]),
+                Just(&b"PROXY "[..]),
+                Just(&b"PROXY TCP4 "[..]),
+                Just(SIGNATURE),
+                Just(&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0"[..]),
+                Just(&b"\r\n\r\n\0\r\nQUIT\n\x21\x21\0"[..]),
+            ],
+            rest: Vec<u8>,
+        ) {
+            let bytes = [beginning, &rest].concat();
+            let (result, _) = read_from(&bytes);
+            // A header of version 1 is never longer than allowed.
+            if bytes.starts_with(b"PROXY ") && bytes.len() > MAX_V1 {
+                let is_end = matches!(result, Err(ProxyHeaderError::Io(_)));
+                prop_assert!(!is_end);
+            }
+        }
+
+        #[test]
+        fn a_text_of_version_1_is_a_panic_never(text in "PROXY (TCP4|TCP6|UNKNOWN)?[0-9a-f.: \r]{0,100}\r?\n.*") {
+            let _ = read_from(text.as_bytes());
+        }
+
+        #[test]
+        fn what_follows_a_header_is_not_read(source: SocketAddr, is_v1: bool, rest: Vec<u8>) {
+            let mut header = match (is_v1, source) {
+                (true, source) => {
+                    let family = if source.is_ipv4() { 4 } else { 6 };
+                    let (ip, port) = (source.ip(), source.port());
+                    format!("PROXY TCP{family} {ip} {ip} {port} {port}\r\n").into_bytes()
+                }
+                (false, source) => {
+                    let family = match source {
+                        SocketAddr::V4(_) => v2::AddressFamily::IPv4,
+                        SocketAddr::V6(_) => v2::AddressFamily::IPv6,
+                    };
+                    let addresses = v2::Addresses::from((source, source));
+                    prop_assert_eq!(addresses.address_family(), family);
+                    let command = v2::Version::Two | v2::Command::Proxy;
+                    let built = v2::Builder::with_addresses(command, v2::Protocol::Stream, addresses);
+                    built.build().expect("a header")
+                }
+            };
+            header.extend(&rest);
+            let (result, following) = read_from(&header);
+            let expected = SocketAddr::new(source.ip(), source.port());
+            prop_assert_eq!(result.expect("a header"), Some(expected));
+            prop_assert_eq!(following, &rest);
+        }
+    }
+}

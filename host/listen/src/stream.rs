@@ -170,3 +170,27 @@ impl AsyncWrite for Stream {
         delegate!(self, stream => stream.poll_write_vectored(context, parts))
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn options_reach_the_socket() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let stream = TcpStream::connect(address).await.expect("a connection");
+        let stream = Stream::from(stream);
+        stream.set_nodelay(true).expect("a socket of TCP");
+        stream.limit_unsent(12_345).expect("a socket of TCP");
+        let Inner::Tcp(socket) = &stream.0 else {
+            panic!("another kind of stream");
+        };
+        let socket = SockRef::from(socket);
+        assert!(socket.tcp_nodelay().expect("an option"));
+        assert_eq!(socket.tcp_notsent_lowat().expect("an option"), 12_345);
+        assert!(stream.is_write_vectored() && !stream.is_tls());
+    }
+}
