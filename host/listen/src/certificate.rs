@@ -155,7 +155,7 @@ impl Certificate {
         if self.is_key_public {
             let key = self.key_file.display();
             warnings.push(format!(
-                "every user can read the key in {key}: run chmod o= {key}"
+                "every user can access the key in {key}: run chmod o= {key}"
             ));
         }
         warnings
@@ -178,7 +178,7 @@ fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     }
 }
 
-/// Returns a key, and whether all users can read it.
+/// Returns a key, and whether all users can access it.
 fn read_key(path: &Path) -> Result<(PrivateKeyDer<'static>, bool), TlsError> {
     let read = || {
         let mut file = File::open(path)?;

@@ -126,7 +126,7 @@ async fn encrypt(mut stream: Stream, tls: &TlsConfig) -> Result<Stream, Handshak
     match stream.peek().await? {
         None => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
         Some(TLS_HANDSHAKE) => {
-            let encrypted = tls.acceptor().accept(stream).await;
+            let encrypted = tls.accept(stream).await;
             Ok(encrypted.map_err(HandshakeError::Tls)?.into())
         }
         Some(_) => {

@@ -57,7 +57,7 @@ impl Listener {
                 let sockets = tcp::bind(host, *port).await.map_err(failed)?;
                 let listeners = sockets
                     .into_iter()
-                    .map(|socket| Self::new(Socket::Tcp(socket)));
+                    .map(|socket| Self::new(Socket::Tcp(socket), None));
                 listeners.collect::<io::Result<_>>().map_err(failed)
             }
             Address::Unix { path, mode } => {
@@ -66,9 +66,8 @@ impl Listener {
                     path: path.clone(),
                     source,
                 };
-                let mut listener = Self::new(Socket::Unix(socket)).map_err(failed)?;
-                listener._file = Some(file);
-                Ok(vec![listener])
+                let listener = Self::new(Socket::Unix(socket), Some(file));
+                Ok(vec![listener.map_err(failed)?])
             }
             Address::Systemd { name } => {
                 let sockets = passed::take(name.as_deref())?;
@@ -76,19 +75,19 @@ impl Listener {
                     name: address.to_string(),
                     source,
                 };
-                let listeners = sockets.into_iter().map(Self::new);
+                let listeners = sockets.into_iter().map(|socket| Self::new(socket, None));
                 listeners.collect::<io::Result<_>>().map_err(failed)
             }
         }
     }
 
-    fn new(socket: Socket) -> io::Result<Self> {
+    fn new(socket: Socket, file: Option<SocketFile>) -> io::Result<Self> {
         let local = match &socket {
             Socket::Tcp(listener) => listener.local_addr()?.into(),
             Socket::Unix(listener) => local_path(&listener.local_addr()?),
         };
         Ok(Self {
-            _file: None,
+            _file: file,
             socket,
             local,
             handshake: Handshake::default(),
@@ -137,7 +136,8 @@ impl Listener {
             Socket::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 // A listener on all addresses accepts connections to any of them.
-                let local = stream.local_addr()?.into();
+                let local = stream.local_addr();
+                let local = local.map_or_else(|_| self.local.clone(), Into::into);
                 (stream.into(), peer.into(), local)
             }
             Socket::Unix(listener) => {

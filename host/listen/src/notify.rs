@@ -1,6 +1,7 @@
 //! Messages to systemd, or to another service manager that sets `NOTIFY_SOCKET`
 //! (`sd_notify(3)`). Without that variable, no function does anything. A message that cannot be
-//! sent is logged, since no program should end for that reason.
+//! sent is logged, since no program should end for that reason. A name of an abstract socket, which
+//! begins with `@`, is not supported; systemd names a file.
 //!
 //! | setting of the unit | what it needs |
 //! | --- | --- |

@@ -1,22 +1,26 @@
 //! TLS with a certificate that can be replaced while the server runs.
 
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use parking_lot::RwLock;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
+use tokio_rustls::rustls::{ServerConfig, ServerConnection};
+use tokio_rustls::server::TlsStream;
 
-use crate::TlsError;
 use crate::certificate::Certificate;
+use crate::{Stream, TlsError};
 
 /// The protocols that the server speaks, in the order of its preference (RFC 7301).
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+/// How much encrypted data a connection holds that the operating system has not taken, in bytes.
+const MAX_UNSENT: usize = 32 << 10;
 
 /// TLS 1.2 and 1.3 with one certificate, for HTTP/2 and HTTP/1.1.
 ///
@@ -81,7 +85,7 @@ impl TlsConfig {
     }
 
     /// Returns what an operator should know of the files in use, one line for each: that the
-    /// certificate has expired or is not valid yet, or that every user can read the key.
+    /// certificate has expired or is not valid yet, or that every user can access the key.
     pub fn warnings(&self) -> Vec<String> {
         self.current.0.read().warnings(SystemTime::now())
     }
@@ -91,8 +95,9 @@ impl TlsConfig {
         self.current.0.read().expires()
     }
 
-    pub(crate) fn acceptor(&self) -> &TlsAcceptor {
-        &self.acceptor
+    pub(crate) async fn accept(&self, stream: Stream) -> io::Result<TlsStream<Stream>> {
+        let limit = |session: &mut ServerConnection| session.set_buffer_limit(Some(MAX_UNSENT));
+        self.acceptor.accept_with(stream, limit).await
     }
 }
 

@@ -38,7 +38,9 @@ pub enum ForwardedHeader {
 ///
 /// Proxies set one family of headers and pass the other family on as the client sent it. A server
 /// that believed both could not know which of them the proxy wrote. So the operator chooses one,
-/// and the other one is ignored, even if the chosen one is absent.
+/// and the other one is ignored, even if the chosen one is absent. For the same reason, a trusted
+/// proxy must set or remove every header of the chosen family: one that only sets
+/// `X-Forwarded-For` lets its clients choose `X-Forwarded-Proto`.
 ///
 /// # Which address is the client's
 ///
