@@ -25,8 +25,8 @@ const DEFAULT_MODE: u32 = 0o600;
 ///
 /// let address: Address = "unix:/run/app.sock,mode=660".parse()?;
 /// assert_eq!(address.to_string(), "unix:/run/app.sock,mode=660");
-/// let error = "8080".parse::<Address>().unwrap_err();
-/// assert_eq!(error.to_string(), "8080: the port is missing; write HOST:PORT, such as 127.0.0.1:8080");
+/// let error = "8080".parse::<Address>().unwrap_err().to_string();
+/// assert_eq!(error, "8080: the port is missing; write HOST:PORT, such as 127.0.0.1:8080");
 /// # Ok::<(), session3_listen::AddressError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

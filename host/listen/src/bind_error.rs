@@ -28,13 +28,20 @@ pub enum BindError {
         source: io::Error,
     },
     /// A process listens on the Unix socket with this path.
-    #[error("another process listens on the socket {}: stop it, or choose another path", .0.display())]
+    #[error(
+        "another process listens on the socket {}: stop it, or choose another path", .0.display()
+    )]
     InUse(PathBuf),
     /// A file, which is not removed, has this path.
-    #[error("{} exists and is not a socket: remove it, or choose another path", .0.display())]
+    #[error(
+        "{} exists and is not a socket: remove it, or choose another path", .0.display()
+    )]
     NotASocket(PathBuf),
     /// Other processes hold the lock of this directory for too long.
-    #[error("another process has locked the directory {}, which is locked to make a socket: try again", .0.display())]
+    #[error(
+        "another process has locked the directory {}, which a new socket needs: try again",
+        .0.display()
+    )]
     Locked(PathBuf),
     /// systemd passed no socket to this process, or all are in use already.
     #[error(
@@ -42,8 +49,10 @@ pub enum BindError {
     )]
     NoneActivated,
     /// systemd passed no socket with this name.
-    #[error("systemd passed no socket with the name {name}, but {}: set FileDescriptorName= in the .socket unit",
-        list(.passed))]
+    #[error(
+        "systemd passed no socket with the name {name}, but {}: set FileDescriptorName= in the \
+         .socket unit", list(.passed)
+    )]
     NoSuchName {
         /// The name in the address.
         name: String,

@@ -154,6 +154,24 @@ impl Listener {
     }
 }
 
+/// A listener that something else has made, such as a test.
+impl TryFrom<TcpListener> for Listener {
+    type Error = io::Error;
+
+    fn try_from(listener: TcpListener) -> io::Result<Self> {
+        Self::new(Socket::Tcp(listener), None)
+    }
+}
+
+/// A listener that something else has made. Its file is not removed.
+impl TryFrom<UnixListener> for Listener {
+    type Error = io::Error;
+
+    fn try_from(listener: UnixListener) -> io::Result<Self> {
+        Self::new(Socket::Unix(listener), None)
+    }
+}
+
 fn local_path(address: &tokio::net::unix::SocketAddr) -> LocalAddress {
     LocalAddress::Unix(address.as_pathname().map_or_else(PathBuf::new, Into::into))
 }

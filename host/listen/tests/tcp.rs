@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use session3_listen::{Address, BindError, Listener, LocalAddress, Peer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 
 async fn bind(address: &str) -> Result<Vec<Listener>, BindError> {
     let address: Address = address.parse().expect("an address");
@@ -85,6 +85,24 @@ async fn a_taken_port_and_an_unknown_host_are_errors_of_one_line() {
         let error = bind(address).await.expect_err(address).to_string();
         assert!(error.contains(why) && !error.contains('\n'), "{error}");
     }
+}
+
+#[tokio::test]
+async fn listeners_of_tokio_can_be_used() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let listener = Listener::try_from(listener).expect("a listener");
+    assert_eq!(socket_address(&listener), address);
+    let _client = TcpStream::connect(address).await.expect("a connection");
+    listener.accept().await.expect("a connection");
+
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("socket");
+    let listener = UnixListener::bind(&path).expect("a listener");
+    let listener = Listener::try_from(listener).expect("a listener");
+    assert_eq!(*listener.local(), LocalAddress::Unix(path.clone()));
+    drop(listener);
+    assert!(path.exists(), "the file is not the listener's");
 }
 
 #[tokio::test]
