@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use thiserror::Error;
 use tokio_rustls::rustls;
+use tokio_rustls::rustls::InconsistentKeys;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -96,7 +97,7 @@ impl Certificate {
         })?;
         let certified_key = CertifiedKey::new(chain, private);
         match certified_key.keys_match() {
-            Ok(()) => {}
+            Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
             Err(rustls::Error::InconsistentKeys(_)) => {
                 return Err(TlsError::Mismatch {
                     certificate: certificate.to_owned(),

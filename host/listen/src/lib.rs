@@ -1,5 +1,5 @@
-//! Listeners for HTTP servers, and what a server knows of its clients. This crate is everything
-//! between the operating system and [hyper](https://docs.rs/hyper):
+//! Listeners for HTTP servers, and the addresses of their clients. This crate contains what a
+//! server needs between the operating system and [hyper](https://docs.rs/hyper):
 //!
 //! - [`Address`] and [`Listener`]: TCP on all addresses of a host, Unix sockets with permissions,
 //!   and sockets that systemd opened;
@@ -50,22 +50,22 @@
 //!
 //! # Order of a connection
 //!
-//! [`Listener::accept`] takes the connection from the operating system and waits for nothing that
-//! the client sends. [`Accepted::handshake`] reads the header of the PROXY protocol and
-//! negotiates TLS, in this order, within one time limit. The client of each request is then that
-//! of the [`Connection`], unless [`Forwarding`] trusts it as a proxy.
+//! [`Listener::accept`] takes the connection from the operating system and does not wait for
+//! any bytes of the client. [`Accepted::handshake`] reads the header of the PROXY protocol and
+//! negotiates TLS, in this order, within one time limit. The peer of the [`Connection`] is the
+//! client of its requests, unless [`Forwarding`] trusts the peer as a proxy.
 //!
 //! # Limits
 //!
 //! - **Abstract Unix sockets are not supported**, since they have no permissions.
-//! - **A Unix socket has no moment in which more users can connect than its mode allows.** It gets
-//!   its mode before it listens, and on Linux before its file exists. The umask of the process
-//!   is neither used nor changed. Its directory is locked (`flock`) while it is made, so that of
-//!   two servers that start at the same time, one fails.
-//! - **A listener with TLS has one certificate**, whatever name a client asks for, and asks for
-//!   no certificate of the client.
-//! - **The TLVs of the PROXY protocol are not read.** If a proxy ends TLS and forwards TCP,
-//!   the server knows nothing of the TLS.
+//! - **At no moment can more users connect to a Unix socket than its mode allows.** The socket
+//!   gets its mode before it listens, and on Linux before its file exists. The umask of the
+//!   process is neither used nor changed. The directory is locked (`flock`) while the socket is
+//!   created, so that one of two servers that start at the same time fails.
+//! - **A listener with TLS has one certificate** for all names that clients ask for, and requests
+//!   no certificate from clients.
+//! - **The TLVs of the PROXY protocol are skipped.** If a proxy decrypts TLS and forwards TCP,
+//!   the server takes the scheme to be `http`.
 
 #![forbid(unsafe_code)]
 

@@ -18,7 +18,7 @@ const FIXED: usize = SIGNATURE.len() + 4;
 /// of a client.
 const LOCAL: u8 = 0x20;
 const PROXY: u8 = 0x21;
-/// The family of a client whose address is not told.
+/// The family of a client whose address is unknown to the proxy.
 const UNSPECIFIED: u8 = 0;
 /// The largest size of a header of version 1, with its line break (§2.1).
 const MAX_V1: usize = 107;

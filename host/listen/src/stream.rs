@@ -107,7 +107,7 @@ impl From<TlsStream<Stream>> for Stream {
     }
 }
 
-/// Calls a method of whatever stream it is.
+/// Calls a method of the inner stream.
 macro_rules! delegate {
     ($self:ident, $stream:ident => $call:expr) => {
         match &mut $self.get_mut().0 {

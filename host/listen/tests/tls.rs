@@ -7,7 +7,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{
+    CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519,
+    SignatureAlgorithm,
+};
 use session3_listen::{Address, HandshakeError, Listener, Peer, TlsConfig, TlsError};
 use tempfile::TempDir;
 use time::OffsetDateTime;
@@ -42,9 +45,17 @@ impl Files {
     }
 
     fn write(&self, change: impl FnOnce(&mut CertificateParams)) {
+        self.write_with(&PKCS_ECDSA_P256_SHA256, change);
+    }
+
+    fn write_with(
+        &self,
+        algorithm: &'static SignatureAlgorithm,
+        change: impl FnOnce(&mut CertificateParams),
+    ) {
         let mut params = CertificateParams::new(["localhost".into()]).expect("a name");
         change(&mut params);
-        let key = KeyPair::generate().expect("a key");
+        let key = KeyPair::generate_for(algorithm).expect("a key");
         let certificate = params.self_signed(&key).expect("a certificate");
         fs::write(self.path("cert.pem"), certificate.pem()).expect("a file");
         self.write_key(&key.serialize_pem());
@@ -182,6 +193,28 @@ async fn a_client_resumes_its_session_with_a_ticket_also_after_a_reload() {
             let stream = exchange(stream, 100).await;
             assert_eq!(stream.get_ref().1.handshake_kind(), Some(expected));
             config.reload().expect("a certificate");
+        }
+    }
+}
+
+#[tokio::test]
+async fn keys_may_be_of_several_kinds() {
+    let files = Files::new();
+    let config = files.load().expect("a certificate");
+    let listener = listener(config.clone()).await;
+    let address = listener.local().to_string();
+    let _serving = serve(listener);
+    for algorithm in [
+        &PKCS_ECDSA_P256_SHA256,
+        &PKCS_ECDSA_P384_SHA384,
+        &PKCS_ED25519,
+    ] {
+        files.write_with(algorithm, |_| {});
+        config.reload().expect("a certificate");
+        for version in [&TLS12, &TLS13] {
+            let client = files.client(&[], &[version]);
+            let stream = connect(&client, &address).await.expect("a connection");
+            exchange(stream, 10).await;
         }
     }
 }

@@ -70,7 +70,7 @@ async fn a_socket_has_its_mode_and_is_removed_at_the_end() {
 }
 
 #[test]
-fn a_socket_never_has_more_permissions_than_its_mode_whatever_the_umask_is() {
+fn a_socket_never_has_more_permissions_than_its_mode_under_any_umask() {
     for umask in ["0", "0777"] {
         let directory = directory();
         let mut command = child(&format!("umask {umask};"), "unix::child_binds_often");

@@ -19,8 +19,8 @@ pub(super) fn hops(headers: &HeaderMap) -> impl Iterator<Item = Option<Hop>> {
     elements.map(|element| hop(element?))
 }
 
-/// Reads an element, which is a list of pairs (RFC 7239 §4). One without `for` does not tell the
-/// address.
+/// Reads an element, which is a list of pairs (RFC 7239 §4). The address of an element without
+/// `for` is unknown.
 fn hop(element: &[u8]) -> Option<Hop> {
     let (mut address, mut proto, mut authority) = (None, None, None);
     for pair in rsplit(element, b';') {

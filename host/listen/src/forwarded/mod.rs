@@ -1,4 +1,4 @@
-//! What proxies say about the client of a request, in headers.
+//! The client of a request, as the headers of trusted proxies name it.
 
 mod element;
 mod node;
@@ -72,11 +72,11 @@ pub enum ForwardedHeader {
 ///
 /// One `X-Forwarded-For` with the client's address and one `X-Forwarded-Proto`, `http` or
 /// `https`. `X-Forwarded-For` is absent if the address is not known, as that of a client of a
-/// Unix socket. All other headers in which proxies name clients are removed, whoever sent them:
-/// `Forwarded`, every `X-Forwarded-…`, `X-Real-IP`, `CF-Connecting-IP`, `True-Client-IP` and
-/// others. A proxy that does not know one of them passes it on, and the application could not
-/// tell. The rule also holds for names with `_` in place of `-`, which are the same variable in
-/// CGI and WSGI.
+/// Unix socket. All other headers in which proxies name clients are removed, from the requests
+/// of trusted proxies, too: `Forwarded`, every `X-Forwarded-…`, `X-Real-IP`, `CF-Connecting-IP`,
+/// `True-Client-IP` and more. A proxy that does not know such a header passes it on, and the
+/// application could not distinguish it from one that the proxy has set. Names with `_` in place
+/// of `-` are removed as well, since both are one variable in CGI and WSGI.
 ///
 /// ```
 /// use http::HeaderMap;
@@ -108,17 +108,17 @@ pub struct Forwarding {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Client {
-    /// Its address; `None` if it uses a Unix socket or a proxy does not tell.
+    /// The client's address; `None` if the client uses a Unix socket, or a proxy hides it.
     pub address: Option<IpAddr>,
-    /// The scheme of the URL that it uses: `http` or `https`.
+    /// The scheme of the URL that the client uses: `http` or `https`.
     pub scheme: Scheme,
-    /// The host of the URL that it uses.
+    /// The host of the URL that the client uses, maybe with a port.
     pub host: Option<Authority>,
 }
 
-/// What a proxy says about its peer.
+/// What a proxy states about its peer.
 struct Hop {
-    /// Its address; `None` if the proxy does not tell.
+    /// The peer's address; `None` if the proxy hides it.
     address: Option<IpAddr>,
     scheme: Option<Scheme>,
     host: Option<Authority>,
@@ -155,7 +155,7 @@ impl Forwarding {
         client
     }
 
-    /// Replaces what the headers tell.
+    /// Replaces the parts of the client that the headers of a trusted proxy name.
     fn believe(&self, headers: &HeaderMap, client: &mut Client) {
         let peer = Hop {
             address: client.address,

@@ -3,7 +3,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Reads a node. `Some(None)` is one whose address is not told, and `None` is malformed.
+/// Reads a node. Returns `Some(None)` if the node hides its address, and `None` if the text is
+/// malformed.
 pub(super) fn parse(text: &str) -> Option<Option<IpAddr>> {
     if let Some(rest) = text.strip_prefix('[') {
         let (address, port) = rest.split_once(']')?;

@@ -8,8 +8,7 @@ use crate::TrustedProxies;
 
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// Returns what the headers of a trusted proxy say about the client, which is the peer if they
-/// do not name it.
+/// Returns the client that the headers of a trusted proxy name, or the peer if they name none.
 pub(super) fn client(headers: &HeaderMap, peer: Hop, proxies: &TrustedProxies) -> Hop {
     let hops = entries(headers, &FORWARDED_FOR).map(|entry| {
         Some(Hop {
