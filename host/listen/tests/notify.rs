@@ -54,7 +54,12 @@ fn the_service_manager_is_told_and_the_watchdog_is_fed_by_the_runtime() {
     // The runtime was free for one second, and then blocked for another one.
     let pings = messages.iter().filter(|(message, _)| is_ping(message));
     let pings: Vec<_> = pings.map(|(_, time)| *time).collect();
-    assert!((5..=14).contains(&pings.len()), "{} pings", pings.len());
+    assert!(pings.len() >= 3, "{} pings", pings.len());
+    let free = messages
+        .last()
+        .map(|(_, end)| *end - messages[0].1 - BLOCKED);
+    let expected = free.expect("a last message").as_millis() / 100;
+    assert!(pings.len() as u128 <= expected + 3, "{} pings", pings.len());
     let gaps = pings.windows(2).map(|pair| pair[1] - pair[0]);
     assert!(
         gaps.max().is_some_and(|gap| gap >= BLOCKED * 9 / 10),

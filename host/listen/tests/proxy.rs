@@ -17,8 +17,7 @@ async fn listener(proxies: &str) -> Listener {
     let address: Address = "127.0.0.1:0".parse().expect("an address");
     let mut listeners = Listener::bind(&address).await.expect("a listener");
     let proxies: TrustedProxies = proxies.parse().expect("proxies");
-    let listener = listeners.remove(0).proxy_protocol(proxies);
-    listener.handshake_timeout(TIMEOUT)
+    listeners.remove(0).proxy_protocol(proxies)
 }
 
 async fn connect(listener: &Listener) -> TcpStream {
@@ -170,7 +169,7 @@ async fn a_connection_without_a_valid_header_is_closed() {
 
 #[tokio::test]
 async fn a_proxy_that_sends_nothing_or_half_a_header_is_disconnected_in_time() {
-    let listener = listener("loopback").await;
+    let listener = listener("loopback").await.handshake_timeout(TIMEOUT);
     for part in [
         &b""[..],
         b"PROXY TCP4",

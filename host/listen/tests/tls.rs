@@ -27,7 +27,7 @@ use tokio_rustls::rustls::{
     ClientConfig, HandshakeKind, ProtocolVersion, RootCertStore, SupportedProtocolVersion,
 };
 
-const TIMEOUT: Duration = Duration::from_millis(300);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A directory with `cert.pem` and `key.pem`.
 struct Files(TempDir);
@@ -103,7 +103,7 @@ impl Files {
 async fn listener(config: TlsConfig) -> Listener {
     let address: Address = "127.0.0.1:0".parse().expect("an address");
     let mut listeners = Listener::bind(&address).await.expect("a listener");
-    listeners.remove(0).tls(config).handshake_timeout(TIMEOUT)
+    listeners.remove(0).tls(config)
 }
 
 /// Serves every connection in a task of its own, which answers what it receives.
@@ -379,6 +379,7 @@ async fn certificate_and_key_may_be_in_one_file_with_those_of_issuers() {
 async fn a_silent_client_ends_in_time_and_delays_no_other() {
     let files = Files::new();
     let listener = listener(files.load().expect("a certificate")).await;
+    let listener = listener.handshake_timeout(TIMEOUT);
     let address = listener.local().to_string();
     let client = files.client(&["h2"], &[&TLS13]);
     for beginning in [&b""[..], b"\x16\x03\x01\x02\x00\x01"] {
