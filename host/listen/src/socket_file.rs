@@ -1,7 +1,7 @@
 //! Listeners of Unix sockets in the file system.
 
 use std::fs::{self, File, Metadata, Permissions, TryLockError};
-use std::io::{Error, ErrorKind, Result};
+use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -51,71 +51,64 @@ impl Drop for SocketFile {
 ///
 /// If another process listens on the socket, if another file has its path, or if the file
 /// cannot be made.
-pub(crate) async fn bind(
-    path: &Path,
-    mode: u32,
-) -> std::result::Result<(UnixListener, SocketFile), BindError> {
-    let failed = |source| BindError::Unix {
-        path: path.to_owned(),
-        source,
-    };
+pub(crate) async fn bind(path: &Path, mode: u32) -> Result<(UnixListener, SocketFile), BindError> {
     // Two servers that start at the same time must not both find a stale socket: the slower one
     // would remove the new socket of the faster one.
     let _locked = lock_directory(path).await?;
     remove_stale(path).await?;
-    let socket = bind_only(path, mode).map_err(failed)?;
-    let file = socket_file(path, mode).map_err(failed)?;
-    let listener = listen(socket).map_err(failed)?;
+    let socket = bind_only(path, mode).map_err(failed(path))?;
+    let file = socket_file(path, mode).map_err(failed(path))?;
+    let listener = listen(socket).map_err(failed(path))?;
     Ok((listener, file))
 }
 
+fn failed(path: &Path) -> impl Fn(io::Error) -> BindError {
+    move |source| BindError::Unix {
+        path: path.to_owned(),
+        source,
+    }
+}
+
 /// Locks the directory of a file until the result is dropped.
-async fn lock_directory(path: &Path) -> std::result::Result<File, BindError> {
+async fn lock_directory(path: &Path) -> Result<File, BindError> {
     let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    let failed = |source| BindError::Unix {
-        path: path.to_owned(),
-        source,
-    };
-    let opened = File::open(directory).map_err(failed)?;
+    let opened = File::open(directory).map_err(failed(path))?;
     for _ in 0..LOCK_ATTEMPTS {
         match opened.try_lock() {
             Ok(()) => return Ok(opened),
             Err(TryLockError::WouldBlock) => sleep(LOCK_INTERVAL).await,
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
+            Err(TryLockError::Error(error)) => return Err(failed(path)(error)),
         }
     }
     Err(BindError::Locked(directory.to_owned()))
 }
 
 /// Removes the socket of a process that has ended.
-async fn remove_stale(path: &Path) -> std::result::Result<(), BindError> {
-    let failed = |source| BindError::Unix {
-        path: path.to_owned(),
-        source,
-    };
+async fn remove_stale(path: &Path) -> Result<(), BindError> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => {}
         Ok(_) => return Err(BindError::NotASocket(path.to_owned())),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(failed(error)),
+        Err(error) => return Err(failed(path)(error)),
     }
     match timeout(CONNECT_TIMEOUT, UnixStream::connect(path)).await {
         Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => {
-            fs::remove_file(path).map_err(failed)
+            fs::remove_file(path).map_err(failed(path))
         }
-        Ok(Ok(_)) | Err(_) => Err(BindError::InUse(path.to_owned())),
+        // The process does not accept connections at the moment, and its backlog is full.
         Ok(Err(error)) if error.kind() == ErrorKind::WouldBlock => {
             Err(BindError::InUse(path.to_owned()))
         }
-        Ok(Err(error)) => Err(failed(error)),
+        Ok(Err(error)) => Err(failed(path)(error)),
+        Ok(Ok(_)) | Err(_) => Err(BindError::InUse(path.to_owned())),
     }
 }
 
 /// Makes the socket and its file, without listening.
-fn bind_only(path: &Path, mode: u32) -> Result<Socket> {
+fn bind_only(path: &Path, mode: u32) -> io::Result<Socket> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     // Linux gives the file the permissions of the socket, less those of the umask.
     #[cfg(target_os = "linux")]
@@ -126,10 +119,10 @@ fn bind_only(path: &Path, mode: u32) -> Result<Socket> {
 
 /// Gives the file of a socket the permissions that the umask took. Other systems than Linux
 /// only set them here, before the socket listens, so that there can be no connection yet.
-fn socket_file(path: &Path, mode: u32) -> Result<SocketFile> {
+fn socket_file(path: &Path, mode: u32) -> io::Result<SocketFile> {
     let found = fs::symlink_metadata(path)?;
     if !found.file_type().is_socket() {
-        return Err(Error::other("another process has replaced it"));
+        return Err(io::Error::other("another process has replaced it"));
     }
     let file = SocketFile {
         path: std::path::absolute(path)?,
@@ -142,7 +135,7 @@ fn socket_file(path: &Path, mode: u32) -> Result<SocketFile> {
     Ok(file)
 }
 
-fn listen(socket: Socket) -> Result<UnixListener> {
+fn listen(socket: Socket) -> io::Result<UnixListener> {
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     UnixListener::from_std(OwnedFd::from(socket).into())
