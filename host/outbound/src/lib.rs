@@ -76,6 +76,8 @@
 //! - **A request that fails may have reached the server.** It is sent again only if a kept
 //!   connection turned out to be closed before any of it was sent.
 //! - **Certificates are not checked for revocation.**
+//! - **The header `TE` is removed**, since it belongs to one connection. Some servers of gRPC
+//!   insist on it.
 //! - **A log line and an error name the host.** The source of an error may contain text of the
 //!   server.
 //!
@@ -99,6 +101,8 @@ mod figures;
 mod headers;
 mod host;
 mod options;
+#[cfg(test)]
+mod random;
 mod request;
 mod resolve;
 mod response_body;

@@ -151,7 +151,7 @@ impl Default for Options {
             max_kept_connections: 64,
             idle_timeout: Duration::from_secs(30),
             ca_file: None,
-            resolver: Arc::new(SystemResolver),
+            resolver: Arc::new(SystemResolver::default()),
         }
     }
 }

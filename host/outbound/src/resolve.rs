@@ -1,9 +1,11 @@
 //! Resolves names to addresses.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, ToSocketAddrs as _};
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::Semaphore;
 
 /// Resolves names to addresses. The default is [`SystemResolver`].
 ///
@@ -20,13 +22,37 @@ pub trait Resolve: Send + Sync + 'static {
 }
 
 /// Asks the system, which reads `/etc/hosts` and asks the name servers of `/etc/resolv.conf`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemResolver;
+///
+/// The system's function blocks a thread, also after the time limit. At most 32 threads do so
+/// at once. While name servers do not answer, more requests wait until their time limit, and
+/// the rest of the process still has threads.
+#[derive(Clone, Debug)]
+pub struct SystemResolver {
+    lookups: Arc<Semaphore>,
+}
+
+/// The number of names that are resolved at once.
+const MAX_LOOKUPS: usize = 32;
+
+impl Default for SystemResolver {
+    fn default() -> Self {
+        Self {
+            lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
+        }
+    }
+}
 
 #[async_trait]
 impl Resolve for SystemResolver {
     async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
-        let addresses = tokio::net::lookup_host((name, 0)).await?;
-        Ok(addresses.map(|address| address.ip()).collect())
+        let permit = self.lookups.clone().acquire_owned().await;
+        let name = name.to_owned();
+        let lookup = move || {
+            // The thread has the permit, even if its result is no longer waited for.
+            let _permit = permit;
+            let addresses = (name.as_str(), 0).to_socket_addrs()?;
+            Ok(addresses.map(|address| address.ip()).collect())
+        };
+        tokio::task::spawn_blocking(lookup).await?
     }
 }
