@@ -30,6 +30,13 @@ const MIN_HEADER_BYTES: usize = 8 << 10;
 /// How often a connection of HTTP/2 with requests is asked whether its server still answers.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 
+/// How much of a response of HTTP/2 is held in memory while the application does not read it.
+const HTTP_2_WINDOW: u32 = 256 << 10;
+/// The largest window that HTTP/2 has.
+const MAX_HTTP_2_WINDOW: u32 = (1 << 31) - 1;
+/// How much of the body of a request is held in memory while its server does not take it.
+const HTTP_2_SEND_BUFFER: usize = 128 << 10;
+
 /// Sends the requests of an application to other servers, as far as its rules allow them. A
 /// clone shares the rules, the limits and the connections.
 #[derive(Clone)]
@@ -104,12 +111,20 @@ fn client(connector: Connector, options: &Options) -> Client<Connector, SentBody
     // With HTTP/2, headers over the limit are an error without a name. Up to twice the size,
     // they are read and then refused with the right error.
     let http2_header_bytes = u32::try_from(header_bytes.saturating_mul(2)).unwrap_or(u32::MAX);
+    // Requests whose responses are not read must not hold up others of the same connection.
+    let max_requests = u32::try_from(options.max_requests).unwrap_or(u32::MAX);
+    let connection_window = HTTP_2_WINDOW
+        .saturating_mul(max_requests)
+        .min(MAX_HTTP_2_WINDOW);
     Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(options.idle_timeout)
         .http1_max_buf_size(header_bytes)
         .http2_max_header_list_size(http2_header_bytes)
+        .http2_initial_stream_window_size(HTTP_2_WINDOW)
+        .http2_initial_connection_window_size(connection_window.max(HTTP_2_WINDOW))
+        .http2_max_send_buf_size(HTTP_2_SEND_BUFFER)
         .http2_keep_alive_interval(PING_INTERVAL)
         .build(connector)
 }

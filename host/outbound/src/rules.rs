@@ -77,7 +77,12 @@ impl FromIterator<Rule> for Rules {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::random::runner;
 
     fn rules(texts: &[&str]) -> Rules {
         texts
@@ -206,5 +211,39 @@ mod tests {
         let exact = rules(&["169.254.169.254", "[fd00:ec2::254]"]);
         assert!(!is_prohibited(&exact, uri, "169.254.169.254"));
         assert!(!is_prohibited(&exact, uri, "fd00:ec2::254"));
+    }
+
+    /// Adds the rule that a denial names.
+    fn follow(rules: &mut Rules, error: OutboundError) {
+        let message = error.to_string();
+        let (_, rule) = message.split_once("--allow-outbound ").unwrap();
+        rules.0.push(Rule::parse(rule).unwrap());
+    }
+
+    #[test]
+    fn the_rule_that_a_denial_names_allows_the_request() {
+        let v4 = any::<u32>().prop_map(|bits| IpAddr::from(Ipv4Addr::from(bits)));
+        let v6 = any::<u128>().prop_map(|bits| IpAddr::from(Ipv6Addr::from(bits)));
+        let test = |(address, port): (IpAddr, u16)| {
+            let host = Host::Address(address.to_canonical());
+            let uri = format!("http://{host}:{port}/");
+            let mut rules = Rules::default();
+            let error = rules.check(&target(&uri)).unwrap_err();
+            follow(&mut rules, error);
+            prop_assert!(rules.check(&target(&uri)).is_ok(), "{uri}");
+
+            let uri = format!("http://a.example:{port}/");
+            let mut rules = Rules::default();
+            let error = rules.check(&target(&uri)).unwrap_err();
+            follow(&mut rules, error);
+            prop_assert!(rules.check(&target(&uri)).is_ok(), "{uri}");
+            if let Err(error) = rules.check_address(&target(&uri), address) {
+                follow(&mut rules, error);
+            }
+            prop_assert!(rules.check_address(&target(&uri), address).is_ok());
+            Ok(())
+        };
+        let values = (prop_oneof![v4, v6], 1u16..);
+        runner(10_000).run(&values, test).unwrap();
     }
 }

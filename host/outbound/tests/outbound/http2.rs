@@ -149,3 +149,25 @@ async fn a_server_that_pauses_within_the_body() {
     assert_error!(result, OutboundError::BetweenBytesTimeout(_));
     drop(sender);
 }
+
+#[tokio::test]
+async fn responses_that_are_not_read_hold_up_no_other() {
+    let large = async |tls| {
+        HttpServer::start(Some(tls), |request| match request.uri().path() {
+            "/large" => text_answer(vec![b'x'; 2 << 20]),
+            _ => text_answer("hello"),
+        })
+        .await
+    };
+    let setup = setup(large, options()).await;
+    let url = format!("{}large", setup.url);
+    let mut unread = Vec::new();
+    for _ in 0..30 {
+        unread.push(get(&setup.outbound, &url).await.unwrap());
+        assert_eq!(text(&setup.outbound, &setup.url).await.unwrap(), "hello");
+    }
+    for response in unread {
+        assert_eq!(read(response).await.unwrap().len(), 2 << 20);
+    }
+    assert_eq!(setup.server.connections(), 1);
+}

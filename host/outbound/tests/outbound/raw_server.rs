@@ -112,6 +112,7 @@ pub struct FullListener {
 impl FullListener {
     pub async fn start(address: &str) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
         socket.bind(address.parse().unwrap()).unwrap();
         let listener = socket.listen(1).unwrap();
         let address = listener.local_addr().unwrap();
