@@ -94,15 +94,17 @@ impl Inner {
         let stream = stream.map_err(|error| failure::of_connect(target, error))?;
         let nodelay = stream.set_nodelay(true);
         nodelay.map_err(|error| failure::of_connect(target, error))?;
+        let permit = self.kept.clone().try_acquire_owned().ok();
         let (transport, is_http2): (Box<dyn Transport>, _) = if is_https {
-            self.encrypt(target, stream).await?
+            // Requests that wait for a connection of HTTP/2 expect to share it.
+            self.encrypt(target, stream, permit.is_some()).await?
         } else {
             (Box::new(stream), false)
         };
         Ok(Stream {
             transport,
             is_http2,
-            permit: self.kept.clone().try_acquire_owned().ok(),
+            permit,
             write_timeout: self.write_timeout,
             timer: None,
         })
@@ -147,6 +149,7 @@ impl Inner {
         &self,
         target: &Target,
         stream: TcpStream,
+        with_http2: bool,
     ) -> Result<(Box<dyn Transport>, bool), OutboundError> {
         let name = match target.host() {
             Host::Address(address) => ServerName::from(*address),
@@ -154,7 +157,8 @@ impl Inner {
                 OutboundError::InvalidRequest("no certificate can have the host of its URL")
             })?,
         };
-        let stream = self.tls.connect(name, stream).await;
+        let tls = self.tls.with_alpn(tls::protocols(with_http2));
+        let stream = tls.connect(name, stream).await;
         let stream = stream.map_err(|error| failure::of_tls(target, error))?;
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(tls::HTTP_2);
         Ok((Box::new(stream), is_http2))

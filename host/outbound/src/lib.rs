@@ -63,6 +63,8 @@
 //!
 //! # Limits
 //!
+//! - **Addresses that are public but lead inside are not recognized**: the public address of the
+//!   machine itself, and those of a NAT64 with a prefix of its own.
 //! - **HTTP/1.1 and HTTP/2 only**, and HTTP/2 only with TLS. No request is upgraded to another
 //!   protocol, so that there are no WebSockets.
 //! - **Redirects are not followed**, cookies are not kept, compressed bodies stay compressed,

@@ -110,8 +110,9 @@ impl Options {
         self
     }
 
-    /// Sets how many connections to all servers together may be kept for later requests: 64 by
-    /// default. Other connections are closed after one request.
+    /// Sets how many connections to all servers together may be kept for later requests: 256 by
+    /// default. One that is in use counts as well. Other connections are closed after one
+    /// request, and have HTTP/1.1, since a connection of HTTP/2 would be shared.
     pub fn max_kept_connections(mut self, connections: usize) -> Self {
         self.max_kept_connections = connections;
         self
@@ -148,7 +149,7 @@ impl Default for Options {
             },
             max_requests: 256,
             max_response_header_bytes: 64 << 10,
-            max_kept_connections: 64,
+            max_kept_connections: 256,
             idle_timeout: Duration::from_secs(30),
             ca_file: None,
             resolver: Arc::new(SystemResolver::default()),

@@ -22,13 +22,22 @@ pub fn connector(ca_file: Option<&Path>) -> Result<TlsConnector, OpenError> {
         Some(path) => read_roots(path)?,
         None => system_roots(),
     };
-    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| OpenError::Tls(error.to_string()))?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = vec![HTTP_2.into(), HTTP_1.into()];
     Ok(Arc::new(config).into())
+}
+
+/// Returns the protocols of ALPN that a client offers.
+pub fn protocols(with_http2: bool) -> Vec<Vec<u8>> {
+    let protocols = if with_http2 {
+        &[HTTP_2, HTTP_1][..]
+    } else {
+        &[HTTP_1]
+    };
+    protocols.iter().map(|protocol| protocol.to_vec()).collect()
 }
 
 fn system_roots() -> RootCertStore {

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::assert_error;
 use crate::http_server::HttpServer;
-use crate::raw_server::RawServer;
+use crate::raw_server::{RawServer, read_head};
 use crate::requests::{get, options, outbound_to, read, text, until};
 
 type Part = io::Result<Frame<Bytes>>;
@@ -113,7 +113,10 @@ async fn large_bodies_arrive_whole() {
     let request = Request::put(server.url())
         .body(Full::new(sent.clone()))
         .unwrap();
-    let response = outbound.send(request, Timeouts::default()).await.unwrap();
+    // A body that is not `Sync` can be sent from any task.
+    let request = request.map(|body| body.boxed_unsync());
+    let sending = async move { outbound.send(request, Timeouts::default()).await };
+    let response = tokio::spawn(sending).await.unwrap().unwrap();
     assert_eq!(response.headers()["content-length"], sent.len().to_string());
     let received = response.into_body().collect().await.unwrap().to_bytes();
     assert!(received == sent);
@@ -150,7 +153,7 @@ async fn a_server_that_closes_early_is_an_error() {
 #[tokio::test]
 async fn a_server_that_resets_the_connection_is_an_error() {
     let server = RawServer::start(|mut stream| async move {
-        crate::raw_server::read_head(&mut stream).await?;
+        read_head(&mut stream).await?;
         stream.set_zero_linger()?;
         Ok(())
     })

@@ -1,13 +1,16 @@
 //! Connections that are kept for later requests.
 
-use session3_outbound::OutboundError;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Request;
+use session3_outbound::{Options, OutboundError, Timeouts};
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 use crate::assert_error;
+use crate::bodies::channel;
 use crate::http_server::{HttpServer, text_answer};
 use crate::names::Names;
 use crate::raw_server::{RawServer, read_head};
@@ -40,7 +43,7 @@ async fn a_kept_connection_that_the_server_closed_is_replaced() {
     let server = RawServer::start(|mut stream| async move {
         read_head(&mut stream).await?;
         let response = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
-        tokio::io::AsyncWriteExt::write_all(&mut stream, response).await
+        stream.write_all(response).await
     })
     .await;
     let outbound = outbound_to(server.port(), options());
@@ -62,16 +65,16 @@ async fn an_idle_connection_is_closed() {
 }
 
 /// Sends some requests that are under way at the same time, so that each has a connection.
-async fn at_once(server: &HttpServer, options: session3_outbound::Options, number: usize) {
+async fn at_once(server: &HttpServer, options: Options, number: usize) {
     let outbound = outbound_to(server.port(), options);
     let barrier = Arc::new(Barrier::new(number));
     let mut tasks = JoinSet::new();
     for _ in 0..number {
         let (outbound, url, barrier) = (outbound.clone(), server.url(), barrier.clone());
         tasks.spawn(async move {
-            let (sender, body) = crate::bodies::channel();
-            let request = http::Request::post(url).body(body).unwrap();
-            let response = outbound.send(request, Default::default()).await.unwrap();
+            let (sender, body) = channel();
+            let request = Request::post(url).body(body).unwrap();
+            let response = outbound.send(request, Timeouts::default()).await.unwrap();
             barrier.wait().await;
             drop(sender);
             read(response).await.unwrap();

@@ -1,12 +1,13 @@
 //! Which servers a request reaches.
 
 use session3_outbound::OutboundError;
+use tokio::io::AsyncWriteExt as _;
 
 use crate::assert_error;
 use crate::http_server::{HttpServer, text_answer};
 use crate::names::Names;
-use crate::raw_server::{FullListener, RawServer};
-use crate::requests::{get, options, outbound, read, text};
+use crate::raw_server::{FullListener, RawServer, read_head};
+use crate::requests::{get, options, outbound, outbound_to, read, text};
 
 #[tokio::test]
 async fn an_allowed_name_is_called_and_another_one_is_not() {
@@ -127,8 +128,8 @@ async fn a_name_is_not_resolved_between_the_check_and_the_connection() {
     let port = trap.port();
     let response = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello";
     let public = RawServer::start_at(&format!("127.0.0.2:{port}"), move |mut stream| async move {
-        crate::raw_server::read_head(&mut stream).await?;
-        tokio::io::AsyncWriteExt::write_all(&mut stream, response.as_bytes()).await
+        read_head(&mut stream).await?;
+        stream.write_all(response.as_bytes()).await
     })
     .await;
     // The first answer is allowed. All others are not.
@@ -153,9 +154,9 @@ async fn addresses_that_are_not_allowed_are_left_out() {
     let trap = RawServer::silent().await;
     let port = trap.port();
     let server = RawServer::start_at(&format!("127.0.0.2:{port}"), |mut stream| async move {
-        crate::raw_server::read_head(&mut stream).await?;
+        read_head(&mut stream).await?;
         let response = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
-        tokio::io::AsyncWriteExt::write_all(&mut stream, response).await
+        stream.write_all(response).await
     })
     .await;
     let names = Names::default().answer("a.example", &["::1", "127.0.0.1", "127.0.0.2"]);
@@ -238,7 +239,7 @@ async fn a_redirect_is_a_response() {
         answer
     })
     .await;
-    let outbound = outbound(&["127.0.0.1/32:1", &server.address.to_string()], options());
+    let outbound = outbound_to(server.port(), options());
     let response = get(&outbound, &server.url()).await.unwrap();
     assert_eq!(response.status(), 302);
     assert_eq!(response.headers()["location"], trap.url());

@@ -1,11 +1,12 @@
 //! HTTP/2, which a server chooses in the handshake of TLS.
 
-use http::Version;
-use session3_outbound::{Options, Outbound, OutboundError};
+use http::{Request, Version};
+use session3_outbound::{Options, Outbound, OutboundError, Timeouts};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use crate::assert_error;
-use crate::bodies::{check_failures, check_streaming};
+use crate::bodies::{channel, check_failures, check_streaming};
 use crate::http_server::{HttpServer, text_answer};
 use crate::requests::{SHORT, get, options, read, text};
 use crate::tls::{Authority, trusting};
@@ -16,10 +17,7 @@ struct Setup {
     url: String,
 }
 
-async fn setup(
-    server: impl AsyncFnOnce(tokio_rustls::TlsAcceptor) -> HttpServer,
-    options: Options,
-) -> Setup {
+async fn setup(server: impl AsyncFnOnce(TlsAcceptor) -> HttpServer, options: Options) -> Setup {
     let authority = Authority::new();
     let tls = authority.acceptor(&["a.example"], &[b"h2", b"http/1.1"]);
     let server = server(tls).await;
@@ -88,13 +86,22 @@ async fn the_rules_apply_to_each_request_of_a_connection() {
 }
 
 #[tokio::test]
-async fn without_kept_connections_requests_succeed() {
+async fn connections_that_are_not_kept_have_http_1() {
     let hello = async |tls| HttpServer::start(Some(tls), |_| text_answer("hello")).await;
     let setup = setup(hello, options().max_kept_connections(0)).await;
-    for _ in 0..3 {
-        assert_eq!(text(&setup.outbound, &setup.url).await.unwrap(), "hello");
+    let mut tasks = JoinSet::new();
+    for _ in 0..20 {
+        let (outbound, url) = (setup.outbound.clone(), setup.url.clone());
+        tasks.spawn(async move {
+            let response = get(&outbound, &url).await.unwrap();
+            assert_eq!(response.version(), Version::HTTP_11);
+            assert_eq!(read(response).await.unwrap(), "hello");
+        });
     }
-    assert_eq!(setup.server.connections(), 3);
+    while let Some(task) = tasks.join_next().await {
+        task.unwrap();
+    }
+    assert_eq!(setup.server.connections(), 20);
 }
 
 #[tokio::test]
@@ -138,11 +145,11 @@ async fn a_server_that_pauses_within_the_body() {
         options().between_bytes_timeout(SHORT),
     )
     .await;
-    let (sender, body) = crate::bodies::channel();
-    let request = http::Request::post(&setup.url).body(body).unwrap();
+    let (sender, body) = channel();
+    let request = Request::post(&setup.url).body(body).unwrap();
     let response = setup
         .outbound
-        .send(request, Default::default())
+        .send(request, Timeouts::default())
         .await
         .unwrap();
     let result = read(response).await;

@@ -1,8 +1,10 @@
 //! Servers that stall in each phase of a request.
 
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream::repeat_with;
 use http::Request;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Empty, StreamBody};
@@ -123,8 +125,8 @@ async fn a_server_that_does_not_take_the_body() {
     })
     .await;
     let endless = || {
-        let part = || Ok::<_, std::io::Error>(Frame::data(Bytes::from_static(&[0; 65536])));
-        StreamBody::new(tokio_stream(part))
+        let part = || Ok::<_, io::Error>(Frame::data(Bytes::from_static(&[0; 65536])));
+        StreamBody::new(repeat_with(part))
     };
     let send = async |outbound: &Outbound| {
         let request = Request::post(server.url()).body(endless()).unwrap();
@@ -134,11 +136,6 @@ async fn a_server_that_does_not_take_the_body() {
     assert_error!(send(&by_answer).await, OutboundError::FirstByteTimeout(_));
     let by_write = outbound_to(server.port(), options().between_bytes_timeout(SHORT));
     assert_error!(send(&by_write).await, OutboundError::WriteTimeout(..));
-}
-
-/// Returns a stream of endless parts.
-fn tokio_stream<T>(part: impl Fn() -> T) -> impl futures_util::Stream<Item = T> {
-    futures_util::stream::repeat_with(part)
 }
 
 #[tokio::test]

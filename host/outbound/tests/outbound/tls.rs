@@ -10,6 +10,7 @@ use rcgen::{
 };
 use session3_outbound::{OpenError, Options, Outbound, OutboundError, Rules};
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
@@ -169,7 +170,7 @@ async fn a_server_without_tls_is_an_error() {
     let authority = Authority::new();
     let server = RawServer::start(|mut stream| async move {
         let response = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
-        tokio::io::AsyncWriteExt::write_all(&mut stream, response).await?;
+        stream.write_all(response).await?;
         tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
         Ok(())
     })
