@@ -168,6 +168,7 @@ static bool open(const request_t *request, session3_sessions_manager_own_session
     session3_sessions_manager_config_t chosen = config(request->is_secure);
     session3_sessions_manager_request_t client = {
         .cookies = request->cookies,
+        .remote_address = request->remote_address,
         .user_agent = request->user_agent,
     };
     // The response to HEAD is that of GET, and nothing else happens.

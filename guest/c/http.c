@@ -15,6 +15,14 @@ static wasi_http_types_list_field_value_t values(wasi_http_types_own_headers_t h
     return found;
 }
 
+// Returns the first value of a header, if it is ASCII.
+static demo_option_string_t first(wasi_http_types_own_headers_t headers, const char *name) {
+    wasi_http_types_list_field_value_t found = values(headers, name);
+    if (found.len == 0) return (demo_option_string_t){};
+    demo_string_t value = {found.ptr[0].ptr, found.ptr[0].len};
+    return (demo_option_string_t){text_is_ascii(value), value};
+}
+
 request_t http_read(wasi_http_types_own_incoming_request_t incoming) {
     wasi_http_types_borrow_incoming_request_t borrowed =
         wasi_http_types_borrow_incoming_request(incoming);
@@ -38,11 +46,8 @@ request_t http_read(wasi_http_types_own_incoming_request_t incoming) {
     wasi_http_types_list_field_value_t cookies = values(headers, "cookie");
     // The generated types of wasi:http and of the session manager have the same layout.
     request.cookies = (demo_list_list_u8_t){(demo_list_u8_t *)cookies.ptr, cookies.len};
-    wasi_http_types_list_field_value_t agents = values(headers, "user-agent");
-    if (agents.len > 0) {
-        demo_string_t agent = {agents.ptr[0].ptr, agents.ptr[0].len};
-        request.user_agent = (demo_option_string_t){text_is_ascii(agent), agent};
-    }
+    request.remote_address = first(headers, "x-forwarded-for");
+    request.user_agent = first(headers, "user-agent");
     // A host can use the instance for another request only if nothing of this one is left.
     wasi_http_types_fields_drop_own(headers);
     wasi_http_types_incoming_request_drop_own(incoming);

@@ -17,6 +17,8 @@ typedef struct {
     bool is_secure;
     // The values of the Cookie headers.
     demo_list_list_u8_t cookies;
+    // The client's address, from the X-Forwarded-For header that session3 serve sets.
+    demo_option_string_t remote_address;
     // The User-Agent header, if it is ASCII.
     demo_option_string_t user_agent;
 } request_t;

@@ -43,6 +43,8 @@ function open(request, isSecure) {
     {
       // `get` joins several Cookie headers with ", ". No cookie contains these characters.
       cookies: headers.get("cookie")?.split(", ").map(bytes) ?? [],
+      // The client's address, which session3 serve writes into this header.
+      remoteAddress: headers.get("x-forwarded-for") ?? undefined,
       userAgent: headers.get("user-agent") ?? undefined,
     },
     // The response to HEAD is that of GET, and nothing else happens.

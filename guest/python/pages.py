@@ -72,7 +72,9 @@ def page(request):
 
 def what_counts(request):
     return manager.Request(
-        cookies=request.cookies, remote_address=None, user_agent=request.user_agent
+        cookies=request.cookies,
+        remote_address=request.remote_address,
+        user_agent=request.user_agent,
     )
 
 

@@ -31,6 +31,8 @@ class Request:
     """Whether the browser uses TLS."""
     cookies: list[bytes]
     """The values of the Cookie headers."""
+    remote_address: str | None
+    """The client's address, from the X-Forwarded-For header that session3 serve sets."""
     user_agent: str | None
     """The User-Agent header."""
 
@@ -48,14 +50,21 @@ def read(request):
     """Reads a request."""
     with request.headers() as headers:
         cookies = headers.get("cookie")
-        user_agents = headers.get("user-agent")
+        remote_address = first(headers.get("x-forwarded-for"))
+        user_agent = first(headers.get("user-agent"))
     return Request(
         method=METHODS.get(type(request.method())),
         path=(request.path_with_query() or "").partition("?")[0],
         is_secure=isinstance(request.scheme(), Scheme_Https),
         cookies=cookies,
-        user_agent=user_agents[0].decode(errors="replace") if user_agents else None,
+        remote_address=remote_address,
+        user_agent=user_agent,
     )
+
+
+def first(values):
+    """Returns the first value of a header as text, or None."""
+    return values[0].decode(errors="replace") if values else None
 
 
 def send(out, response):

@@ -109,7 +109,9 @@ impl Server {
         let log = fs::read(self.directory.path().join("log")).unwrap();
         let mut counts = BTreeMap::<String, usize>::new();
         for line in String::from_utf8_lossy(&log).lines() {
-            let message: String = line
+            // Without the time and the ID of a request.
+            let message = line.split_once("}: ").map_or(line, |(_, message)| message);
+            let message: String = message
                 .chars()
                 .map(|letter| if letter.is_ascii_digit() { '0' } else { letter })
                 .take(160)

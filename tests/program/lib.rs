@@ -170,9 +170,14 @@ impl Demo {
     /// Starts a server on a free port. The command must take `--port`, and print its address
     /// after `Open `.
     pub fn run(command: &mut Command) -> Self {
+        Self::run_as_it_is(command.args(["--port", "0"]))
+    }
+
+    /// Starts a server whose command says where it listens, and which prints its address after
+    /// `Open `.
+    pub fn run_as_it_is(command: &mut Command) -> Self {
         let mut demo = Self {
             child: command
-                .args(["--port", "0"])
                 .stdout(Stdio::piped())
                 .spawn()
                 .unwrap(),

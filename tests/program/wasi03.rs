@@ -48,10 +48,16 @@ fn a_body_passes_through_it_in_a_stream() {
 }
 
 #[test]
-fn it_has_no_network() {
-    let (_directory, server, mut browser) = start(&[]);
-    let text = browser.get(&server, "fetch").text;
+fn it_calls_the_servers_that_are_allowed_and_no_others() {
+    let (_directory, server, mut browser) = start(&["--allow-outbound", "127.0.0.1:1"]);
+    let port = server.url.trim_end_matches('/').rsplit(':').next().unwrap();
+    let url = format!("http://127.0.0.1:{port}/uses");
+    let text = browser.get(&server, &format!("fetch?{url}")).text;
     assert_eq!(text, "ErrorCode::HttpRequestDenied");
+
+    let allowed = format!("127.0.0.1:{port}");
+    let (_other, other, mut browser) = start(&["--allow-outbound", &allowed]);
+    assert_eq!(browser.get(&other, &format!("fetch?{url}")).text, "200 1");
 }
 
 #[test]

@@ -66,9 +66,11 @@ fn sessions(sessions: &[SessionSummary]) -> String {
             (false, false) => "",
         };
         let agent = own.user_agent.as_deref().unwrap_or("unknown browser");
+        let address = own.remote_address.as_deref().unwrap_or("unknown address");
         format!(
-            "<li>{}{mark}<br><span>{}</span></li>\n",
+            "<li>{}{mark}<br><span>{}, {}</span></li>\n",
             own.id,
+            escape(address),
             escape(agent)
         )
     };

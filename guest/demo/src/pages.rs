@@ -57,7 +57,7 @@ fn form(request: &Request) -> Result<Response, SessionError> {
 fn open(request: &Request) -> Result<Session, SessionError> {
     let request_info = manager::Request {
         cookies: request.cookies.clone(),
-        remote_address: None,
+        remote_address: request.remote_address.clone(),
         user_agent: request.user_agent.clone(),
     };
     // The response to HEAD is that of GET, and nothing else happens.

@@ -62,12 +62,16 @@ impl Drop for Turn {
 /// Returns the properties of a request that the session manager uses.
 fn info(request: &Request) -> Info {
     let headers = request.get_headers();
-    let user_agent = headers.get("user-agent").into_iter().next();
+    let text = |name: &str| {
+        let value = headers.get(name).into_iter().next()?;
+        String::from_utf8(value).ok()
+    };
     Info {
         cookies: headers.get("cookie"),
-        // WASI does not provide the address of the client.
-        remote_address: None,
-        user_agent: user_agent.and_then(|value| String::from_utf8(value).ok()),
+        // `session3 serve` sets this header to the client's address. Of another host, it may be
+        // what the client claims.
+        remote_address: text("x-forwarded-for"),
+        user_agent: text("user-agent"),
     }
 }
 

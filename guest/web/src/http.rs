@@ -21,6 +21,9 @@ pub struct Request {
     pub is_secure: bool,
     /// The values of the Cookie headers.
     pub cookies: Vec<Vec<u8>>,
+    /// The client's address, from the header X-Forwarded-For. `session3 serve` sets it; of
+    /// another host, it may be what the client claims.
+    pub remote_address: Option<String>,
     /// The User-Agent header, if it is valid UTF-8.
     pub user_agent: Option<String>,
     /// The fields of the submitted form if the method is POST, otherwise those of the query.
@@ -82,13 +85,16 @@ pub fn read(request: &IncomingRequest) -> Result<Request, BadForm> {
         path: path.to_owned(),
         is_secure: matches!(request.scheme(), Some(Scheme::Https)),
         cookies: headers.get("cookie"),
-        user_agent: headers
-            .get("user-agent")
-            .into_iter()
-            .next()
-            .and_then(|value| String::from_utf8(value).ok()),
+        remote_address: text_of(&headers, "x-forwarded-for"),
+        user_agent: text_of(&headers, "user-agent"),
         fields: form_urlencoded::parse(&fields).into_owned().collect(),
     })
+}
+
+/// Returns the first value of a header, if it is valid UTF-8.
+fn text_of(headers: &Fields, name: &str) -> Option<String> {
+    let value = headers.get(name).into_iter().next()?;
+    String::from_utf8(value).ok()
 }
 
 /// Reads the whole body.

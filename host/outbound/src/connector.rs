@@ -46,13 +46,14 @@ struct Inner {
 
 impl Connector {
     pub fn new(rules: Arc<Rules>, options: &Options) -> Result<Self, OpenError> {
+        let tls = tls::connector(options.ca_file.as_deref(), &rules)?;
         Ok(Self(Arc::new(Inner {
             rules,
             resolver: options.resolver.clone(),
             dns_timeout: options.dns_timeout,
             connect_timeout: options.timeouts.connect,
             write_timeout: options.timeouts.between_bytes,
-            tls: tls::connector(options.ca_file.as_deref())?,
+            tls,
             kept: Arc::new(Semaphore::new(
                 options.max_kept_connections.min(Semaphore::MAX_PERMITS),
             )),

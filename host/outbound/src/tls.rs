@@ -10,16 +10,18 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::options::OpenError;
+use crate::rules::Rules;
 
 /// The protocol of ALPN that stands for HTTP/2.
 pub const HTTP_2: &[u8] = b"h2";
 const HTTP_1: &[u8] = b"http/1.1";
 
 /// Returns what makes connections with TLS, which trusts the authorities of a file, or those
-/// of the system.
-pub fn connector(ca_file: Option<&Path>) -> Result<TlsConnector, OpenError> {
+/// of the system. If no rule allows any connection, none of them is read.
+pub fn connector(ca_file: Option<&Path>, rules: &Rules) -> Result<TlsConnector, OpenError> {
     let roots = match ca_file {
         Some(path) => read_roots(path)?,
+        None if rules.is_empty() => RootCertStore::empty(),
         None => system_roots(),
     };
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))

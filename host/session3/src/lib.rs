@@ -21,7 +21,7 @@
 //! let server = Server::new(&component, sessions, ServeOptions::default())?;
 //!
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
-//! server.serve(listener, std::future::pending()).await;
+//! server.serve(listener.try_into()?, std::future::pending()).await;
 //! # Ok(())
 //! # }
 //! ```
@@ -31,6 +31,8 @@
 //! - An embedder with a linker of its own uses [`add_to_linker`], which has an example.
 //! - [`store::open`] opens a store by its URL; [`store::SessionStore`] is the trait for other
 //!   stores; [`store::directory`] is the store in a directory.
+//! - [`listen`] has the sockets of a server, TLS and trusted proxies, and [`outbound`] the rules
+//!   for requests of the application to other servers.
 //! - [`policy`] writes an operator's policy into the manager, [`Administration`] shows and ends
 //!   all sessions, and [`metrics`] has sinks for events and durations.
 //!
@@ -70,6 +72,10 @@ mod value;
 
 /// The components of session3, as bytes.
 pub use session3_components as components;
+/// What a [`Server`] listens on, and what it knows of its clients.
+pub use session3_listen as listen;
+/// What sends an application's requests to other servers.
+pub use session3_outbound as outbound;
 
 pub use admin::Administration;
 pub use bindings::session3::sessions::events::{EndReason, Event, RejectReason};

@@ -5,10 +5,13 @@
 //! every label value takes memory.
 
 use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, histogram};
+use metrics::{
+    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
+use session3_outbound::{OUTBOUND_REQUESTS, OUTBOUND_SECONDS};
 
 use crate::bindings::session3::sessions::events::Event;
 use crate::log_limit::{Decision, LogLimit};
@@ -48,10 +51,23 @@ pub const CONNECTIONS: &str = "session3_connections_total";
 /// The gauge of open connections.
 pub const CONNECTIONS_OPEN: &str = "session3_connections_open";
 
+/// The gauge of the time at which the certificate for TLS expires, in seconds since 1970.
+pub const TLS_EXPIRES: &str = "session3_tls_certificate_expires_seconds";
+
+/// Notes when the certificate for TLS expires.
+pub fn note_tls_expiry(expires: SystemTime) {
+    let since = expires.duration_since(SystemTime::UNIX_EPOCH);
+    gauge!(TLS_EXPIRES).set(since.unwrap_or_default().as_secs_f64());
+}
+
 /// Describes all metrics to the recorder that is installed.
 pub fn describe() {
     describe_counter!(EVENTS, "Events of sessions, by event and reason");
-    let seconds: [(&str, &str); 4] = [
+    let seconds: [(&str, &str); 5] = [
+        (
+            OUTBOUND_SECONDS,
+            "Time from a request of the application to another server to its response",
+        ),
         (STORE_SECONDS, "Duration of each operation of the store"),
         (COMMIT_SECONDS, "Duration of each commit with its merges"),
         (
@@ -66,7 +82,8 @@ pub fn describe() {
     for (name, text) in seconds {
         describe_histogram!(name, Unit::Seconds, text);
     }
-    let counters: [(&str, &str); 5] = [
+    let counters: [(&str, &str); 6] = [
+        (OUTBOUND_REQUESTS, "Requests of the application to other servers, by result"),
         (REQUESTS, "Requests, by the class of their status"),
         (
             FAILED_REQUESTS,
@@ -82,7 +99,8 @@ pub fn describe() {
     for (name, text) in counters {
         describe_counter!(name, text);
     }
-    let gauges: [(&str, &str); 3] = [
+    let gauges: [(&str, &str); 4] = [
+        (TLS_EXPIRES, "When the certificate for TLS expires, in seconds since 1970"),
         (REQUESTS_RUNNING, "Requests that have no whole response yet"),
         (CONNECTIONS_OPEN, "Open connections"),
         (

@@ -9,8 +9,9 @@ use session3::components::{DEMO, MANAGER};
 use session3::{Composition, Grant, Server};
 
 use super::descriptors;
+use super::listening::Listeners;
 use super::serving::{Serving, compiling, without_backtrace};
-use super::signals::{StopSignals, ignore_hangup};
+use super::signals::{StopSignals, reload_on_hangup};
 use crate::log_options::LogOptions;
 
 /// Serve an interactive web application to try out and to test sessions
@@ -43,10 +44,10 @@ impl Demo {
     /// Serves the demo application until Ctrl-C or SIGTERM.
     pub async fn run(self) -> Result<ExitCode> {
         let stop = StopSignals::install()?;
-        ignore_hangup()?;
         descriptors::raise_limit();
         let serving = &self.serving;
-        let listeners = serving.listen().await?;
+        let Listeners { listeners, tls } = serving.listening.listen().await?;
+        reload_on_hangup(tls)?;
         let store = serving.open_store(&self.store).await?;
         let sessions = serving.sessions(store.clone()).await;
         let metrics = serving.collect_metrics()?;
@@ -66,9 +67,13 @@ impl Demo {
 
     /// Returns a sentence about the cookie that the demo sets.
     fn cookie_note(&self) -> &'static str {
-        match self.serving.secure_cookies {
-            true => "The session cookie is __Host-session with Secure: browse through a TLS proxy.",
-            false => "The session cookie is session3 without Secure, because this is plain HTTP.",
+        let serving = &self.serving;
+        match (serving.listening.has_tls(), serving.secure_cookies) {
+            (true, _) => "The session cookie is __Host-session with Secure.",
+            (_, true) => {
+                "The session cookie is __Host-session with Secure: browse through a TLS proxy."
+            }
+            _ => "The session cookie is session3 without Secure, because this is plain HTTP.",
         }
     }
 }

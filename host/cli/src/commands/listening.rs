@@ -1,87 +1,145 @@
-//! The listeners of a server: one for each address of its host.
+//! What a server listens on, and which proxies it believes.
 
-use std::io::{Error, ErrorKind, Result};
-use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
-use tokio::net::{TcpListener, lookup_host};
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use session3::listen::{
+    Address, ForwardedHeader, Forwarding, Listener, TlsConfig, TrustedProxies,
+};
+use session3::metrics::note_tls_expiry;
+use session3::text::escaped;
 
-/// How often a free port is chosen anew, because it is taken on another address of the host.
-const ATTEMPTS: usize = 10;
-
-/// Listens on all addresses of a host, such as 127.0.0.1 and ::1 of `localhost`. Port 0
-/// chooses a port that is free on all of them. An address that this machine does not have is
-/// left out, as long as there is another one.
-///
-/// # Errors
-///
-/// If the host has no address, or the port is taken on one of them.
-pub async fn listen(host: &str, port: u16) -> Result<Vec<TcpListener>> {
-    let mut addresses: Vec<IpAddr> = Vec::new();
-    for address in lookup_host((host, port)).await? {
-        if !addresses.contains(&address.ip()) {
-            addresses.push(address.ip());
-        }
-    }
-    for _ in 1..ATTEMPTS {
-        match listen_on(&addresses, port).await {
-            Err(error) if port == 0 && error.kind() == ErrorKind::AddrInUse => {}
-            result => return result,
-        }
-    }
-    listen_on(&addresses, port).await
+/// The options about the connections of a server.
+#[derive(Args)]
+pub struct Listening {
+    /// Listen on this IP address, or on all addresses of this host name
+    #[arg(long, default_value = "127.0.0.1")]
+    host: String,
+    /// Listen on this port; 0 chooses a free one
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// Listen on this address: HOST:PORT, unix:PATH, unix:PATH,mode=660, or systemd for the
+    /// sockets of a .socket unit; may be given more than once
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["host", "port"])]
+    listen: Vec<Address>,
+    /// Use TLS, with the certificates in this PEM file; SIGHUP reads it again
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The PEM file with the key of --tls-cert
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Believe what these proxies say about their clients: IP addresses, networks, loopback,
+    /// private, or unix for clients of a Unix socket, separated by commas
+    #[arg(long, value_name = "NETWORKS", default_value = "", hide_default_value = true)]
+    trust_proxy: TrustedProxies,
+    /// The headers in which they say it; those of the other kind are removed
+    #[arg(long, value_name = "KIND", value_enum, default_value = "x-forwarded")]
+    forwarded_header: HeaderKind,
+    /// Expect the header of the PROXY protocol from the proxies of --trust-proxy, and refuse
+    /// other connections
+    #[arg(long, requires = "trust_proxy")]
+    proxy_protocol: bool,
 }
 
-async fn listen_on(addresses: &[IpAddr], mut port: u16) -> Result<Vec<TcpListener>> {
-    let mut listeners = Vec::new();
-    let mut missing = Error::new(ErrorKind::AddrNotAvailable, "the host has no address");
-    for address in addresses {
-        match TcpListener::bind(SocketAddr::new(*address, port)).await {
-            Ok(listener) => {
-                port = listener.local_addr()?.port();
-                listeners.push(listener);
+/// A kind of headers about clients.
+#[derive(Clone, Copy, ValueEnum)]
+enum HeaderKind {
+    /// X-Forwarded-For, -Proto and -Host
+    XForwarded,
+    /// Forwarded of RFC 7239
+    Forwarded,
+}
+
+/// What a server accepts connections from.
+pub struct Listeners {
+    /// One for each socket.
+    pub listeners: Vec<Listener>,
+    /// Their TLS.
+    pub tls: Option<TlsConfig>,
+}
+
+impl Listening {
+    /// Returns whether the server has a certificate.
+    pub fn has_tls(&self) -> bool {
+        self.tls_cert.is_some()
+    }
+
+    /// Listens on all addresses. Call this first: a command whose port is taken should fail
+    /// before it compiles a component.
+    pub async fn listen(&self) -> Result<Listeners> {
+        let tls = self.tls()?;
+        let mut listeners = Vec::new();
+        for address in self.addresses() {
+            for listener in Listener::bind(&address).await? {
+                listeners.push(self.prepare(listener, tls.as_ref()));
             }
-            Err(error) if is_missing(&error) => missing = error,
-            Err(error) => return Err(error),
+        }
+        Ok(Listeners { listeners, tls })
+    }
+
+    /// Returns what the server believes of the clients of its proxies.
+    pub fn forwarding(&self) -> Forwarding {
+        let header = match self.forwarded_header {
+            HeaderKind::XForwarded => ForwardedHeader::XForwarded,
+            HeaderKind::Forwarded => ForwardedHeader::Forwarded,
+        };
+        Forwarding::new(self.trust_proxy.clone(), header)
+    }
+
+    fn addresses(&self) -> Vec<Address> {
+        match self.listen.is_empty() {
+            true => vec![Address::Tcp {
+                host: self.host.clone(),
+                port: self.port,
+            }],
+            false => self.listen.clone(),
         }
     }
-    match listeners.is_empty() {
-        true => Err(missing),
-        false => Ok(listeners),
+
+    fn tls(&self) -> Result<Option<TlsConfig>> {
+        let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) else {
+            return Ok(None);
+        };
+        let tls = TlsConfig::load(certificate, key)?;
+        report(&tls);
+        Ok(Some(tls))
+    }
+
+    fn prepare(&self, mut listener: Listener, tls: Option<&TlsConfig>) -> Listener {
+        if let Some(tls) = tls {
+            listener = listener.tls(tls.clone());
+        }
+        if self.proxy_protocol {
+            listener = listener.proxy_protocol(self.trust_proxy.clone());
+        }
+        listener
     }
 }
 
-/// Returns whether the machine lacks an address, or all addresses of its family.
-fn is_missing(error: &Error) -> bool {
-    let is_family_missing =
-        error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error());
-    is_family_missing || error.kind() == ErrorKind::AddrNotAvailable
+/// Reads the certificate again. If that fails, the server continues with the previous one.
+pub fn reload(tls: &TlsConfig) {
+    match tls.reload() {
+        Ok(()) => {
+            report(tls);
+            tracing::info!("the certificate was loaded anew");
+        }
+        Err(error) => {
+            let error = escaped(&error.to_string());
+            tracing::error!(
+                "the certificate was not loaded anew, the server continues with the previous \
+                 one: {error}"
+            );
+        }
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::net::{Ipv4Addr, Ipv6Addr};
-
-    use super::*;
-
-    #[tokio::test]
-    async fn both_families_get_the_same_port_and_a_missing_address_is_left_out() {
-        let missing = Ipv4Addr::new(192, 0, 2, 1).into();
-        let present = Ipv4Addr::LOCALHOST.into();
-        let addresses = [missing, present, Ipv6Addr::LOCALHOST.into()];
-        let listeners = listen_on(&addresses, 0).await.expect("a free port");
-        let listeners = listeners
-            .iter()
-            .map(|l| l.local_addr().expect("an address"));
-        let listeners: Vec<_> = listeners.collect();
-        assert_eq!(listeners[0].ip(), present);
-        let port = listeners[0].port();
-        assert!(listeners.iter().all(|address| address.port() == port));
-        let has_ipv6 = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await.is_ok();
-        assert_eq!(listeners.len(), 1 + usize::from(has_ipv6));
-
-        let taken = listen_on(&[present], port).await.expect_err("a taken port");
-        assert_eq!(taken.kind(), ErrorKind::AddrInUse);
-        let error = listen_on(&[missing], 0).await.expect_err("no address");
-        assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
+/// Logs what an operator should know of the certificate, and notes when it expires.
+pub fn report(tls: &TlsConfig) {
+    for warning in tls.warnings() {
+        tracing::warn!("{}", escaped(&warning));
+    }
+    if let Some(expires) = tls.expires() {
+        note_tls_expiry(expires);
     }
 }

@@ -3,6 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs::Metadata;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,8 @@ use std::time::Duration;
 use anyhow::{Context, Error, Result, bail, ensure};
 use clap::Args;
 use session3::compiled::{self, is_compiled};
+use session3::listen::{TlsConfig, notify};
+use session3::outbound::{self, Outbound, Rule};
 use session3::store::{Maintenance, MemoryStore};
 use session3::text::escaped;
 use session3::{ServeOptions, Server, SessionsCtx};
@@ -18,21 +21,23 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
 
 use super::compose::{Grant, Parts};
+use super::listening::Listeners;
 use super::serving::{Serving, compiling, without_backtrace};
 use super::signals::StopSignals;
-use super::{descriptors, input};
+use super::{descriptors, input, listening};
 use crate::log_options::LogOptions;
 
 /// Serve a web application that is a WebAssembly component
 ///
 /// APPLICATION exports wasi:http/incoming-handler of WASI 0.2 or wasi:http/handler
 /// of WASI 0.3, and imports session3:sessions/manager for its sessions. It can use
-/// files only with --dir, environment variables only with --env, and no network.
+/// files only with --dir, environment variables only with --env, and other servers
+/// only with --allow-outbound.
 ///
 /// With --allow-compiled, APPLICATION may be a file of `session3 compile`.
 ///
-/// On SIGHUP, the server loads APPLICATION again. Requests that are running then
-/// finish with the previous component.
+/// On SIGHUP, the server loads APPLICATION and the certificate of --tls-cert again.
+/// Requests that are running then finish with the previous component.
 #[derive(Args)]
 #[command(
     verbatim_doc_comment,
@@ -103,6 +108,15 @@ pub struct Serve {
     /// Limit how many connections are open at the same time; further clients wait
     #[arg(long, value_name = "COUNT", default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..))]
     max_connections: u32,
+    /// Let the application call this server over HTTP: a name such as api.example.com,
+    /// *.example.com for all names below, an IP address or a network, each with an optional
+    /// :PORT, otherwise 80 and 443; may be given more than once
+    #[arg(long, value_name = "HOST[:PORT]")]
+    allow_outbound: Vec<Rule>,
+    /// Trust the certificate authorities in this PEM file, in place of the system's, when
+    /// the application calls a server over HTTPS
+    #[arg(long, value_name = "FILE", requires = "allow_outbound")]
+    outbound_ca: Option<PathBuf>,
     /// Load APPLICATION as code that no sandbox confines, if it is a file of `session3
     /// compile`: its source has to be as trusted as that of session3
     #[arg(long)]
@@ -125,7 +139,7 @@ impl Serve {
         descriptors::raise_limit();
         descriptors::warn_of_too_many(self.max_connections);
         let serve = Arc::new(self);
-        let listeners = serve.serving.listen().await?;
+        let Listeners { listeners, tls } = serve.serving.listening.listen().await?;
         let name = serve.parts.application.display().to_string();
         let component = serve.component().await?;
         let store = serve.open_store().await?;
@@ -136,7 +150,7 @@ impl Serve {
         let sessions = serve.serving.sessions(of_sessions).await;
         let metrics = serve.serving.collect_metrics()?;
         let server = compiling(&name, async || serve.server(&component, sessions)).await?;
-        tokio::spawn(serve.clone().reload_on(hangup, server.clone()));
+        tokio::spawn(serve.clone().reload_on(hangup, server.clone(), tls));
         let serving = &serve.serving;
         serving.run(server, listeners, store, metrics, stop).await?;
         Ok(ExitCode::SUCCESS)
@@ -201,6 +215,16 @@ impl Serve {
         }
     }
 
+    /// Returns what sends the application's requests to other servers.
+    fn outbound(&self) -> Result<Outbound> {
+        let mut options = outbound::Options::default();
+        if let Some(file) = &self.outbound_ca {
+            options = options.ca_file(file.clone());
+        }
+        let rules = self.allow_outbound.iter().cloned().collect();
+        Outbound::new(rules, options).context("--outbound-ca")
+    }
+
     /// Opens the store of the option `--store`, if it is given.
     async fn open_store(&self) -> Result<Option<Arc<dyn Maintenance>>> {
         match &self.store {
@@ -224,7 +248,8 @@ impl Serve {
             .max_body(u64::from(self.max_body) << 20)
             .max_instances(self.max_instances)
             .max_instance_reuse(self.max_instance_reuse)
-            .allow_compiled(self.allow_compiled);
+            .allow_compiled(self.allow_compiled)
+            .outbound(self.outbound()?);
         for directory in &self.directories {
             let (host, guest) = directory.split_once("::").unwrap_or((directory, directory));
             options = options.dir(host, guest);
@@ -235,10 +260,19 @@ impl Serve {
         Ok(options)
     }
 
-    /// Loads the component again at each of these signals. If that fails, the server
-    /// continues with the previous component.
-    async fn reload_on(self: Arc<Self>, mut hangup: Signal, server: Server) {
+    /// Loads the component and the certificate again at each of these signals. If that fails,
+    /// the server continues with the previous ones.
+    async fn reload_on(
+        self: Arc<Self>,
+        mut hangup: Signal,
+        server: Server,
+        tls: Option<TlsConfig>,
+    ) {
         while hangup.recv().await.is_some() {
+            notify::reloading();
+            if let Some(tls) = &tls {
+                listening::reload(tls);
+            }
             let (serve, server) = (self.clone(), server.clone());
             let reloaded = spawn_blocking(move || {
                 let component = Handle::current().block_on(serve.component())?;
@@ -256,6 +290,7 @@ impl Serve {
                 }
                 Err(error) => tracing::error!("{name} was not loaded anew: {error}"),
             }
+            notify::ready();
         }
     }
 }

@@ -5,22 +5,23 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use metrics_exporter_prometheus::PrometheusHandle;
+use session3::listen::{Listener, notify};
 use session3::metrics::{MeteredStore, observe, observe_commit};
 use session3::store::{Maintenance, SessionStore, StoreClock, StoreOptions, directory};
 use session3::text::escaped;
 use session3::{ServeOptions, Server, SessionsCtx};
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::cache::Cache;
+use super::listening::Listening;
 use super::readiness::Readiness;
 use super::signals::StopSignals;
 use super::store::Password;
-use super::{listening, metrics, store, sweeping};
+use super::{metrics, store, sweeping};
 use crate::log_options::LogOptions;
 
 /// The time after which the start of a server says that it compiles.
@@ -29,12 +30,8 @@ const COMPILATION_NOTICE: Duration = Duration::from_secs(1);
 /// The options of every command that serves.
 #[derive(Args)]
 pub struct Serving {
-    /// Listen on this IP address, or on all addresses of this host name
-    #[arg(long, default_value = "127.0.0.1")]
-    host: String,
-    /// Listen on this port; 0 chooses a free one
-    #[arg(long, default_value_t = 8080)]
-    port: u16,
+    #[command(flatten)]
+    pub listening: Listening,
     /// Tell the application that browsers use TLS, for a server behind a TLS proxy;
     /// the cookie of the demo is then __Host-session with Secure
     #[arg(long)]
@@ -82,15 +79,6 @@ impl From<Durability> for directory::Durability {
 }
 
 impl Serving {
-    /// Listens on the addresses of the host in the options. Call this first: a command whose
-    /// port is taken should fail before it compiles a component.
-    pub async fn listen(&self) -> Result<Vec<TcpListener>> {
-        let (host, port) = (self.host.as_str(), self.port);
-        listening::listen(host, port).await.with_context(|| {
-            format!("cannot listen on {host} port {port}: choose others with --host and --port")
-        })
-    }
-
     /// Opens a store, which is created if it is missing, and starts to delete expired sessions
     /// in the background.
     pub async fn open_store(&self, url: &OsStr) -> Result<Arc<dyn Maintenance>> {
@@ -136,6 +124,7 @@ impl Serving {
     pub fn options(&self) -> ServeOptions {
         ServeOptions::default()
             .secure(self.secure_cookies)
+            .forwarding(self.listening.forwarding())
             .access_log(self.log.has_access_log())
             .cache(self.cache.directory())
     }
@@ -150,7 +139,7 @@ impl Serving {
     pub async fn run(
         &self,
         server: Server,
-        listeners: Vec<TcpListener>,
+        listeners: Vec<Listener>,
         store: Option<Arc<dyn Maintenance>>,
         metrics: Option<PrometheusHandle>,
         stop: StopSignals,
@@ -163,15 +152,17 @@ impl Serving {
             println!("Metrics are at http://{address}/metrics.");
         }
         for listener in &listeners {
-            let address = listener.local_addr()?;
-            println!("Open http://{address}/ and press Ctrl-C to quit.");
+            println!("Open {listener} and press Ctrl-C to quit.");
         }
+        tokio::spawn(notify::watchdog());
+        notify::ready();
         let mut serving = JoinSet::new();
         for listener in listeners {
             let (server, mut is_stopped) = (server.clone(), is_stopped.clone());
             serving.spawn(server.serve(listener, async move {
                 // This fails only if the program ends.
                 let _ = is_stopped.wait_for(|is_stopped| *is_stopped).await;
+                notify::stopping();
             }));
         }
         serving.join_all().await;

@@ -3,8 +3,11 @@
 use std::process::exit;
 
 use anyhow::Result;
+use session3::listen::{TlsConfig, notify};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
+
+use super::listening;
 
 /// The signals that end the program: Ctrl-C and SIGTERM.
 ///
@@ -71,16 +74,24 @@ impl Signals {
     }
 }
 
-/// Ignores SIGHUP, with a line in the log for each, in a server that has nothing to load again.
+/// Reads the certificate again on SIGHUP. A server without one has nothing to load again, and
+/// ignores the signal with a line in the log.
 ///
 /// # Errors
 ///
 /// If the system does not let the program handle the signal.
-pub fn ignore_hangup() -> Result<()> {
+pub fn reload_on_hangup(tls: Option<TlsConfig>) -> Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            tracing::info!("SIGHUP was ignored: the demo has no file that could be loaded again");
+            notify::reloading();
+            match &tls {
+                Some(tls) => listening::reload(tls),
+                None => tracing::info!(
+                    "SIGHUP was ignored: the demo has no file that could be loaded again"
+                ),
+            }
+            notify::ready();
         }
     });
     Ok(())

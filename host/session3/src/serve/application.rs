@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Bytes;
 use hyper::{Request, Response};
+use session3_outbound::Outbound;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout};
 use wasmtime::Result;
@@ -103,6 +104,7 @@ impl Application {
         component: &[u8],
         sessions: SessionsCtx,
         options: Arc<ServeOptions>,
+        outbound: Outbound,
         metrics: Arc<ServeMetrics>,
     ) -> Result<Self> {
         let outline = inspect(component)?;
@@ -130,7 +132,14 @@ impl Application {
             response: options.max_response_time,
             waiting: Waiting::default(),
         };
-        let instances = Instances::new(handler, max_uses, sessions, options, metrics.clone());
+        let instances = Instances::new(
+            handler,
+            max_uses,
+            sessions,
+            options,
+            outbound,
+            metrics.clone(),
+        );
         Ok(Self {
             instances: Arc::new(instances),
             instance_permits,

@@ -1,8 +1,8 @@
 //! The host that a request is for.
 
-use hyper::header::HOST;
+use hyper::header::{HOST, HeaderValue};
 use hyper::http::uri::Authority;
-use hyper::{HeaderMap, Request, Version};
+use hyper::{HeaderMap, Request, Uri, Version};
 
 /// Returns the host that a request is for, from its target or from its header `Host`.
 pub fn authority_of<B>(request: &Request<B>) -> Option<Authority> {
@@ -33,6 +33,22 @@ pub fn complete<B>(request: &mut Request<B>, host: &Authority) {
         && let Ok(host) = host.as_str().try_into()
     {
         request.headers_mut().insert(HOST, host);
+    }
+}
+
+/// Replaces the host of a request.
+pub fn replace<B>(request: &mut Request<B>, host: &Authority) {
+    if let Ok(value) = HeaderValue::try_from(host.as_str())
+        && request.headers().contains_key(HOST)
+    {
+        request.headers_mut().insert(HOST, value);
+    }
+    if request.uri().authority().is_some() {
+        let mut parts = request.uri().clone().into_parts();
+        parts.authority = Some(host.clone());
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
     }
 }
 
@@ -77,6 +93,21 @@ mod tests {
         assert!(!names_its_host(&request("/", &[])));
         assert!(!names_its_host(&request("/", &["h", "h"])));
         assert!(!names_its_host(&request("http://h/", &["h", "g"])));
+    }
+
+    #[test]
+    fn the_host_is_replaced_where_the_request_names_it() {
+        let wanted = Authority::from_static("shop.example:8443");
+        for (target, hosts) in [("/a?b", &["h"][..]), ("http://h/a?b", &["h"]), ("http://h/a?b", &[])] {
+            let mut request = request(target, hosts);
+            replace(&mut request, &wanted);
+            assert!(names_its_host(&request));
+            assert_eq!(authority_of(&request).as_ref(), Some(&wanted));
+            let named = request.headers().get(HOST);
+            assert_eq!(named.is_some(), !hosts.is_empty());
+            assert!(named.is_none_or(|host| host == wanted.as_str()));
+            assert_eq!(request.uri().path_and_query().expect("a path"), "/a?b");
+        }
     }
 
     #[test]

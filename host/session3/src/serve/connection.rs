@@ -12,7 +12,7 @@ use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
+use session3_listen::Stream;
 use tokio::time::Instant;
 use wasmtime_wasi_http::Error;
 
@@ -163,6 +163,11 @@ impl Connection {
         RequestInFlight(self.clone())
     }
 
+    /// Returns whether a request came.
+    pub fn has_had_request(&self) -> bool {
+        self.state.lock().version.is_some()
+    }
+
     /// Watches how the client takes the body of a response.
     pub fn watch(&self, body: BodyWatch) {
         self.state.lock().bodies.push(body);
@@ -287,13 +292,13 @@ impl<B: Body<Data = Bytes, Error = Error> + Unpin> Body for AnsweringBody<B> {
 
 /// The stream of a connection, which notes when something is received.
 pub struct WatchedStream {
-    stream: TokioIo<TcpStream>,
+    stream: TokioIo<Stream>,
     connection: Arc<Connection>,
 }
 
 impl WatchedStream {
     /// Wraps the stream of a connection.
-    pub fn new(stream: TcpStream, connection: Arc<Connection>) -> Self {
+    pub fn new(stream: Stream, connection: Arc<Connection>) -> Self {
         Self {
             stream: TokioIo::new(stream),
             connection,

@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use hyper::Request;
 use parking_lot::Mutex;
+use session3_outbound::Outbound;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 use wasmtime::{Result, Store, ensure};
 
 use super::ServeOptions;
+use super::client::IsSecure;
 use super::handler::{Answer, AnswerSender, Guest, Handler};
 use super::observed::{ServeMetrics, SessionOfRequest};
 use super::request_body::RequestBody;
@@ -40,6 +42,7 @@ pub struct Instances {
     is_single_use: AtomicBool,
     /// Whether the log says that instances hold resources of their requests.
     has_warned: AtomicBool,
+    outbound: Outbound,
     metrics: Arc<ServeMetrics>,
 }
 
@@ -66,6 +69,7 @@ impl Instances {
         max_uses: u32,
         sessions: SessionsCtx,
         options: Arc<ServeOptions>,
+        outbound: Outbound,
         metrics: Arc<ServeMetrics>,
     ) -> Self {
         Self {
@@ -78,6 +82,7 @@ impl Instances {
             is_reuse_proven: AtomicBool::new(false),
             is_single_use: AtomicBool::new(false),
             has_warned: AtomicBool::new(false),
+            outbound,
             metrics,
         }
     }
@@ -111,7 +116,7 @@ impl Instances {
         let (body, fault) = (request.body().existence(), request.body().fault());
         let (sender, has_answered) = AnswerSender::new(answer_sender);
         let is_reused = instance.uses > 0;
-        let is_secure = self.options.is_secure;
+        let is_secure = request.extensions().get::<IsSecure>().is_some();
         instance.uses += 1;
         let result = instance
             .guest
@@ -170,6 +175,7 @@ impl Instances {
             self.handler.engine(),
             self.options.wasi(&self.sessions)?,
             self.sessions.for_new_instance(),
+            self.outbound.clone(),
             self.options.max_memory,
         );
         store.set_epoch_deadline(1);

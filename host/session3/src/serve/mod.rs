@@ -3,11 +3,13 @@
 mod application;
 mod authority;
 mod buffers;
+mod client;
 mod connection;
 mod handler;
 mod instances;
 mod observed;
 mod options;
+mod outbound;
 mod output;
 mod pace;
 mod request_body;
@@ -20,7 +22,6 @@ mod turns;
 mod without_content;
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,14 +29,12 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{HeaderValue, RETRY_AFTER};
-use hyper::http::uri::Authority;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-#[cfg(target_os = "linux")]
-use socket2::SockRef;
-use tokio::net::{TcpListener, TcpStream};
+use session3_listen::{Accepted, Listener, Stream};
+use session3_outbound::{Options, Outbound, Rules};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::Instrument;
@@ -46,6 +45,7 @@ use crate::text::escaped;
 
 use application::{Answering, Application, Failure};
 use buffers::Buffers;
+use client::ClientEnd;
 use connection::{
     AnsweringBody, Connection, Crowding, RequestInFlight, Timeouts, Verdict, WatchedStream,
 };
@@ -60,6 +60,9 @@ use without_content::WithoutContent;
 /// How often a silent HTTP/2 client is pinged. A client that does not answer is
 /// disconnected.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// How long the end of the server waits for the first request of a connection. It may be under
+/// way, and the client of a new connection does not expect that it is closed.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
 /// The largest size of the headers of a request, in bytes.
 const MAX_HEADERS_SIZE: u32 = 64 << 10;
 /// The largest number of headers of a request.
@@ -107,6 +110,7 @@ struct Shared {
     /// One permit for each connection.
     connections: Arc<Semaphore>,
     buffers: Buffers,
+    outbound: Outbound,
     metrics: Arc<ServeMetrics>,
 }
 
@@ -128,10 +132,15 @@ impl Server {
         options: ServeOptions,
     ) -> wasmtime::Result<Self> {
         let (options, metrics) = (Arc::new(options), ServeMetrics::new());
+        let outbound = match &options.outbound {
+            Some(outbound) => outbound.clone(),
+            None => Outbound::new(Rules::default(), Options::default())?,
+        };
         let application = Application::new(
             component,
             sessions.for_new_instance(),
             options.clone(),
+            outbound.clone(),
             metrics.clone(),
         )?;
         let held = MIN_HELD.max(options.max_instances as usize * HELD_PER_INSTANCE);
@@ -141,6 +150,7 @@ impl Server {
             admissions: Arc::new(Semaphore::new(options.max_admitted())),
             connections: Arc::new(Semaphore::new(options.max_connections as usize)),
             buffers: Buffers::new(held),
+            outbound,
             metrics,
             options,
         };
@@ -162,6 +172,7 @@ impl Server {
             component,
             shared.sessions.for_new_instance(),
             shared.options.clone(),
+            shared.outbound.clone(),
             shared.metrics.clone(),
         )?;
         self.shared.application.send_replace(Arc::new(application));
@@ -171,15 +182,15 @@ impl Server {
     /// Accepts connections and answers requests until `stop` is ready. Then it returns
     /// when the requests that are running have finished, at the latest after twice the
     /// time limit of a request.
-    pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) {
+    pub async fn serve(self, listener: Listener, stop: impl Future<Output = ()>) {
         let Self { shared } = self;
         let (stop_sender, stopped) = watch::channel(());
         let mut stop = std::pin::pin!(stop);
         loop {
             tokio::select! {
                 accepted = shared.accept(&listener) => {
-                    if let Some((stream, address, permit)) = accepted {
-                        shared.clone().spawn_connection(stream, address, permit, stopped.clone());
+                    if let Some((accepted, permit)) = accepted {
+                        shared.clone().spawn_connection(accepted, permit, stopped.clone());
                     }
                 }
                 () = &mut stop => break,
@@ -207,14 +218,11 @@ impl Server {
 
 impl Shared {
     /// Accepts a connection, and waits until there may be another one.
-    async fn accept(
-        &self,
-        listener: &TcpListener,
-    ) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    async fn accept(&self, listener: &Listener) -> Option<(Accepted, OwnedSemaphorePermit)> {
         match listener.accept().await {
-            Ok((stream, address)) => {
+            Ok(accepted) => {
                 let permit = self.connections.clone().acquire_owned().await.ok()?;
-                Some((stream, address, permit))
+                Some((accepted, permit))
             }
             // Too many files may be open: wait until some are closed.
             Err(error) => {
@@ -228,39 +236,38 @@ impl Shared {
     /// Serves a connection in a task of its own.
     fn spawn_connection(
         self: Arc<Self>,
-        stream: TcpStream,
-        address: SocketAddr,
+        accepted: Accepted,
         permit: OwnedSemaphorePermit,
         stopped: watch::Receiver<()>,
     ) {
         let count = self.metrics.connection();
         tokio::spawn(async move {
             let _places: (OwnedSemaphorePermit, ConnectionCount) = (permit, count);
-            if let Err(error) = self.serve_connection(stream, stopped).await {
-                tracing::debug!("the connection with {address} failed: {error}");
+            let peer = accepted.peer();
+            if let Err(error) = self.serve_connection(accepted, stopped).await {
+                tracing::debug!("the connection with {peer} failed: {error}");
             }
         });
     }
 
     async fn serve_connection(
         self: Arc<Self>,
-        stream: TcpStream,
+        accepted: Accepted,
         mut stopped: watch::Receiver<()>,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let connected = accepted.handshake().await?;
+        let client = ClientEnd::of(&connected);
+        let stream = connected.stream;
         // Otherwise a small response would wait until the client acknowledges the
         // previous one.
         let _ = stream.set_nodelay(true);
         limit_unsent(&stream);
-        let address = stream.local_addr()?;
-        // Without the scope of an IPv6 address, which is no part of a host.
-        let address = SocketAddr::new(address.ip(), address.port());
-        let host = Authority::try_from(address.to_string())?;
         let timeouts = Timeouts::new(&self.options);
         let connection = Connection::new(timeouts);
         let service = service_fn(|request: Request<Incoming>| {
-            let (shared, host) = (self.clone(), host.clone());
+            let (shared, client) = (self.clone(), client.clone());
             let in_flight = connection.begin_request(request.version());
-            async move { Ok::<_, Infallible>(shared.observe(request, in_flight, &host).await) }
+            async move { Ok::<_, Infallible>(shared.observe(request, in_flight, &client).await) }
         });
         let builder = builder();
         let stream = WatchedStream::new(stream, connection.clone());
@@ -271,7 +278,14 @@ impl Shared {
             tokio::select! {
                 // A connection that always has something to read comes last.
                 biased;
-                Ok(()) = stopped.changed() => serving.as_mut().graceful_shutdown(),
+                Ok(()) = stopped.changed() => {
+                    if !connection.has_had_request()
+                        && let Ok(result) = timeout(FIRST_REQUEST, serving.as_mut()).await
+                    {
+                        return result;
+                    }
+                    serving.as_mut().graceful_shutdown();
+                }
                 _ = checks.tick() => match connection.check(self.crowding()) {
                     Verdict::Keep => {}
                     Verdict::Finish => serving.as_mut().graceful_shutdown(),
@@ -295,9 +309,9 @@ impl Shared {
         &self,
         mut request: Request<Incoming>,
         in_flight: RequestInFlight,
-        host: &Authority,
+        client: &ClientEnd,
     ) -> Response<ObservedBody<UnsyncBoxBody<Bytes, Error>>> {
-        authority::complete(&mut request, host);
+        client.describe(&mut request, &self.options);
         let has_access_log = self.options.has_access_log;
         let observed = ObservedRequest::begin(&mut request, &self.metrics, has_access_log);
         let answering = self.answer(request, in_flight);
@@ -372,9 +386,8 @@ fn size_of_headers<B>(request: &Request<B>) -> usize {
 /// Otherwise it takes some megabytes for each client, and then nothing until a third of them was
 /// sent: a client that takes 64 kB in each second would seem to take nothing for a quarter of a
 /// minute.
-fn limit_unsent(stream: &TcpStream) {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = SockRef::from(stream).set_tcp_notsent_lowat(MAX_UNSENT) {
+fn limit_unsent(stream: &Stream) {
+    if let Err(error) = stream.limit_unsent(MAX_UNSENT) {
         tracing::debug!("the buffer of a connection cannot be limited: {error}");
     }
 }

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use session3_listen::Forwarding;
+use session3_outbound::Outbound;
 use wasmtime::{Result, format_err};
 use wasmtime_wasi::{FsPerms, WasiCtx};
 
@@ -30,7 +32,7 @@ const MAX_RANDOM: u64 = 1 << 20;
 ///     .max_body(1 << 20)
 ///     .dir("uploads", "/uploads");
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ServeOptions {
     pub(super) is_secure: bool,
     pub(super) time_limit: Duration,
@@ -44,6 +46,8 @@ pub struct ServeOptions {
     pub(super) idle_timeout: Duration,
     pub(super) max_connections: u32,
     pub(super) has_access_log: bool,
+    pub(super) forwarding: Forwarding,
+    pub(super) outbound: Option<Outbound>,
     pub(super) cache: Option<PathBuf>,
     environment: Vec<(String, String)>,
     directories: Vec<(PathBuf, String)>,
@@ -55,6 +59,22 @@ impl ServeOptions {
     /// TLS proxy; `false` by default.
     pub fn secure(mut self, is_secure: bool) -> Self {
         self.is_secure = is_secure;
+        self
+    }
+
+    /// Sets which proxies may name the client of a request, and in which headers. By default,
+    /// none may: the client is the peer of the connection.
+    ///
+    /// The application gets the client's address in `X-Forwarded-For` and the scheme in
+    /// `X-Forwarded-Proto`, both from the server, and no other header of a proxy.
+    pub fn forwarding(mut self, forwarding: Forwarding) -> Self {
+        self.forwarding = forwarding;
+        self
+    }
+
+    /// Sets what sends the application's requests to other servers. By default, each is denied.
+    pub fn outbound(mut self, outbound: Outbound) -> Self {
+        self.outbound = Some(outbound);
         self
     }
 
@@ -221,6 +241,8 @@ impl Default for ServeOptions {
             idle_timeout: Duration::from_secs(75),
             max_connections: 8192,
             has_access_log: false,
+            forwarding: Forwarding::default(),
+            outbound: None,
             cache: None,
             environment: Vec::new(),
             directories: Vec::new(),

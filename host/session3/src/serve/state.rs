@@ -2,7 +2,7 @@
 
 use std::any::TypeId;
 
-use hyper::{Request, Response};
+use session3_outbound::Outbound;
 use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, ResourceLimiter, Store};
 use wasmtime_wasi::filesystem::Descriptor;
@@ -11,24 +11,13 @@ use wasmtime_wasi::p2::bindings::cli::terminal_output::TerminalOutput;
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::p2::body::HostOutgoingBody;
-use wasmtime_wasi_http::{
-    Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
-};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::observed::SessionOfRequest;
+use super::outbound::Hooks;
 use super::output::Output;
 use crate::ctx::{SessionsCtx, SessionsCtxView, SessionsView};
 
-/// The future that completes an outgoing request after its response, as [`WasiHttpHooks`]
-/// requires it.
-type Transfer = Box<dyn Future<Output = Result<(), Error>> + Send>;
-
-/// How many chunks of a body a component for WASI 0.2 may write before the server takes the
-/// first one. With a single chunk, the component would be suspended and woken up in the
-/// middle of every page.
-const BUFFERED_CHUNKS: usize = 8;
-/// The largest size of such a chunk, in bytes.
-const CHUNK_SIZE: usize = 16 << 10;
 /// How many resources an instance may have at the host at a time: headers, bodies, streams,
 /// files and so on.
 const MAX_RESOURCES: usize = 512;
@@ -46,7 +35,7 @@ pub struct InstanceState {
     wasi: WasiCtx,
     output: [Output; 2],
     http: WasiHttpCtx,
-    hooks: NoNetwork,
+    hooks: Hooks,
     table: ResourceTable,
     sessions: SessionsCtx,
     memory: MemoryLimit,
@@ -54,18 +43,19 @@ pub struct InstanceState {
 
 impl InstanceState {
     /// Creates the wasmtime store of a new instance, with its limits. `output` are the
-    /// streams in `wasi`.
+    /// streams in `wasi`, and `outbound` sends its requests to other servers.
     pub fn new_store(
         engine: &Engine,
         (wasi, output): (WasiCtx, [Output; 2]),
         sessions: SessionsCtx,
+        outbound: Outbound,
         max_memory: usize,
     ) -> Store<Self> {
         let mut state = Self {
             wasi,
             output,
             http: WasiHttpCtx::new(),
-            hooks: NoNetwork,
+            hooks: Hooks(outbound),
             table: ResourceTable::new(),
             sessions,
             memory: MemoryLimit {
@@ -155,32 +145,6 @@ impl ResourceLimiter for MemoryLimit {
     /// Allows every growth: the pooling allocator limits the size of tables.
     fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         Ok(true)
-    }
-}
-
-/// Denies every outgoing HTTP request: a component can answer requests only.
-struct NoNetwork;
-
-impl WasiHttpHooks for NoNetwork {
-    fn send_request(
-        &mut self,
-        _: Request<WasiBody>,
-        _: Option<RequestOptions>,
-        _: Box<dyn Future<Output = Result<(), Error>> + Send>,
-    ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Transfer), Error>> + Send> {
-        Box::new(std::future::ready(Err(Error::HttpRequestDenied)))
-    }
-
-    fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {
-        BUFFERED_CHUNKS
-    }
-
-    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
-        CHUNK_SIZE
-    }
-
-    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
-        CHUNK_SIZE
     }
 }
 

@@ -1,0 +1,366 @@
+//! Where a server listens, and what it knows of its clients.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use session3_test_fixtures::SITE;
+use session3_test_program::{Browser, Demo, between, session3};
+use session3_test_support::wait_until;
+use tempfile::TempDir;
+
+/// A directory with an application.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("application.wasm"), SITE).unwrap();
+        Self(directory)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = session3();
+        command
+            .current_dir(&self.0)
+            .args(["serve", "application.wasm", "--store", "sessions"])
+            .args(arguments)
+            .stderr(File::options().append(true).create(true).open(self.path("log")).unwrap());
+        command
+    }
+
+    /// Serves on a free port.
+    fn serve(&self, arguments: &[&str]) -> Demo {
+        Demo::run(&mut self.command(arguments))
+    }
+
+    fn wait_for(&self, text: &str) {
+        let log = || fs::read_to_string(self.path("log")).unwrap();
+        wait_until(text, || log().contains(text));
+    }
+
+    /// Writes a new certificate for `localhost` and its key.
+    fn certify(&self) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        fs::write(self.path("cert.pem"), made.cert.pem()).unwrap();
+        let key = self.path("key.pem");
+        fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+}
+
+const TLS: [&str; 4] = ["--tls-cert", "cert.pem", "--tls-key", "key.pem"];
+
+/// Gets a URL with curl and more of its options. Returns what it prints if it succeeds.
+fn curl(directory: &Path, arguments: &[&str], url: &str) -> Option<String> {
+    let output = Command::new("curl")
+        .current_dir(directory)
+        .args(["--silent", "--show-error", "--max-time", "60"])
+        .args(arguments)
+        .arg(url)
+        .output()
+        .expect("curl should be installed: run make packages");
+    let text = String::from_utf8(output.stdout).unwrap();
+    output.status.success().then_some(text)
+}
+
+/// Returns the URL of a server by the name of its certificate.
+fn by_name(server: &Demo) -> String {
+    server.url.replace("127.0.0.1", "localhost")
+}
+
+/// Returns the value of a header, and checks that there is just one.
+fn header(page: &str, name: &str) -> Option<String> {
+    let start = format!("{name}: ");
+    let mut lines = page.lines().filter_map(|line| line.strip_prefix(&start));
+    let value = lines.next().map(str::to_owned);
+    assert_eq!(lines.next(), None, "{page}");
+    value
+}
+
+#[test]
+fn tls_needs_no_proxy_and_the_safe_cookie_works() {
+    let place = Place::new();
+    place.certify();
+    let server = place.serve(&TLS);
+    let url = by_name(&server);
+    assert!(url.starts_with("https://"), "{url}");
+    let get = |arguments: &[&str], page: &str| {
+        let trusted = [&["--cacert", "cert.pem", "--include"], arguments].concat();
+        curl(place.0.path(), &trusted, &format!("{url}{page}"))
+    };
+    let page = get(&["--http1.1"], "headers").unwrap();
+    assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+    for (name, expected) in [
+        ("scheme", "https"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-for", "127.0.0.1"),
+    ] {
+        assert_eq!(header(&page, name).as_deref(), Some(expected), "{page}");
+    }
+    assert!(get(&["--http2"], "headers").unwrap().starts_with("HTTP/2 200"));
+
+    // Nobody signed this certificate, and plain HTTP is refused with a page that says why.
+    assert_eq!(curl(place.0.path(), &[], &url), None);
+    let plain = curl(place.0.path(), &[], &url.replace("https", "http")).unwrap();
+    assert!(plain.contains("https"), "{plain}");
+    assert_eq!(server.stop().code(), Some(0));
+
+    let mut demo = session3();
+    demo.current_dir(&place.0).args(["demo", "sessions"]).args(TLS);
+    let demo = Demo::run(&mut demo);
+    let arguments = ["--cacert", "cert.pem", "--include"];
+    let page = curl(place.0.path(), &arguments, &by_name(&demo)).unwrap();
+    let cookie = header(&page, "set-cookie").unwrap();
+    assert!(cookie.starts_with("__Host-session="), "{cookie}");
+    assert!(cookie.contains("; Secure"), "{cookie}");
+}
+
+#[test]
+fn a_certificate_is_replaced_without_a_restart() {
+    let place = Place::new();
+    place.certify();
+    let server = place.serve(&TLS);
+    let url = by_name(&server);
+    let get = |ca: &str| curl(place.0.path(), &["--cacert", ca], &format!("{url}status/200"));
+    fs::copy(place.path("cert.pem"), place.path("old.pem")).unwrap();
+    assert!(get("old.pem").is_some());
+
+    fs::write(place.path("cert.pem"), "broken").unwrap();
+    server.signal("HUP");
+    place.wait_for("the certificate was not loaded anew, the server continues");
+    assert!(get("old.pem").is_some());
+
+    place.certify();
+    server.signal("HUP");
+    place.wait_for("the certificate was loaded anew");
+    assert!(get("cert.pem").is_some());
+    assert_eq!(get("old.pem"), None);
+}
+
+#[test]
+fn a_unix_socket_has_its_mode_and_is_removed_at_the_end() {
+    let place = Place::new();
+    let listen = ["--listen", "unix:socket,mode=660", "--listen", "127.0.0.1:0"];
+    let server = Demo::run_as_it_is(&mut place.command(&listen));
+    let socket = place.path("socket");
+    let metadata = fs::metadata(&socket).unwrap();
+    assert!(metadata.file_type().is_socket());
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o660);
+    let arguments = ["--unix-socket", "socket"];
+    let page = curl(place.0.path(), &arguments, "http://shop.example/headers").unwrap();
+    assert_eq!(header(&page, "authority").as_deref(), Some("shop.example"));
+    assert_eq!(header(&page, "x-forwarded-for"), None);
+    assert_eq!(server.stop().code(), Some(0));
+    assert!(!socket.exists());
+}
+
+#[test]
+fn what_a_client_says_about_itself_is_not_believed() {
+    let place = Place::new();
+    let server = place.serve(&[]);
+    let forged = [
+        ("X-Forwarded-For", "203.0.113.7"),
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Host", "evil.example"),
+        ("Forwarded", "for=203.0.113.7;proto=https"),
+        ("X-Real-IP", "203.0.113.7"),
+    ];
+    let page = Browser::new().get_with(&server, "headers", &forged).text;
+    assert_eq!(header(&page, "scheme").as_deref(), Some("http"));
+    assert_eq!(header(&page, "x-forwarded-for").as_deref(), Some("127.0.0.1"));
+    assert_eq!(header(&page, "x-forwarded-proto").as_deref(), Some("http"));
+    assert!(!page.contains("203.0.113.7") && !page.contains("evil"), "{page}");
+}
+
+#[test]
+fn what_a_trusted_proxy_says_about_its_client_is_believed() {
+    let place = Place::new();
+    let said = [
+        ("X-Forwarded-For", "198.51.100.1, 203.0.113.7"),
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Host", "shop.example"),
+        ("Forwarded", "for=192.0.2.1;proto=http;host=other.example"),
+    ];
+    for (kind, address, scheme, host) in [
+        ("x-forwarded", "203.0.113.7", "https", "shop.example"),
+        ("forwarded", "192.0.2.1", "http", "other.example"),
+    ] {
+        let server = place.serve(&["--trust-proxy", "loopback", "--forwarded-header", kind]);
+        let page = Browser::new().get_with(&server, "headers", &said).text;
+        assert_eq!(header(&page, "x-forwarded-for").as_deref(), Some(address));
+        assert_eq!(header(&page, "x-forwarded-proto").as_deref(), Some(scheme));
+        assert_eq!(header(&page, "scheme").as_deref(), Some(scheme));
+        assert_eq!(header(&page, "authority").as_deref(), Some(host));
+        assert_eq!(header(&page, "forwarded"), None);
+    }
+}
+
+/// The application compares the address of a session's client, and operators see it.
+#[test]
+fn a_session_has_the_address_of_its_client() {
+    let place = Place::new();
+    let mut command = session3();
+    command
+        .current_dir(&place.0)
+        .args(["demo", "sessions", "--trust-proxy", "127.0.0.0/8"]);
+    let demo = Demo::run(&mut command);
+    let mut browser = Browser::new();
+    let by_proxy = [("X-Forwarded-For", "203.0.113.7")];
+    browser.get_with(&demo, "increment", &by_proxy);
+    let id = between(&browser.get(&demo, "").text, "Your session ID is ", ".");
+    let shown = session3()
+        .current_dir(&place.0)
+        .args(["show", "sessions", &id, "--json"])
+        .output()
+        .unwrap();
+    let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+    assert_eq!(shown["remote_address"], "203.0.113.7");
+
+    let page = browser.get(&demo, "account");
+    browser.send(&demo, &page, "login", &[("user", "alice")]);
+    let account = browser.get(&demo, "account").text;
+    assert!(account.contains("203.0.113.7"), "{account}");
+}
+
+#[test]
+fn a_proxy_names_its_client_in_the_proxy_protocol() {
+    let place = Place::new();
+    let server = place.serve(&["--trust-proxy", "loopback", "--proxy-protocol"]);
+    let address = server.url.strip_prefix("http://").unwrap().trim_end_matches('/');
+    let ask = |header: &str| {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let request = "GET /headers HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+        stream.write_all(format!("{header}{request}").as_bytes()).unwrap();
+        let mut answer = String::new();
+        match stream.read_to_string(&mut answer) {
+            Ok(_) => answer,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let page = ask("PROXY TCP4 203.0.113.7 127.0.0.1 4000 80\r\n").replace('\r', "");
+    assert_eq!(header(&page, "x-forwarded-for").as_deref(), Some("203.0.113.7"));
+
+    let mut stream = TcpStream::connect(address).unwrap();
+    let sent = stream.write_all(b"GET /headers HTTP/1.1\r\nHost: h\r\n\r\n");
+    let mut answer = Vec::new();
+    let read = sent.and_then(|()| stream.read_to_end(&mut answer));
+    let is_reset = read.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset);
+    assert!(is_reset || answer.is_empty(), "a connection without the header is closed");
+}
+
+/// Starts a server with the socket that a service manager listens on, as systemd does.
+fn activated(place: &Place, socket: &TcpListener) -> Command {
+    let socket = OwnedFd::from(socket.try_clone().unwrap());
+    let server = place.command(&["--listen", "systemd"]);
+    let script = "exec 3<&0 0</dev/null; export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$@\"";
+    let mut command = Command::new("sh");
+    command
+        .current_dir(&place.0)
+        .args(["-c", script, "sh"])
+        .arg(server.get_program())
+        .args(server.get_args())
+        .stdin(Stdio::from(socket))
+        .stderr(File::options().append(true).create(true).open(place.path("log")).unwrap());
+    command
+}
+
+/// Every request has a connection of its own, so that none is on a connection that the server
+/// closes because it is idle.
+#[test]
+fn no_request_is_lost_while_a_server_restarts_with_the_socket_of_systemd() {
+    let place = Place::new();
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/visit", socket.local_addr().unwrap());
+    let mut server = Demo::run_as_it_is(&mut activated(&place, &socket));
+    let (is_over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    let request = ureq::get(&url).header("Connection", "close");
+                    let page = request.call().unwrap().body_mut().read_to_string().unwrap();
+                    assert_eq!(page, "1");
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        for _ in 0..3 {
+            thread::sleep(Duration::from_millis(300));
+            assert_eq!(server.stop().code(), Some(0));
+            let before = answered.load(Ordering::Relaxed);
+            server = Demo::run_as_it_is(&mut activated(&place, &socket));
+            wait_until("answers of the next server", || {
+                answered.load(Ordering::Relaxed) > before + 20
+            });
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    assert!(answered.load(Ordering::Relaxed) > 60);
+}
+
+#[test]
+fn the_service_manager_learns_what_the_server_does() {
+    let place = Place::new();
+    let manager = UnixDatagram::bind(place.path("notify")).unwrap();
+    manager.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let next = |expected: &str| loop {
+        let mut message = [0; 1024];
+        let length = manager.recv(&mut message).unwrap();
+        let text = String::from_utf8_lossy(&message[..length]);
+        if text.lines().any(|line| line == expected) {
+            return;
+        }
+        assert!(text.contains("WATCHDOG=1"), "{text} before {expected}");
+    };
+    let mut command = place.command(&[]);
+    command
+        .env("NOTIFY_SOCKET", place.path("notify"))
+        .env("WATCHDOG_USEC", "100000");
+    let server = Demo::run(&mut command);
+    next("READY=1");
+    next("WATCHDOG=1");
+    server.signal("HUP");
+    next("RELOADING=1");
+    next("READY=1");
+    server.signal("TERM");
+    next("STOPPING=1");
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
+fn what_cannot_be_listened_on_is_one_line_that_says_what_to_do() {
+    let place = Place::new();
+    place.certify();
+    fs::write(place.path("file"), "").unwrap();
+    for (arguments, expected) in [
+        (&["--listen", "8080"][..], "write HOST:PORT"),
+        (&["--listen", "unix:file"], "exists and is not a socket"),
+        (&["--listen", "systemd"], "start this program by a .socket unit"),
+        (&["--listen", "127.0.0.1:0", "--port", "1"], "cannot be used with"),
+        (&["--tls-cert", "cert.pem"], "--tls-key"),
+        (&["--tls-cert", "none.pem", "--tls-key", "key.pem"], "none.pem"),
+        (&["--tls-cert", "file", "--tls-key", "key.pem"], "file"),
+        (&["--trust-proxy", "10.0.0.0/33"], "10.0.0.0/33"),
+        (&["--proxy-protocol"], "--trust-proxy"),
+    ] {
+        let mut command = place.command(arguments);
+        let output = command.stderr(Stdio::piped()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success());
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+        assert!(said.starts_with("error: "), "{said}");
+    }
+}
