@@ -1,7 +1,7 @@
 //! The headers that belong to one connection, and the size of all headers.
 
 use http::header::{
-    CONNECTION, HOST, HeaderMap, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+    CONNECTION, HeaderMap, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
 };
 
@@ -31,11 +31,6 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     for name in HOP_BY_HOP {
         headers.remove(name);
     }
-}
-
-/// Removes the headers of a request that are made from its URL.
-pub fn remove_host(headers: &mut HeaderMap) {
-    headers.remove(HOST);
 }
 
 /// Returns the names that the header `Connection` has.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HeaderMap, UPGRADE};
+use http::header::{CONTENT_LENGTH, HOST, HeaderMap, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Request, Uri, Version};
 use http_body::Body;
@@ -79,7 +79,7 @@ where
     *request.headers_mut() = given.headers;
     headers::remove_hop_by_hop(request.headers_mut());
     // The client makes it from the URL.
-    headers::remove_host(request.headers_mut());
+    request.headers_mut().remove(HOST);
     Ok(request)
 }
 
