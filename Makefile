@@ -82,7 +82,7 @@ test-embedding: program-for-tests
 LANGUAGES = guests:: hosts::
 
 test-program: program-for-tests
-	@tools/install-packages mariadb-server nginx-light postgresql redis-server
+	@tools/install-packages mariadb-server curl nginx-light postgresql redis-server
 	$(CARGO) test $(FEATURES) --package session3-test-program -- $(addprefix --skip=,$(LANGUAGES))
 
 # Applications in other languages, and other hosts.

@@ -25,7 +25,10 @@ async fn serve_until(
     let server = Server::new(GUEST, sessions, options).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    (address, tokio::spawn(server.serve(listener.try_into().unwrap(), stop)))
+    (
+        address,
+        tokio::spawn(server.serve(listener.try_into().unwrap(), stop)),
+    )
 }
 
 /// Returns the status, and the body or the error in reading it.

@@ -177,10 +177,7 @@ impl Demo {
     /// `Open `.
     pub fn run_as_it_is(command: &mut Command) -> Self {
         let mut demo = Self {
-            child: command
-                .stdout(Stdio::piped())
-                .spawn()
-                .unwrap(),
+            child: command.stdout(Stdio::piped()).spawn().unwrap(),
             log: None,
             greeting: Vec::new(),
             url: String::new(),

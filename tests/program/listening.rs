@@ -37,7 +37,13 @@ impl Place {
             .current_dir(&self.0)
             .args(["serve", "application.wasm", "--store", "sessions"])
             .args(arguments)
-            .stderr(File::options().append(true).create(true).open(self.path("log")).unwrap());
+            .stderr(
+                File::options()
+                    .append(true)
+                    .create(true)
+                    .open(self.path("log"))
+                    .unwrap(),
+            );
         command
     }
 
@@ -110,19 +116,29 @@ fn tls_needs_no_proxy_and_the_safe_cookie_works() {
     ] {
         assert_eq!(header(&page, name).as_deref(), Some(expected), "{page}");
     }
-    assert!(get(&["--http2"], "headers").unwrap().starts_with("HTTP/2 200"));
+    assert!(
+        get(&["--http2"], "headers")
+            .unwrap()
+            .starts_with("HTTP/2 200")
+    );
 
     // Nobody signed this certificate, and plain HTTP is refused with a page that says why.
     assert_eq!(curl(place.0.path(), &[], &url), None);
-    let plain = curl(place.0.path(), &[], &url.replace("https", "http")).unwrap();
-    assert!(plain.contains("https"), "{plain}");
+    let plain = curl(place.0.path(), &[], &url.replace("https", "http"));
+    assert!(
+        plain.as_ref().is_some_and(|text| text.contains("https")),
+        "{plain:?}"
+    );
     assert_eq!(server.stop().code(), Some(0));
 
     let mut demo = session3();
-    demo.current_dir(&place.0).args(["demo", "sessions"]).args(TLS);
+    demo.current_dir(&place.0)
+        .args(["demo", "sessions"])
+        .args(TLS);
     let demo = Demo::run(&mut demo);
     let arguments = ["--cacert", "cert.pem", "--include"];
-    let page = curl(place.0.path(), &arguments, &by_name(&demo)).unwrap();
+    let url = format!("{}keep", by_name(&demo));
+    let page = curl(place.0.path(), &arguments, &url).unwrap();
     let cookie = header(&page, "set-cookie").unwrap();
     assert!(cookie.starts_with("__Host-session="), "{cookie}");
     assert!(cookie.contains("; Secure"), "{cookie}");
@@ -134,7 +150,13 @@ fn a_certificate_is_replaced_without_a_restart() {
     place.certify();
     let server = place.serve(&TLS);
     let url = by_name(&server);
-    let get = |ca: &str| curl(place.0.path(), &["--cacert", ca], &format!("{url}status/200"));
+    let get = |ca: &str| {
+        curl(
+            place.0.path(),
+            &["--cacert", ca],
+            &format!("{url}status/200"),
+        )
+    };
     fs::copy(place.path("cert.pem"), place.path("old.pem")).unwrap();
     assert!(get("old.pem").is_some());
 
@@ -153,7 +175,12 @@ fn a_certificate_is_replaced_without_a_restart() {
 #[test]
 fn a_unix_socket_has_its_mode_and_is_removed_at_the_end() {
     let place = Place::new();
-    let listen = ["--listen", "unix:socket,mode=660", "--listen", "127.0.0.1:0"];
+    let listen = [
+        "--listen",
+        "unix:socket,mode=660",
+        "--listen",
+        "127.0.0.1:0",
+    ];
     let server = Demo::run_as_it_is(&mut place.command(&listen));
     let socket = place.path("socket");
     let metadata = fs::metadata(&socket).unwrap();
@@ -180,9 +207,15 @@ fn what_a_client_says_about_itself_is_not_believed() {
     ];
     let page = Browser::new().get_with(&server, "headers", &forged).text;
     assert_eq!(header(&page, "scheme").as_deref(), Some("http"));
-    assert_eq!(header(&page, "x-forwarded-for").as_deref(), Some("127.0.0.1"));
+    assert_eq!(
+        header(&page, "x-forwarded-for").as_deref(),
+        Some("127.0.0.1")
+    );
     assert_eq!(header(&page, "x-forwarded-proto").as_deref(), Some("http"));
-    assert!(!page.contains("203.0.113.7") && !page.contains("evil"), "{page}");
+    assert!(
+        !page.contains("203.0.113.7") && !page.contains("evil"),
+        "{page}"
+    );
 }
 
 #[test]
@@ -219,13 +252,14 @@ fn a_session_has_the_address_of_its_client() {
     let demo = Demo::run(&mut command);
     let mut browser = Browser::new();
     let by_proxy = [("X-Forwarded-For", "203.0.113.7")];
-    browser.get_with(&demo, "increment", &by_proxy);
+    browser.get_with(&demo, "keep", &by_proxy);
     let id = between(&browser.get(&demo, "").text, "Your session ID is ", ".");
     let shown = session3()
         .current_dir(&place.0)
         .args(["show", "sessions", &id, "--json"])
         .output()
         .unwrap();
+    assert!(shown.status.success(), "{shown:?}");
     let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
     assert_eq!(shown["remote_address"], "203.0.113.7");
 
@@ -239,11 +273,17 @@ fn a_session_has_the_address_of_its_client() {
 fn a_proxy_names_its_client_in_the_proxy_protocol() {
     let place = Place::new();
     let server = place.serve(&["--trust-proxy", "loopback", "--proxy-protocol"]);
-    let address = server.url.strip_prefix("http://").unwrap().trim_end_matches('/');
+    let address = server
+        .url
+        .strip_prefix("http://")
+        .unwrap()
+        .trim_end_matches('/');
     let ask = |header: &str| {
         let mut stream = TcpStream::connect(address).unwrap();
         let request = "GET /headers HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
-        stream.write_all(format!("{header}{request}").as_bytes()).unwrap();
+        stream
+            .write_all(format!("{header}{request}").as_bytes())
+            .unwrap();
         let mut answer = String::new();
         match stream.read_to_string(&mut answer) {
             Ok(_) => answer,
@@ -251,14 +291,20 @@ fn a_proxy_names_its_client_in_the_proxy_protocol() {
         }
     };
     let page = ask("PROXY TCP4 203.0.113.7 127.0.0.1 4000 80\r\n").replace('\r', "");
-    assert_eq!(header(&page, "x-forwarded-for").as_deref(), Some("203.0.113.7"));
+    assert_eq!(
+        header(&page, "x-forwarded-for").as_deref(),
+        Some("203.0.113.7")
+    );
 
     let mut stream = TcpStream::connect(address).unwrap();
     let sent = stream.write_all(b"GET /headers HTTP/1.1\r\nHost: h\r\n\r\n");
     let mut answer = Vec::new();
     let read = sent.and_then(|()| stream.read_to_end(&mut answer));
     let is_reset = read.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset);
-    assert!(is_reset || answer.is_empty(), "a connection without the header is closed");
+    assert!(
+        is_reset || answer.is_empty(),
+        "a connection without the header is closed"
+    );
 }
 
 /// Starts a server with the socket that a service manager listens on, as systemd does.
@@ -273,7 +319,13 @@ fn activated(place: &Place, socket: &TcpListener) -> Command {
         .arg(server.get_program())
         .args(server.get_args())
         .stdin(Stdio::from(socket))
-        .stderr(File::options().append(true).create(true).open(place.path("log")).unwrap());
+        .stderr(
+            File::options()
+                .append(true)
+                .create(true)
+                .open(place.path("log"))
+                .unwrap(),
+        );
     command
 }
 
@@ -286,7 +338,7 @@ fn no_request_is_lost_while_a_server_restarts_with_the_socket_of_systemd() {
     let url = format!("http://{}/visit", socket.local_addr().unwrap());
     let mut server = Demo::run_as_it_is(&mut activated(&place, &socket));
     let (is_over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
-    thread::scope(|scope| {
+    let server = thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 while !is_over.load(Ordering::Relaxed) {
@@ -307,7 +359,10 @@ fn no_request_is_lost_while_a_server_restarts_with_the_socket_of_systemd() {
             });
         }
         is_over.store(true, Ordering::Relaxed);
+        // It serves until the last request has its answer.
+        server
     });
+    assert_eq!(server.stop().code(), Some(0));
     assert!(answered.load(Ordering::Relaxed) > 60);
 }
 
@@ -315,7 +370,9 @@ fn no_request_is_lost_while_a_server_restarts_with_the_socket_of_systemd() {
 fn the_service_manager_learns_what_the_server_does() {
     let place = Place::new();
     let manager = UnixDatagram::bind(place.path("notify")).unwrap();
-    manager.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    manager
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .unwrap();
     let next = |expected: &str| loop {
         let mut message = [0; 1024];
         let length = manager.recv(&mut message).unwrap();
@@ -348,10 +405,19 @@ fn what_cannot_be_listened_on_is_one_line_that_says_what_to_do() {
     for (arguments, expected) in [
         (&["--listen", "8080"][..], "write HOST:PORT"),
         (&["--listen", "unix:file"], "exists and is not a socket"),
-        (&["--listen", "systemd"], "start this program by a .socket unit"),
-        (&["--listen", "127.0.0.1:0", "--port", "1"], "cannot be used with"),
+        (
+            &["--listen", "systemd"],
+            "start this program by a .socket unit",
+        ),
+        (
+            &["--listen", "127.0.0.1:0", "--port", "1"],
+            "cannot be used with",
+        ),
         (&["--tls-cert", "cert.pem"], "--tls-key"),
-        (&["--tls-cert", "none.pem", "--tls-key", "key.pem"], "none.pem"),
+        (
+            &["--tls-cert", "none.pem", "--tls-key", "key.pem"],
+            "none.pem",
+        ),
         (&["--tls-cert", "file", "--tls-key", "key.pem"], "file"),
         (&["--trust-proxy", "10.0.0.0/33"], "10.0.0.0/33"),
         (&["--proxy-protocol"], "--trust-proxy"),
@@ -361,6 +427,9 @@ fn what_cannot_be_listened_on_is_one_line_that_says_what_to_do() {
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success());
         assert!(said.contains(expected), "{arguments:?}: {said}");
-        assert!(said.starts_with("error: "), "{said}");
+        assert!(
+            said.starts_with("error: ") || said.lines().count() == 1,
+            "{said}"
+        );
     }
 }

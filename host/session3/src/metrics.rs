@@ -83,7 +83,10 @@ pub fn describe() {
         describe_histogram!(name, Unit::Seconds, text);
     }
     let counters: [(&str, &str); 6] = [
-        (OUTBOUND_REQUESTS, "Requests of the application to other servers, by result"),
+        (
+            OUTBOUND_REQUESTS,
+            "Requests of the application to other servers, by result",
+        ),
         (REQUESTS, "Requests, by the class of their status"),
         (
             FAILED_REQUESTS,
@@ -100,7 +103,10 @@ pub fn describe() {
         describe_counter!(name, text);
     }
     let gauges: [(&str, &str); 4] = [
-        (TLS_EXPIRES, "When the certificate for TLS expires, in seconds since 1970"),
+        (
+            TLS_EXPIRES,
+            "When the certificate for TLS expires, in seconds since 1970",
+        ),
         (REQUESTS_RUNNING, "Requests that have no whole response yet"),
         (CONNECTIONS_OPEN, "Open connections"),
         (

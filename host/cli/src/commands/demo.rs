@@ -10,7 +10,7 @@ use session3::{Composition, Grant, Server};
 
 use super::descriptors;
 use super::listening::Listeners;
-use super::serving::{Serving, compiling, without_backtrace};
+use super::serving::{Serving, compiling, say, without_backtrace};
 use super::signals::{StopSignals, reload_on_hangup};
 use crate::log_options::LogOptions;
 
@@ -58,7 +58,7 @@ impl Demo {
             Server::new(&component, sessions, serving.options())
         });
         let server = server.await.map_err(without_backtrace)?;
-        println!("{}", self.cookie_note());
+        say(&format!("{}\n", self.cookie_note()));
         serving
             .run(server, listeners, Some(store), metrics, stop)
             .await?;

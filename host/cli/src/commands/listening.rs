@@ -4,9 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use session3::listen::{
-    Address, ForwardedHeader, Forwarding, Listener, TlsConfig, TrustedProxies,
-};
+use session3::listen::{Address, ForwardedHeader, Forwarding, Listener, TlsConfig, TrustedProxies};
 use session3::metrics::note_tls_expiry;
 use session3::text::escaped;
 
@@ -31,7 +29,12 @@ pub struct Listening {
     tls_key: Option<PathBuf>,
     /// Believe what these proxies say about their clients: IP addresses, networks, loopback,
     /// private, or unix for clients of a Unix socket, separated by commas
-    #[arg(long, value_name = "NETWORKS", default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "NETWORKS",
+        default_value = "",
+        hide_default_value = true
+    )]
     trust_proxy: TrustedProxies,
     /// The headers in which they say it; those of the other kind are removed
     #[arg(long, value_name = "KIND", value_enum, default_value = "x-forwarded")]

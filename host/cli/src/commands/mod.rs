@@ -61,7 +61,7 @@ Examples:
 #[derive(Subcommand)]
 enum Command {
     Demo(demo::Demo),
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     List(list::List),
     Show(show::Show),
     Delete(delete::Delete),

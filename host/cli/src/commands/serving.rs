@@ -1,6 +1,7 @@
 //! What `demo` and `serve` have in common: the store, the listener and their options.
 
 use std::ffi::OsStr;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -149,11 +150,13 @@ impl Serving {
             let store = store.map(|store| store as Arc<dyn SessionStore>);
             let readiness = Readiness::new(store, is_stopped.clone());
             let address = metrics::serve(address, handle, readiness).await?;
-            println!("Metrics are at http://{address}/metrics.");
+            say(&format!("Metrics are at http://{address}/metrics.\n"));
         }
-        for listener in &listeners {
-            println!("Open {listener} and press Ctrl-C to quit.");
-        }
+        let open: String = listeners
+            .iter()
+            .map(|listener| format!("Open {listener} and press Ctrl-C to quit.\n"))
+            .collect();
+        say(&open);
         tokio::spawn(notify::watchdog());
         notify::ready();
         let mut serving = JoinSet::new();
@@ -168,6 +171,12 @@ impl Serving {
         serving.join_all().await;
         Ok(())
     }
+}
+
+/// Writes what a server says at its start to standard output, at once. A server serves even if
+/// that is closed.
+pub fn say(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes());
 }
 
 /// Compiles components with `compile`. If that takes longer than a second, a line of the log

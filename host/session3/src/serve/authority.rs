@@ -98,7 +98,11 @@ mod tests {
     #[test]
     fn the_host_is_replaced_where_the_request_names_it() {
         let wanted = Authority::from_static("shop.example:8443");
-        for (target, hosts) in [("/a?b", &["h"][..]), ("http://h/a?b", &["h"]), ("http://h/a?b", &[])] {
+        for (target, hosts) in [
+            ("/a?b", &["h"][..]),
+            ("http://h/a?b", &["h"]),
+            ("http://h/a?b", &[]),
+        ] {
             let mut request = request(target, hosts);
             replace(&mut request, &wanted);
             assert!(names_its_host(&request));

@@ -40,8 +40,7 @@ impl ClientEnd {
         let host = authority::authority_of(request).filter(|_| authority::names_its_host(request));
         let is_tls = self.is_tls || options.is_secure;
         let forwarding = &options.forwarding;
-        let client =
-            forwarding.identify(&self.peer, is_tls, host.as_ref(), request.headers_mut());
+        let client = forwarding.identify(&self.peer, is_tls, host.as_ref(), request.headers_mut());
         if let (Some(host), Some(wanted)) = (host, client.host)
             && host != wanted
         {
