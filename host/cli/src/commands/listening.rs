@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::{Args, ValueEnum};
 use session3::listen::{Address, ForwardedHeader, Forwarding, Listener, TlsConfig, TrustedProxies};
 use session3::metrics::note_tls_expiry;
@@ -74,7 +74,7 @@ impl Listening {
         let tls = self.tls()?;
         let mut listeners = Vec::new();
         for address in self.addresses() {
-            for listener in Listener::bind(&address).await? {
+            for listener in Listener::bind(&address).await.map_err(without_sources)? {
                 listeners.push(self.prepare(listener, tls.as_ref()));
             }
         }
@@ -104,7 +104,7 @@ impl Listening {
         let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) else {
             return Ok(None);
         };
-        let tls = TlsConfig::load(certificate, key)?;
+        let tls = TlsConfig::load(certificate, key).map_err(without_sources)?;
         report(&tls);
         Ok(Some(tls))
     }
@@ -117,6 +117,16 @@ impl Listening {
             listener = listener.proxy_protocol(self.trust_proxy.clone());
         }
         listener
+    }
+}
+
+/// Converts an error whose message contains those of its sources. It says which options choose
+/// another address.
+fn without_sources(error: impl std::error::Error) -> anyhow::Error {
+    let text = error.to_string();
+    match text.strip_suffix("choose another address") {
+        Some(text) => anyhow!("{text}choose another one with --listen, or with --host and --port"),
+        None => anyhow!("{text}"),
     }
 }
 
