@@ -155,7 +155,7 @@ fn an_operator_moves_a_site_by_the_commands_of_the_book() {
     wait();
     shell.run(after);
 
-    // Both servers answer, and nobody was logged out but who left.
+    // Both servers answer, and only the user who logged out is logged out.
     for visitor in &mut visitors {
         for expected in 1..5 {
             assert_eq!(visitor.look(&site).1, expected);

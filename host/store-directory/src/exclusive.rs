@@ -108,7 +108,7 @@ enum Attempt {
     Wait,
 }
 
-/// Tries to lock the file of a session. A request that `has_waited` gives way to nobody.
+/// Tries to lock the file of a session. A request that `has_waited` does not give way to another one.
 fn try_lock_file(root: &Root, id: &SessionId, has_waited: bool) -> Result<Attempt, StoreError> {
     let file = open(root, &format!("{DIRECTORY}/{id}"))?;
     let Some(locked) = Locked::try_new(&file, LockKind::Exclusive)? else {

@@ -57,7 +57,7 @@ impl Drop for InlinePlace<'_> {
     }
 }
 
-/// Runs an operation on a thread that may block. It runs to its end, even if nobody waits for
+/// Runs an operation on a thread that may block. It runs to its end, even if no task waits for
 /// the result any more.
 pub async fn on_other_thread<T: Send + 'static>(
     operation: impl Future<Output = Result<T, StoreError>> + Send + 'static,
@@ -65,7 +65,7 @@ pub async fn on_other_thread<T: Send + 'static>(
     blocking(|| Handle::current().block_on(operation)).await
 }
 
-/// Does work on a thread that may block. It is done to its end, even if nobody waits for the
+/// Does work on a thread that may block. It is done to its end, even if no task waits for the
 /// result any more.
 pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,

@@ -55,7 +55,7 @@
 //! - **Leases of exclusive requests** are in a table without write-ahead log. A crash of the
 //!   server and a failover end them all. Saves are compare-and-swap, so that no update is lost.
 //! - **Reads go to the host that accepts writes.** A standby lags behind.
-//! - **Other limits.** A transaction of somebody else that locks the row of a session or the
+//! - **Other limits.** A transaction of another program that locks the row of a session or the
 //!   table for long makes calls fail with `Unavailable`. `sslmode=prefer` and `require` do not
 //!   check who the server is, as in PostgreSQL's own programs.
 //!

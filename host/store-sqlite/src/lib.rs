@@ -63,7 +63,7 @@
 //!   own `busy_timeout` pauses for up to 100 ms. After 100 ms of work without a gap, it pauses
 //!   for 2 ms, so that other processes get the lock.
 //! - **A sweep looks through 1000 sessions at a time** on a reading thread, and deletes the old
-//!   ones in changes of about 5 ms. Its position is in the database, so that the next sweep
+//!   ones in changes of about 5 ms, with pauses of 32 times as long. Its position is in the database, so that the next sweep
 //!   goes on there, also in another process. When more than a quarter of the file is unused, it
 //!   gives space back to the file system, 256 KiB in a change.
 //! - **No nonces.** No network can lose the answer to a commit, so nothing is ever retried.

@@ -139,7 +139,7 @@ fn a_sweep_leaves_what_is_saved_or_touched_meanwhile() {
         for id in &ids {
             store.create_session(id, &state("1")).await.unwrap();
         }
-        // Each session is old until its user comes back, and nobody may lose one that did.
+        // Each session is old until its user comes back, and no user who did may lose it.
         let using = {
             let (store, ids, is_done) = (store.clone(), ids.clone(), is_done.clone());
             tokio::spawn(async move {

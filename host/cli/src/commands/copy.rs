@@ -30,7 +30,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(120);
 
 /// Copy the sessions of a store to another store
 ///
-/// Sessions keep their IDs, versions and times, so that nobody is logged out when a
+/// Sessions keep their IDs, versions and times, so that no user is logged out when a
 /// site moves from one store to another:
 ///
 /// 1. While servers use FROM, copy the sessions. This can take long.
