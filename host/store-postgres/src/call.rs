@@ -160,10 +160,8 @@ impl Calls {
         values: &[Value],
         deadline: Instant,
     ) -> Result<Result<Vec<Row>, Failure>, StoreError> {
-        let parameters: Vec<_> = values.iter().map(Value::parameter).collect();
         connection.users.fetch_add(1, Ordering::Relaxed);
-        let query = connection.client.query_typed(statement, &parameters);
-        let answer = timeout_at(deadline, query).await;
+        let answer = timeout_at(deadline, connection.query(statement, values)).await;
         connection.users.fetch_sub(1, Ordering::Relaxed);
         match answer {
             Ok(answer) => Ok(answer.map_err(|error| Failure::new(&error))),

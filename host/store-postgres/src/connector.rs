@@ -19,6 +19,8 @@ pub type Driver = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket
 pub struct Connector {
     config: tokio_postgres::Config,
     tls: MakeRustlsConnect,
+    /// Whether connections prepare their statements.
+    pub prepares: bool,
     /// Counts the connections that are shared by all operations.
     pub health: Arc<Health>,
 }
@@ -28,7 +30,7 @@ impl Connector {
     /// `timeout` each.
     pub fn new(mut target: Target, timeout: Duration) -> Result<Self, OpenError> {
         let tls = tls::connector(&mut target)?;
-        let place = target.place();
+        let (place, prepares) = (target.place(), target.prepares);
         let mut config = target.config;
         config
             .application_name("session3")
@@ -43,6 +45,7 @@ impl Connector {
         Ok(Self {
             config,
             tls,
+            prepares,
             health,
         })
     }

@@ -23,7 +23,9 @@
 //!
 //! - **One round trip.** Each operation on a session is one statement and one transaction. Four
 //!   connections are shared by all operations, which do not wait for each other's answers; a
-//!   sweep makes its own. PgBouncer may stand between, also in transaction mode.
+//!   sweep makes its own. PgBouncer may stand between, also in transaction mode. Without it,
+//!   `prepare=on` in the URL saves the server the parsing of each statement. Behind it, a
+//!   prepared statement could be that of another client, so it is off by default.
 //! - **Time is the server's**, in milliseconds: modification times, expiry and leases do not
 //!   depend on the clocks of the web servers.
 //! - **A lost reply is looked into.** If a connection ends before the reply comes, the statement
@@ -103,6 +105,7 @@ mod link;
 mod maintenance;
 mod options;
 mod password;
+mod prepared;
 mod rows;
 mod schema;
 // For the benchmark, which runs the bare statements.

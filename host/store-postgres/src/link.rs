@@ -7,10 +7,12 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Error, Row};
 
+use crate::call::Value;
 use crate::connector::{Connector, Driver};
 use crate::failure::describe;
+use crate::prepared::Prepared;
 
 /// The pauses after an attempt to connect that failed.
 const MIN_PAUSE: Duration = Duration::from_millis(50);
@@ -20,12 +22,25 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// waiting for the answers to the others.
 pub struct Connection {
     pub client: Client,
+    /// `None` if statements are not prepared.
+    prepared: Option<Prepared>,
     pub users: AtomicUsize,
     is_discarded: AtomicBool,
     end: Notify,
 }
 
 impl Connection {
+    /// Runs a statement.
+    pub async fn query(&self, statement: &str, values: &[Value]) -> Result<Vec<Row>, Error> {
+        match &self.prepared {
+            Some(prepared) => prepared.query(&self.client, statement, values).await,
+            None => {
+                let parameters: Vec<_> = values.iter().map(Value::parameter).collect();
+                self.client.query_typed(statement, &parameters).await
+            }
+        }
+    }
+
     /// Ends the connection. Statements that wait for an answer lose it.
     pub fn discard(&self) {
         self.is_discarded.store(true, Ordering::Relaxed);
@@ -94,7 +109,8 @@ async fn keep(connector: Arc<Connector>, state: watch::Sender<State>) {
                     false => health.reconnected(),
                 };
                 pause = MIN_PAUSE;
-                use_until_its_end(client, driver, &state).await;
+                let prepared = connector.prepares.then(Prepared::default);
+                use_until_its_end(client, prepared, driver, &state).await;
                 drop(connected);
                 state.send_replace(State::Connecting);
             }
@@ -110,10 +126,16 @@ async fn keep(connector: Arc<Connector>, state: watch::Sender<State>) {
     }
 }
 
-async fn use_until_its_end(client: Client, driver: Driver, state: &watch::Sender<State>) {
+async fn use_until_its_end(
+    client: Client,
+    prepared: Option<Prepared>,
+    driver: Driver,
+    state: &watch::Sender<State>,
+) {
     let start = Instant::now();
     let connection = Arc::new(Connection {
         client,
+        prepared,
         users: AtomicUsize::new(0),
         is_discarded: AtomicBool::new(false),
         end: Notify::new(),

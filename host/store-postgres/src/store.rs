@@ -42,6 +42,7 @@ impl PostgresStore {
     /// | `tls-ca` | a file with the certificates of authorities in PEM, in place of the system's; implies `verify-full` |
     /// | `timeout` | how long an operation may take, in seconds, such as `2` or `0.5`: 2 by default |
     /// | `durability` | what a change waits for, in place of the server's `synchronous_commit`: `off`, `local`, `remote_write`, `on` or `remote_apply` |
+    /// | `prepare` | `on`: each connection prepares its statements, so that the server parses them once; `off`, the default, also works with PgBouncer in transaction mode |
     /// | `table` | the name of the table: `session3` by default |
     ///
     /// This must be called within a tokio runtime, which runs the tasks of the store.

@@ -18,6 +18,8 @@ pub struct Target {
     pub tls_ca: Option<PathBuf>,
     pub timeout: Option<Duration>,
     pub durability: Option<Durability>,
+    /// Whether connections prepare their statements.
+    pub prepares: bool,
     pub table: String,
 }
 
@@ -76,7 +78,7 @@ pub enum UrlError {
     /// The URL has a parameter that this store does not know.
     #[error(
         "the URL of the PostgreSQL store has the unknown parameter {0}; known are `durability`, \
-         `sslmode`, `table`, `timeout` and `tls-ca`"
+         `prepare`, `sslmode`, `table`, `timeout` and `tls-ca`"
     )]
     UnknownParameter(String),
     /// A parameter occurs twice.
@@ -119,6 +121,7 @@ impl Target {
             tls_ca: None,
             timeout: None,
             durability: None,
+            prepares: false,
             table: "session3".into(),
         }
     }
@@ -129,6 +132,10 @@ impl Target {
             "durability" => {
                 self.durability = Some(parse_durability(value)?);
                 Ok("durability")
+            }
+            "prepare" => {
+                self.prepares = parse_switch(value)?;
+                Ok("prepare")
             }
             "sslmode" => {
                 self.tls = parse_tls_mode(value)?;
@@ -202,6 +209,14 @@ fn parse_durability(value: &str) -> Result<Durability, UrlError> {
     found.ok_or(UrlError::Value("durability", why))
 }
 
+fn parse_switch(value: &str) -> Result<bool, UrlError> {
+    match value {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(UrlError::Value("prepare", "neither `on` nor `off`")),
+    }
+}
+
 fn parse_tls_mode(value: &str) -> Result<TlsMode, UrlError> {
     match value {
         "disable" => Ok(TlsMode::Disable),
@@ -256,7 +271,7 @@ mod tests {
     #[test]
     fn a_url_names_hosts_database_and_parameters() {
         let url = "postgresql://alice:s%40cret@one:1,[::1],%2Frun/web%20site\
-                   ?sslmode=verify-full&tls-ca=/ca.pem&timeout=0.5&durability=remote_write&table=s_1";
+                   ?sslmode=verify-full&tls-ca=/ca.pem&timeout=0.5&durability=remote_write&table=s_1&prepare=on";
         let target = Target::parse(url).expect("the URL is good");
         assert_eq!(target.place(), "one:1,::1:5432,/run/web site");
         assert_eq!(target.config.get_password(), Some(&b"s@cret"[..]));
@@ -264,6 +279,7 @@ mod tests {
         assert_eq!(target.tls_ca, Some("/ca.pem".into()));
         assert_eq!(target.timeout, Some(Duration::from_millis(500)));
         assert_eq!(target.durability, Some(Durability::RemoteWrite));
+        assert!(target.prepares);
         assert_eq!(target.table, "s_1");
         assert!(!format!("{target:?}").contains("s@cret"));
     }
@@ -298,6 +314,7 @@ mod tests {
             ("postgres://h/d?timeout=NaN", "seconds"),
             ("postgres://h/d?timeout=3601", "an hour"),
             ("postgres://h/d?durability=disk", "`remote_write`"),
+            ("postgres://h/d?prepare=yes", "neither `on` nor `off`"),
             ("postgres://h/d?sslmode=allow", "`verify-full`"),
         ] {
             let error = error(url);

@@ -38,6 +38,28 @@ pub async fn connect_all(server: &Server, store: &PostgresStore) {
 }
 
 #[test]
+fn a_new_connection_prepares_its_statements_again() {
+    block_on(async {
+        let server = Server::start(&[]);
+        let url = format!("{}&prepare=on", new_table(&server));
+        let options = Options::default().create(true).timeout(TIMEOUT);
+        let store = PostgresStore::open(&url, options).await.unwrap();
+        let other = client(&server).await;
+        for version in 0..8 {
+            if version == 0 {
+                assert_eq!(store.create_session(&id(1), &state("a")).await, Ok(1));
+            } else {
+                let saved = store.save_session(&id(1), &state("b"), version).await;
+                assert_eq!(saved, Ok(version + 1));
+            }
+            let statement = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                WHERE application_name = 'session3'";
+            assert!(!other.query(statement, &[]).await.unwrap().is_empty());
+        }
+    });
+}
+
+#[test]
 fn a_change_whose_reply_was_lost_took_effect_once() {
     block_on(async {
         let server = Server::start(&[]);
