@@ -67,7 +67,8 @@ impl Engine {
                     "synchronous_commit = on",
                     "shared_buffers = '512MB'",
                 ]);
-                let settings = "fsync on, synchronous_commit on, shared_buffers 512 MB";
+                let settings =
+                    "fsync on, synchronous_commit on, shared_buffers 512 MB; prepare=on in the URL";
                 vec![new("PostgreSQL", settings, Kind::Postgres(server))]
             }
             "mariadb" => {
@@ -93,10 +94,13 @@ impl Engine {
         match &self.kind {
             Kind::Redis(server) => format!("{}&{TIMEOUT}", server.url(table)),
             Kind::Postgres(server) => {
-                format!("{}?table={table}&sslmode=disable&{TIMEOUT}", server.url())
+                format!(
+                    "{}?table={table}&sslmode=disable&prepare=on&{TIMEOUT}",
+                    server.url()
+                )
             }
             Kind::Mariadb(server) => {
-                format!("{}?table={table}&tls=off&timeout=60s", server.url())
+                format!("{}?table={table}&tls=off&{TIMEOUT}", server.url())
             }
             Kind::Sqlite(directory, durability) => {
                 let directory = directory.path().display();

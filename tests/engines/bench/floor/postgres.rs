@@ -1,11 +1,14 @@
-//! The statements of the store, with the client library `tokio-postgres` on as many connections.
+//! The statements of the store, with the client library `tokio-postgres` on as many connections,
+//! which prepare them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use parking_lot::Mutex;
 use session3_store::{SessionId, SessionState, Version};
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, NoTls, Row};
+use tokio_postgres::{Client, NoTls, Row, Statement};
 
 use super::nonce;
 use crate::contest::{Operate, Operation};
@@ -26,6 +29,8 @@ struct Shared {
 
 struct Connection {
     client: Client,
+    /// The statements that were prepared, by their text.
+    prepared: Mutex<HashMap<String, Statement>>,
     /// How many statements wait for their answers.
     users: AtomicUsize,
 }
@@ -39,6 +44,7 @@ impl Floor {
             tokio::spawn(driver);
             connections.push(Connection {
                 client,
+                prepared: Mutex::default(),
                 users: AtomicUsize::new(0),
             });
         }
@@ -49,14 +55,31 @@ impl Floor {
     }
 }
 
+impl Connection {
+    async fn query(&self, statement: &str, values: &[(&(dyn ToSql + Sync), Type)]) -> Vec<Row> {
+        let (values, types): (Vec<_>, Vec<_>) = values.iter().cloned().unzip();
+        let known = self.prepared.lock().get(statement).cloned();
+        let prepared = match known {
+            Some(prepared) => prepared,
+            None => {
+                let prepared = self.client.prepare_typed(statement, &types).await.unwrap();
+                let mut statements = self.prepared.lock();
+                statements.insert(statement.to_owned(), prepared.clone());
+                prepared
+            }
+        };
+        self.client.query(&prepared, &values).await.unwrap()
+    }
+}
+
 impl Shared {
     async fn run(&self, statement: &str, values: &[(&(dyn ToSql + Sync), Type)]) -> Vec<Row> {
         let users = |connection: &&Connection| connection.users.load(Ordering::Relaxed);
         let connection = self.connections.iter().min_by_key(users).unwrap();
         connection.users.fetch_add(1, Ordering::Relaxed);
-        let rows = connection.client.query_typed(statement, values).await;
+        let rows = connection.query(statement, values).await;
         connection.users.fetch_sub(1, Ordering::Relaxed);
-        rows.unwrap()
+        rows
     }
 
     async fn operate(
