@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::engines::redis;
 use crate::http::scenarios;
+use crate::listening::address_of_session;
 use session3_test_program::{Application, Browser};
 
 scenarios!(c, session3_test_program::Application::Guest("c"));
@@ -24,6 +25,14 @@ fn a_cookie_that_one_of_them_issued_is_good_in_all_the_others() {
 fn all_of_them_can_keep_their_sessions_in_redis() {
     let directory = tempfile::tempdir().unwrap();
     share_sessions(Path::new(&redis(directory.path())));
+}
+
+#[test]
+fn a_session_has_the_address_of_its_client_in_each_of_them() {
+    for name in ["c", "javascript", "python"] {
+        let address = address_of_session(Application::Guest(name));
+        assert_eq!(address, "203.0.113.7", "{name}");
+    }
 }
 
 /// Checks that the demo in each language accepts the cookies of all the others.

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use session3_test_fixtures::SITE;
-use session3_test_program::{Browser, Demo, between, session3};
+use session3_test_program::{Application, Browser, Demo, session3};
 use session3_test_support::wait_until;
 use tempfile::TempDir;
 
@@ -241,32 +241,37 @@ fn what_a_trusted_proxy_says_about_its_client_is_believed() {
     }
 }
 
-/// The application compares the address of a session's client, and operators see it.
-#[test]
-fn a_session_has_the_address_of_its_client() {
-    let place = Place::new();
-    let mut command = session3();
-    command
-        .current_dir(&place.0)
-        .args(["demo", "sessions", "--trust-proxy", "127.0.0.0/8"]);
-    let demo = Demo::run(&mut command);
-    let mut browser = Browser::new();
+/// Starts a session of an application over a proxy. Returns the client's address that operators
+/// see.
+pub fn address_of_session(application: Application) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let demo = application.start(directory.path(), &["--trust-proxy", "127.0.0.0/8"]);
     let by_proxy = [("X-Forwarded-For", "203.0.113.7")];
-    browser.get_with(&demo, "keep", &by_proxy);
-    let id = between(&browser.get(&demo, "").text, "Your session ID is ", ".");
-    let shown = session3()
-        .current_dir(&place.0)
-        .args(["show", "sessions", &id, "--json"])
-        .output()
-        .unwrap();
+    Browser::new().get_with(&demo, "keep", &by_proxy);
+    let id = &application.sessions(directory.path())[0];
+    let mut show = session3();
+    show.arg("show").arg(directory.path()).args([id, "--json"]);
+    let shown = show.output().unwrap();
     assert!(shown.status.success(), "{shown:?}");
     let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
-    assert_eq!(shown["remote_address"], "203.0.113.7");
+    shown["remote_address"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
+}
 
+#[test]
+fn a_session_has_the_address_of_its_client_which_its_user_sees() {
+    assert_eq!(address_of_session(Application::Rust), "203.0.113.7");
+
+    let directory = tempfile::tempdir().unwrap();
+    let demo = Demo::start(directory.path());
+    let mut browser = Browser::new();
+    browser.get(&demo, "keep");
     let page = browser.get(&demo, "account");
     browser.send(&demo, &page, "login", &[("user", "alice")]);
     let account = browser.get(&demo, "account").text;
-    assert!(account.contains("203.0.113.7"), "{account}");
+    assert!(account.contains("<span>127.0.0.1, "), "{account}");
 }
 
 #[test]
