@@ -170,12 +170,17 @@ compiler:
 	@tools/install-components
 
 # The demo application in other languages.
-guests: $(addprefix target/guests/,c.wasm javascript.wasm python.wasm)
+guests: $(addprefix target/guests/,c.wasm javascript.wasm python.wasm \
+	calling-javascript.wasm calling-python.wasm)
 
 .SECONDEXPANSION:
 target/guests/%.wasm: $$(wildcard guest/$$*/* guest/$$*/*/src/*) \
 		$(wildcard guest/wit/*.wit wit/*.wit wit/deps/*.wit guest/web/src/*.html) | guest-tools
 	guest/$*/build.sh $@
+
+# Applications for tests, with the same tools.
+target/guests/calling-%.wasm: target/guests/%.wasm $(wildcard tests/fixtures/calling/*)
+	tests/fixtures/calling/build.sh $* $@
 
 # What compiles those; pinned by files beside their sources.
 guest-tools:

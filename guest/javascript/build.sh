@@ -38,4 +38,4 @@ find "$tools/wit" -name '*.wit' -exec sed -i 's/@0\.2\.6/@0.2.10/g' {} +
 
 "$tools/node_modules/.bin/jco" componentize guest/javascript/app.js \
     --bundle --bundle-config guest/javascript/bundle.config.mjs \
-    --wit "$tools/wit" --world-name demo --disable http random --out "$component"
+    --wit "$tools/wit" --world-name demo --out "$component"

@@ -1,12 +1,13 @@
 //! The demo in other languages: the scenarios of the demo in Rust hold for each, and all of
 //! them can use the same sessions.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use crate::engines::redis;
 use crate::http::scenarios;
 use crate::listening::address_of_session;
-use session3_test_program::{Application, Browser};
+use session3_test_program::{Application, Browser, Demo};
 
 scenarios!(c, session3_test_program::Application::Guest("c"));
 scenarios!(
@@ -32,6 +33,53 @@ fn a_session_has_the_address_of_its_client_in_each_of_them() {
     for name in ["c", "javascript", "python"] {
         let address = address_of_session(Application::Guest(name));
         assert_eq!(address, "203.0.113.7", "{name}");
+    }
+}
+
+/// Serves an application in a language that calls other servers.
+fn calling(language: &'static str, arguments: &[&str]) -> (tempfile::TempDir, Demo) {
+    let directory = tempfile::tempdir().unwrap();
+    let name = match language {
+        "javascript" => "calling-javascript",
+        _ => "calling-python",
+    };
+    let server = Application::Guest(name).start(directory.path(), arguments);
+    (directory, server)
+}
+
+#[test]
+fn an_application_in_javascript_or_python_calls_the_servers_that_are_allowed() {
+    let other = Demo::start(tempfile::tempdir().unwrap().path());
+    let port = other.url.trim_end_matches('/').rsplit(':').next().unwrap();
+    let call = format!("call?{}none", other.url);
+    for (language, denied) in [
+        ("javascript", "TypeError: NetworkError"),
+        ("python", "ErrorCode_HttpRequestDenied"),
+    ] {
+        let (_directory, server) = calling(language, &[]);
+        let said = Browser::new().get(&server, &call).text;
+        assert!(said.starts_with(denied), "{language}: {said}");
+
+        let allowed = format!("127.0.0.1:{port}");
+        let (_directory, server) = calling(language, &["--allow-outbound", &allowed]);
+        let said = Browser::new().get(&server, &call).text;
+        assert!(said.starts_with("404 <!"), "{language}: {said}");
+    }
+}
+
+/// Random numbers that were drawn when the component was built would be the same in each
+/// instance.
+#[test]
+fn each_request_has_random_numbers_of_its_own() {
+    for language in ["javascript", "python"] {
+        let (_directory, server) = calling(language, &[]);
+        let mut seen = HashSet::new();
+        for _ in 0..3 {
+            let text = Browser::new().get(&server, "random").text;
+            for value in text.split(' ') {
+                assert!(seen.insert(value.to_owned()), "{language}: {value} twice");
+            }
+        }
     }
 }
 
