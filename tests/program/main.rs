@@ -5,6 +5,7 @@
 mod account;
 mod cache;
 mod clients;
+mod commands;
 mod compiled;
 mod cookies;
 mod engines;
