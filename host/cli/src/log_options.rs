@@ -157,7 +157,7 @@ mod tests {
         let (time, rest) = text.split_once(' ').expect("a time");
         assert!(time.ends_with('Z') && time.len() > 20, "{time}");
         assert!(
-            rest.starts_with("  WARN lines") && rest.ends_with(": 3"),
+            rest.starts_with(" WARN lines") && rest.ends_with(": 3"),
             "{rest}"
         );
         let line: serde_json::Value = serde_json::from_str(&dropped_json(3)).expect("JSON");
