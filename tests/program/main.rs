@@ -31,5 +31,6 @@ mod reuse;
 mod serve;
 mod signals;
 mod starting;
+mod static_files;
 mod stock;
 mod wasi03;

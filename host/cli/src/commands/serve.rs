@@ -46,6 +46,7 @@ Examples:
   session3 serve application.wasm --store /tmp/sessions
   session3 serve application.wasm --store /tmp/sessions --dir data::/data --env LANG
   session3 serve application.wasm --store /tmp/sessions --config policy.toml
+  session3 serve application.wasm --store /tmp/sessions --static public
   session3 serve application.wasm --store /tmp/sessions --middleware
   session3 serve application.wasm --store redis://10.0.0.5 --password-file password
   session3 serve application.wasm --store-component store.wasm --dir /tmp/sessions::/sessions"
@@ -69,6 +70,15 @@ pub struct Serve {
     /// in the environment of session3; may be given more than once
     #[arg(long = "env", value_name = "NAME[=VALUE]")]
     environment: Vec<String>,
+    /// Answer GET and HEAD with the files of this directory, where the path of a request is
+    /// below PATH and names a file there; without PATH, below /; the application gets all
+    /// other requests; may be given more than once
+    #[arg(long = "static", value_name = "DIR[::PATH]")]
+    static_files: Vec<String>,
+    /// Let browsers and proxies use a file of --static for this time without asking again, in
+    /// seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    static_max_age: u32,
     /// Limit the memory of a request, in MiB; a request that needs more is answered
     /// 500
     #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4095))]
@@ -249,10 +259,15 @@ impl Serve {
             .max_instances(self.max_instances)
             .max_instance_reuse(self.max_instance_reuse)
             .allow_compiled(self.allow_compiled)
+            .static_max_age(seconds(self.static_max_age))
             .outbound(self.outbound()?);
         for directory in &self.directories {
             let (host, guest) = directory.split_once("::").unwrap_or((directory, directory));
             options = options.dir(host, guest);
+        }
+        for directory in &self.static_files {
+            let (directory, path) = directory.split_once("::").unwrap_or((directory, "/"));
+            options = options.static_files(directory, path);
         }
         for variable in &self.environment {
             options = with_variable(options, variable)?;
