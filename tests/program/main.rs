@@ -6,6 +6,7 @@ mod account;
 mod cache;
 mod clients;
 mod compiled;
+mod configuration;
 mod cookies;
 mod engines;
 mod frozen;

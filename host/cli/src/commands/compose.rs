@@ -164,8 +164,8 @@ impl Parts {
             .with_context(|| self.application.display().to_string())?;
         ensure!(
             component != application || !self.policy.is_given(),
-            "{}: the application does not import session3:sessions/manager, so --config has no \
-             effect: leave out --config",
+            "{}: the application does not import session3:sessions/manager, so the policy of \
+             --config has no effect: leave it out",
             self.application.display()
         );
         Ok(component)

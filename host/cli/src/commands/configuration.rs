@@ -94,8 +94,9 @@ impl Configuration {
             Some(setting.arguments(argument))
         });
         let mut line = self.command_line.clone();
-        let serve = line.iter().position(|argument| argument == "serve");
-        let after_serve = serve.map_or(line.len(), |serve| serve + 1);
+        // The first argument is the name of the program.
+        let serve = line.iter().skip(1).position(|argument| argument == "serve");
+        let after_serve = serve.map_or(line.len(), |serve| serve + 2);
         line.splice(after_serve..after_serve, arguments.flatten());
         Cli::try_parse_from(line).map_err(|error| self.explain(error, &applied))
     }
