@@ -266,6 +266,7 @@ fn a_client_that_reads_nothing_of_a_file_is_disconnected() {
     let place = place();
     let huge = File::create(place.path("public/huge")).unwrap();
     huge.set_len(200 << 20).unwrap();
+    place.write("public/small.txt", &[b'x'; 4096]);
     let mut command = place.with_store(&["--static", "public", "--client-timeout", "1"]);
     let server = place.run(&mut command);
     let open_files = || {
@@ -286,13 +287,16 @@ fn a_client_that_reads_nothing_of_a_file_is_disconnected() {
 
     block_on(async {
         // The first file fits the buffer of the client, the second one does not.
-        for path in ["app.js", "huge"] {
+        for path in ["small.txt", "huge"] {
             let sender = http_2_without_a_window(&server).await;
             let response = sender.clone().send_request(page(&server, path)).await;
             let _body = response.unwrap().into_body();
             let start = Instant::now();
             while !sender.is_closed() {
-                assert!(start.elapsed() < Duration::from_secs(60), "it stays open");
+                assert!(
+                    start.elapsed() < Duration::from_secs(60),
+                    "{path}: it stays open"
+                );
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         }

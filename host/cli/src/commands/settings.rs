@@ -12,6 +12,8 @@ use toml::de::{DeTable, DeValue};
 
 /// The section with the options of the command.
 const SECTION: &str = "serve";
+/// The sections of a file.
+const SECTIONS: [&str; 2] = [SECTION, "policy"];
 /// What a file cannot set, because it is about the file itself.
 const COMMAND_LINE_ONLY: [&str; 2] = ["config", "check"];
 /// The types of values that a file writes as numbers.
@@ -110,9 +112,15 @@ pub fn parse(text: &str, command: &Command) -> Result<Vec<Setting>, Fault> {
         line: error.span().map_or(1, line_of),
         why: error.message().trim().replace('\n', "; "),
     })?;
-    let sections = file.get_ref().iter();
-    let mut sections = sections.filter(|(name, _)| name.get_ref().as_ref() == SECTION);
-    let Some((name, section)) = sections.next() else {
+    for name in file.get_ref().keys() {
+        check_section(name.get_ref()).map_err(|why| Fault {
+            line: line_of(name.span()),
+            why,
+        })?;
+    }
+    let mut sections = file.get_ref().iter();
+    let section = sections.find(|(name, _)| name.get_ref().as_ref() == SECTION);
+    let Some((name, section)) = section else {
         return Ok(Vec::new());
     };
     let section = section.get_ref().as_table().ok_or_else(|| Fault {
@@ -137,6 +145,17 @@ pub fn parse(text: &str, command: &Command) -> Result<Vec<Setting>, Fault> {
     Ok(settings)
 }
 
+/// Refuses a misspelt section: otherwise the file would be a session policy as a whole, whose
+/// errors say nothing of sections.
+fn check_section(name: &str) -> Result<(), String> {
+    match nearest(SECTIONS.into_iter(), name) {
+        Some(section) if section != name => {
+            Err(format!("unknown section {name}: did you mean [{section}]?"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Returns the option or argument for a key, or what is wrong with the key.
 fn known<'a>(command: &'a Command, key: &str) -> Result<&'a Arg, String> {
     if COMMAND_LINE_ONLY.contains(&key) {
@@ -145,7 +164,8 @@ fn known<'a>(command: &'a Command, key: &str) -> Result<&'a Arg, String> {
         ));
     }
     argument_of(command, key).ok_or_else(|| {
-        let advice = match nearest(command, key) {
+        let keys = command.get_arguments().map(key_of);
+        let advice = match nearest(keys, key) {
             Some(nearest) => format!("did you mean {nearest}?"),
             None => "the keys are the options of `session3 serve --help`, without dashes".into(),
         };
@@ -153,10 +173,9 @@ fn known<'a>(command: &'a Command, key: &str) -> Result<&'a Arg, String> {
     })
 }
 
-/// Returns the key that is most like a misspelt one.
-fn nearest<'a>(command: &'a Command, key: &str) -> Option<&'a str> {
-    let keys = command.get_arguments().map(key_of);
-    let likenesses = keys.map(|known| (strsim::jaro_winkler(known, key), known));
+/// Returns the name that is most like a misspelt one, if it is much like it.
+fn nearest<'a>(names: impl Iterator<Item = &'a str>, misspelt: &str) -> Option<&'a str> {
+    let likenesses = names.map(|name| (strsim::jaro_winkler(name, misspelt), name));
     let (likeness, nearest) = likenesses.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
     (likeness >= MIN_LIKENESS).then_some(nearest)
 }
@@ -164,14 +183,13 @@ fn nearest<'a>(command: &'a Command, key: &str) -> Option<&'a str> {
 /// Returns the values of an option with their places in the text; `None` if the value is of
 /// another type than the option.
 fn values_of(argument: &Arg, value: &Spanned<DeValue<'_>>) -> Option<Vec<(String, Range<usize>)>> {
-    let values = match argument.get_action() {
+    match argument.get_action() {
         ArgAction::Append => {
             let items = value.get_ref().as_array()?.iter();
             items.map(|item| single(argument, item)).collect()
         }
         _ => single(argument, value).map(|value| vec![value]),
-    };
-    values
+    }
 }
 
 fn single(argument: &Arg, value: &Spanned<DeValue<'_>>) -> Option<(String, Range<usize>)> {
@@ -283,6 +301,26 @@ mod tests {
     }
 
     #[test]
+    fn a_session_policy_as_a_whole_sets_nothing() {
+        let fields = [
+            "idle-timeout",
+            "absolute-timeout",
+            "first-use-timeout",
+            "renew-after",
+            "renew-grace",
+            "touch-after",
+            "max-sessions-per-user",
+        ];
+        let numbers: String = fields.map(|field| format!("{field} = 1\n")).concat();
+        let policy = format!(
+            "{numbers}on-client-change = \"end\"\non-damage = \"end\"\nuser-caching = \"private\"\n\
+             clear-cache = true\n[cookie]\n[remember]\n[require]\n"
+        );
+        let settings = parse(&policy, &serve()).expect("no misspelt section");
+        assert!(settings.is_empty());
+    }
+
+    #[test]
     fn what_is_wrong_is_said_with_its_line() {
         let command = serve();
         for (text, expected) in [
@@ -325,6 +363,11 @@ mod tests {
                 "2: config cannot be set in a file: leave it out",
             ),
             ("[serve]\nport = 1\nport = 2", "3: duplicate key"),
+            ("\n[serv]", "2: unknown section serv: did you mean [serve]?"),
+            (
+                "[polcy.cookie]",
+                "1: unknown section polcy: did you mean [policy]?",
+            ),
             ("serve = 5", "1: serve is a section: write [serve]"),
             ("[serve", "1: "),
         ] {

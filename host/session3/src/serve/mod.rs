@@ -350,14 +350,9 @@ impl Shared {
         let (max, time) = (self.options.max_body, self.options.client_timeout);
         let request = RequestBody::limit(request, max, time, &self.buffers);
         let is_head = request.method() == Method::HEAD;
-        let answered = match refusal(&request) {
-            Some(failure) => Err(failure),
-            None => self.find_or_run(request).await,
-        };
-        let response = match answered {
-            Ok(Answer::Application(answering)) => self.respond(answering, in_flight).await,
-            Ok(Answer::File(file)) => self.respond_with_file(file, in_flight),
-            Err(failure) => failure_response(failure, in_flight),
+        let response = match refusal(&request) {
+            Some(failure) => failure_response(failure, in_flight),
+            None => self.find_or_run(request, in_flight).await,
         };
         match is_head || has_no_body(response.status()) {
             true => response.map(|body| WithoutContent::new(body).boxed_unsync()),
@@ -366,13 +361,22 @@ impl Shared {
     }
 
     /// Answers a request with a static file, or else with the application.
-    async fn find_or_run(&self, request: Request<RequestBody>) -> Result<Answer, Failure> {
+    async fn find_or_run(
+        &self,
+        request: Request<RequestBody>,
+        in_flight: RequestInFlight,
+    ) -> ServerResponse {
         let (head, body) = request.into_parts();
         let head = Request::from_parts(head, ());
         let files = self.static_files.borrow().clone();
-        match files.find(&head).await.map_err(Failure::File)? {
-            Some(file) => Ok(Answer::File(file)),
-            None => self.run(head.map(|()| body)).await.map(Answer::Application),
+        let answered = match files.find(&head).await {
+            Ok(Some(file)) => return self.respond_with_file(file, in_flight),
+            Ok(None) => self.run(head.map(|()| body)).await,
+            Err(error) => Err(Failure::File(error)),
+        };
+        match answered {
+            Ok(answering) => self.respond(answering, in_flight).await,
+            Err(failure) => failure_response(failure, in_flight),
         }
     }
 
@@ -429,12 +433,6 @@ impl Shared {
         tokio::spawn(file.send(writer).in_current_span());
         Response::from_parts(head, for_client.boxed_unsync())
     }
-}
-
-/// What answers a request.
-enum Answer {
-    Application(Answering),
-    File(FileResponse),
 }
 
 fn size_of_headers<B>(request: &Request<B>) -> usize {

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 
 use http_body_util::BodyExt;
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Frame};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::observed::count_failure;
@@ -32,7 +32,7 @@ impl SentFile {
             match self.body.frame().await {
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
-                        writer.push(hyper::body::Frame::data(self.take(data)));
+                        writer.push(Frame::data(self.take(data)));
                     }
                 }
                 Some(Err(error)) => return cut_off(&format!("it cannot be read: {error}")),
