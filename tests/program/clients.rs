@@ -26,7 +26,7 @@ fn serve(arguments: &[&str]) -> (Place, Demo) {
 }
 
 /// Requests a page and does not read it.
-fn request(server: &Demo, page: &str) -> TcpStream {
+pub fn request(server: &Demo, page: &str) -> TcpStream {
     send(server, &format!("GET /{page} HTTP/1.1\r\nHost: h\r\n\r\n"))
 }
 
@@ -57,10 +57,10 @@ fn time_to_close(stream: &TcpStream) -> Duration {
     start.elapsed()
 }
 
-type Http2 = http2::SendRequest<Empty<Bytes>>;
+pub type Http2 = http2::SendRequest<Empty<Bytes>>;
 
 /// Opens a connection of HTTP/2 that takes no bodies: with a window of 0 bytes.
-async fn http_2_without_a_window(server: &Demo) -> Http2 {
+pub async fn http_2_without_a_window(server: &Demo) -> Http2 {
     let address = server
         .url
         .strip_prefix("http://")
@@ -76,7 +76,8 @@ async fn http_2_without_a_window(server: &Demo) -> Http2 {
     sender
 }
 
-fn page(server: &Demo, page: &str) -> Request<Empty<Bytes>> {
+/// Returns a request for a page over HTTP/2.
+pub fn page(server: &Demo, page: &str) -> Request<Empty<Bytes>> {
     Request::get(format!("{}{page}", server.url))
         .body(Empty::new())
         .unwrap()

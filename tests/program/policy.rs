@@ -139,8 +139,8 @@ fn sighup_reads_it_anew_and_a_bad_one_leaves_the_old() {
 #[test]
 fn a_bad_policy_is_one_line_before_anything_is_served() {
     for (policy, expected) in [
-        ("idle = 5", "policy.toml: line 1: unknown field `idle`"),
-        ("[cookie]\nname = 5", "policy.toml: line 2: invalid type"),
+        ("idle = 5", "policy.toml:1: unknown field `idle`"),
+        ("[cookie]\nname = 5", "policy.toml:2: invalid type"),
         (
             "[cookie]\nsecure = false",
             "policy.toml: cookie: a name with the prefix __Host-",

@@ -7,6 +7,7 @@ mod commands;
 mod log;
 mod log_options;
 
+use std::env;
 use std::io;
 use std::num::NonZero;
 use std::process::ExitCode;
@@ -14,7 +15,6 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use anyhow::Result;
-use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
 
 use commands::{Cli, output};
@@ -32,14 +32,17 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 const MIN_THREADS: usize = 2;
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    match Cli::read(env::args_os()).and_then(run) {
         Ok(status) => status,
         // The reader of a pipe, such as `head`, has closed it: this is no failure.
         Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            output::print_error(&format!("{error:#}"));
-            ExitCode::FAILURE
-        }
+        Err(error) => match error.downcast::<clap::Error>() {
+            Ok(error) => error.exit(),
+            Err(error) => {
+                output::print_error(&format!("{error:#}"));
+                ExitCode::FAILURE
+            }
+        },
     }
 }
 

@@ -1,6 +1,7 @@
 //! The policy's file.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use thiserror::Error;
 
 use crate::place::LIMITED;
@@ -179,15 +180,29 @@ pub enum Reaction {
     Fail,
 }
 
+/// The sections of a file that also has the options of a server.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Sections {
+    policy: SessionPolicy,
+    #[serde(rename = "serve")]
+    _serve: IgnoredAny,
+}
+
 impl SessionPolicy {
-    /// Parses the content of a policy's file.
+    /// Parses the content of a policy's file. If the file has a section `policy`, or a section
+    /// `serve` with the options of a server, the policy is what is in the section `policy`.
     ///
     /// # Errors
     ///
     /// [`PolicyError::Toml`] if the text is not TOML, or has an unknown field or a value of
     /// the wrong type.
     pub fn from_toml(text: &str) -> Result<Self, PolicyError> {
-        toml::from_str(text).map_err(|error| {
+        let parsed = match has_section(text, "serve") || has_section(text, "policy") {
+            true => toml::from_str(text).map(|sections: Sections| sections.policy),
+            false => toml::from_str(text),
+        };
+        parsed.map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start));
             PolicyError::Toml {
                 line: before.map_or(1, |before| 1 + before.matches('\n').count()),
@@ -195,6 +210,18 @@ impl SessionPolicy {
             }
         })
     }
+
+    /// Returns whether the content of a file has a policy, valid or not. A file with a section
+    /// `serve` has one only if it has a section `policy`, too.
+    pub fn is_in(text: &str) -> bool {
+        has_section(text, "policy") || !has_section(text, "serve")
+    }
+}
+
+/// Returns whether a file has a section. A text that is not TOML has none.
+fn has_section(text: &str, name: &str) -> bool {
+    let file: Result<toml::Table, _> = toml::from_str(text);
+    file.is_ok_and(|file| file.contains_key(name))
 }
 
 impl Requirements {
@@ -258,6 +285,39 @@ pub enum PolicyError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_with_sections_has_the_policy_in_one_of_them() {
+        for (text, idle_timeout, is_in) in [
+            ("", None, true),
+            ("idle-timeout = 5", Some(5), true),
+            ("[policy]\nidle-timeout = 5", Some(5), true),
+            (
+                "[serve]\nport = 80\n[policy]\nidle-timeout = 5",
+                Some(5),
+                true,
+            ),
+            ("[serve]\nidle-timeout = 5", None, false),
+        ] {
+            let policy = SessionPolicy::from_toml(text).expect(text);
+            assert_eq!(policy.idle_timeout, idle_timeout, "{text}");
+            assert_eq!(SessionPolicy::is_in(text), is_in, "{text}");
+        }
+        for (text, expected) in [
+            (
+                "idle-timeout = 5\n[serve]",
+                "line 1: unknown field `idle-timeout`",
+            ),
+            ("[policy]\n[require]", "line 2: unknown field `require`"),
+            (
+                "[serve]\n[policy]\nidle = 5",
+                "line 3: unknown field `idle`",
+            ),
+        ] {
+            let why = SessionPolicy::from_toml(text).expect_err(text).to_string();
+            assert!(why.starts_with(expected), "{why}");
+        }
+    }
 
     #[test]
     fn what_is_wrong_is_said_in_one_line_with_its_place() {

@@ -100,6 +100,25 @@ impl Parts {
         first.map(|(_, option)| option)
     }
 
+    /// Returns the file of `--config`, if it is given.
+    pub fn policy_file(&self) -> Option<&Path> {
+        self.policy.file()
+    }
+
+    /// Returns whether that file has a session policy.
+    pub fn has_policy(&self) -> bool {
+        self.policy.is_given()
+    }
+
+    /// Checks the session policy.
+    ///
+    /// # Errors
+    ///
+    /// If the file of the policy cannot be read, or is no valid policy.
+    pub async fn check_policy(&self, cache: &Cache) -> Result<()> {
+        self.policy.manager(cache).await.map(|_| ())
+    }
+
     /// Composes the parts. `has_host_store` says whether the host provides a store to the
     /// result.
     ///
@@ -145,8 +164,8 @@ impl Parts {
             .with_context(|| self.application.display().to_string())?;
         ensure!(
             component != application || !self.policy.is_given(),
-            "{}: the application does not import session3:sessions/manager, so --config has no \
-             effect: leave out --config",
+            "{}: the application does not import session3:sessions/manager, so the policy of \
+             --config has no effect: leave it out",
             self.application.display()
         );
         Ok(component)

@@ -71,7 +71,7 @@ impl Listening {
     /// Listens on all addresses. Call this first: a command whose port is taken should fail
     /// before it compiles a component.
     pub async fn listen(&self) -> Result<Listeners> {
-        let tls = self.tls()?;
+        let tls = self.load_tls()?;
         let mut listeners = Vec::new();
         for address in self.addresses() {
             for listener in Listener::bind(&address).await.map_err(without_sources)? {
@@ -100,7 +100,12 @@ impl Listening {
         }
     }
 
-    fn tls(&self) -> Result<Option<TlsConfig>> {
+    /// Loads the certificate and its key, if they are given.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read, or do not belong together.
+    pub fn load_tls(&self) -> Result<Option<TlsConfig>> {
         let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) else {
             return Ok(None);
         };

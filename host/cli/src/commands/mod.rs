@@ -6,6 +6,7 @@ mod compile;
 mod completions;
 mod component;
 mod compose;
+mod configuration;
 mod copy;
 mod delete;
 mod demo;
@@ -22,6 +23,7 @@ mod prune;
 mod readiness;
 mod serve;
 mod serving;
+mod settings;
 mod show;
 mod signals;
 mod stats;
@@ -29,6 +31,7 @@ mod store;
 mod sweeping;
 mod wit;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -78,6 +81,15 @@ enum Command {
 }
 
 impl Cli {
+    /// Parses the command line, and the file that it names with the options of `serve`.
+    ///
+    /// # Errors
+    ///
+    /// If something is wrong in the file; [`clap::Error`] if the command line is wrong.
+    pub fn read(command_line: impl Iterator<Item = OsString>) -> anyhow::Result<Self> {
+        configuration::parse(command_line.collect())
+    }
+
     /// Returns the options of the log, if the command is a server.
     pub fn log_options(&self) -> Option<&LogOptions> {
         match &self.command {

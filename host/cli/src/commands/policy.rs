@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result, anyhow};
 use clap::Args;
 use session3::components::MANAGER;
-use session3::policy::{SessionPolicy, write_policy};
+use session3::policy::{PolicyError, SessionPolicy, write_policy};
 
 use super::cache::Cache;
 use super::input;
@@ -13,17 +13,25 @@ use super::input;
 /// The session policy of the operator.
 #[derive(Args)]
 pub struct Policy {
-    /// Read the session policy from this TOML file: values that `default-config`
-    /// returns to applications, and in its section `require` values that
-    /// applications cannot weaken
+    /// Read the session policy from this TOML file, or from its section `policy`: values
+    /// that `default-config` returns to applications, and in `require` values that
+    /// applications cannot weaken; `serve` also reads its options from the section `serve`
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
 impl Policy {
-    /// Returns whether the command line names a policy.
+    /// Returns whether the command line names a file with a policy. A file with a section for
+    /// `serve` alone has none.
     pub fn is_given(&self) -> bool {
-        self.config.is_some()
+        let file = self.config.as_deref();
+        // The errors of a file that cannot be read come when it is used.
+        file.is_some_and(|file| read(file).map_or(true, |text| SessionPolicy::is_in(&text)))
+    }
+
+    /// Returns the file, if the command line names one.
+    pub fn file(&self) -> Option<&Path> {
+        self.config.as_deref()
     }
 
     /// Returns the session manager component, with the policy written into it.
@@ -33,17 +41,34 @@ impl Policy {
     /// If the file of the policy cannot be read, or is no valid policy.
     pub async fn manager(&self, cache: &Cache) -> Result<Vec<u8>> {
         match &self.config {
-            Some(file) => with_policy(file, cache)
-                .await
-                .with_context(|| file.display().to_string()),
+            Some(file) => with_policy(file, cache).await,
             None => Ok(MANAGER.to_vec()),
         }
     }
 }
 
-/// Returns the session manager component with the policy of a file written into it.
+fn read(file: &Path) -> Result<String> {
+    String::from_utf8(input::read(file)?).context("it is not UTF-8")
+}
+
+/// Returns the session manager component with the policy of a file written into it, if the file
+/// has one.
 async fn with_policy(file: &Path, cache: &Cache) -> Result<Vec<u8>> {
-    let text = String::from_utf8(input::read(file)?).context("it is not UTF-8")?;
-    let policy = SessionPolicy::from_toml(&text)?;
-    Ok(write_policy(&policy, MANAGER, cache.directory().as_deref()).await?)
+    let name = || file.display().to_string();
+    let text = read(file).with_context(name)?;
+    let policy = SessionPolicy::from_toml(&text).map_err(|error| with_place(file, error))?;
+    if !SessionPolicy::is_in(&text) {
+        return Ok(MANAGER.to_vec());
+    }
+    let written = write_policy(&policy, MANAGER, cache.directory().as_deref()).await;
+    written.with_context(name)
+}
+
+/// Adds the file to an error, and the line in the form of compilers.
+fn with_place(file: &Path, error: PolicyError) -> Error {
+    let file = file.display();
+    match error {
+        PolicyError::Toml { line, why } => anyhow!("{file}:{line}: {why}"),
+        error => anyhow!("{file}: {error}"),
+    }
 }

@@ -21,8 +21,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
 
 use super::compose::{Grant, Parts};
+use super::configuration::{Configuration, Reloaded};
 use super::listening::Listeners;
-use super::serving::{Serving, compiling, without_backtrace};
+use super::serving::{Serving, compiling, say, without_backtrace};
 use super::signals::StopSignals;
 use super::{descriptors, input, listening};
 use crate::log_options::LogOptions;
@@ -36,8 +37,12 @@ use crate::log_options::LogOptions;
 ///
 /// With --allow-compiled, APPLICATION may be a file of `session3 compile`.
 ///
-/// On SIGHUP, the server loads APPLICATION and the certificate of --tls-cert again.
-/// Requests that are running then finish with the previous component.
+/// The file of --config may set each option in its section `serve`. The command line
+/// replaces what the file sets.
+///
+/// On SIGHUP, the server reads that file again, and loads APPLICATION, the session
+/// policy and the certificate of --tls-cert again. Requests that are running then
+/// finish with the previous component.
 #[derive(Args)]
 #[command(
     verbatim_doc_comment,
@@ -46,6 +51,9 @@ Examples:
   session3 serve application.wasm --store /tmp/sessions
   session3 serve application.wasm --store /tmp/sessions --dir data::/data --env LANG
   session3 serve application.wasm --store /tmp/sessions --config policy.toml
+  session3 serve --config shop.toml
+  session3 serve --config shop.toml --check
+  session3 serve application.wasm --store /tmp/sessions --static public
   session3 serve application.wasm --store /tmp/sessions --middleware
   session3 serve application.wasm --store redis://10.0.0.5 --password-file password
   session3 serve application.wasm --store-component store.wasm --dir /tmp/sessions::/sessions"
@@ -69,6 +77,15 @@ pub struct Serve {
     /// in the environment of session3; may be given more than once
     #[arg(long = "env", value_name = "NAME[=VALUE]")]
     environment: Vec<String>,
+    /// Answer GET and HEAD with the files of this directory, where the path of a request is
+    /// below PATH and names a file there; without PATH, below /; the application gets all
+    /// other requests; may be given more than once
+    #[arg(long = "static", value_name = "DIR[::PATH]")]
+    static_files: Vec<String>,
+    /// Let browsers and proxies use a file of --static for this time without asking again, in
+    /// seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    static_max_age: u32,
     /// Limit the memory of a request, in MiB; a request that needs more is answered
     /// 500
     #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4095))]
@@ -121,18 +138,33 @@ pub struct Serve {
     /// compile`: its source has to be as trusted as that of session3
     #[arg(long)]
     allow_compiled: bool,
+    /// Check the options, the file of --config and APPLICATION without serving it; the
+    /// store is read if it exists
+    #[arg(long)]
+    check: bool,
     #[command(flatten)]
     serving: Serving,
+    /// The file that has set some of these options.
+    #[arg(skip)]
+    configuration: Option<Configuration>,
 }
 
 impl Serve {
+    /// Sets the file from which the options come, which is read again on SIGHUP.
+    pub fn set_configuration(&mut self, configuration: Configuration) {
+        self.configuration = Some(configuration);
+    }
+
     /// Returns the options of the log.
     pub fn log_options(&self) -> &LogOptions {
         &self.serving.log
     }
 
-    /// Serves the application until Ctrl-C or SIGTERM.
+    /// Serves the application until Ctrl-C or SIGTERM, or only checks it.
     pub async fn run(self) -> Result<ExitCode> {
+        if self.check {
+            return self.check().await;
+        }
         let stop = StopSignals::install()?;
         let hangup = signal(SignalKind::hangup())?;
         self.check_stores()?;
@@ -153,6 +185,21 @@ impl Serve {
         tokio::spawn(serve.clone().reload_on(hangup, server.clone(), tls));
         let serving = &serve.serving;
         serving.run(server, listeners, store, metrics, stop).await?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Checks what can be checked without serving, and prints that it is fine.
+    async fn check(&self) -> Result<ExitCode> {
+        self.check_stores()?;
+        self.serving.listening.load_tls()?;
+        if let Some(url) = &self.store {
+            self.serving.check_store(url).await?;
+        }
+        let component = self.component().await?;
+        let sessions = SessionsCtx::builder(Arc::new(MemoryStore::default())).build();
+        self.server(&component, sessions)?;
+        let checked = self.parts.policy_file().unwrap_or(&self.parts.application);
+        say(&format!("{}: fine\n", checked.display()));
         Ok(ExitCode::SUCCESS)
     }
 
@@ -249,10 +296,15 @@ impl Serve {
             .max_instances(self.max_instances)
             .max_instance_reuse(self.max_instance_reuse)
             .allow_compiled(self.allow_compiled)
+            .static_max_age(seconds(self.static_max_age))
             .outbound(self.outbound()?);
         for directory in &self.directories {
             let (host, guest) = directory.split_once("::").unwrap_or((directory, directory));
             options = options.dir(host, guest);
+        }
+        for directory in &self.static_files {
+            let (directory, path) = directory.split_once("::").unwrap_or((directory, "/"));
+            options = options.static_files(directory, path);
         }
         for variable in &self.environment {
             options = with_variable(options, variable)?;
@@ -260,8 +312,8 @@ impl Serve {
         Ok(options)
     }
 
-    /// Loads the component and the certificate again at each of these signals. If that fails,
-    /// the server continues with the previous ones.
+    /// Reads the files of the server again at each of these signals. If that fails, the server
+    /// continues with what it has.
     async fn reload_on(
         self: Arc<Self>,
         mut hangup: Signal,
@@ -270,27 +322,74 @@ impl Serve {
     ) {
         while hangup.recv().await.is_some() {
             notify::reloading();
-            if let Some(tls) = &tls {
-                listening::reload(tls);
-            }
-            let (serve, server) = (self.clone(), server.clone());
-            let reloaded = spawn_blocking(move || {
-                let component = Handle::current().block_on(serve.component())?;
-                server.replace(&component).map_err(without_backtrace)
-            });
-            let name = escaped(&self.parts.application.to_string_lossy());
-            match reloaded.await {
-                Ok(Ok(())) => tracing::info!("{name} was loaded anew"),
-                Ok(Err(error)) => {
-                    let error = escaped(&format!("{error:#}"));
-                    tracing::error!(
-                        "{name} was not loaded anew, the server continues with the previous \
-                         component: {error}"
-                    );
-                }
-                Err(error) => tracing::error!("{name} was not loaded anew: {error}"),
-            }
+            self.reload(&server, tls.as_ref()).await;
             notify::ready();
+        }
+    }
+
+    async fn reload(self: &Arc<Self>, server: &Server, tls: Option<&TlsConfig>) {
+        let (serve, needs_restart) = match self.read_again().await {
+            Ok(read) => read,
+            Err(error) => {
+                let error = escaped(&format!("{error:#}"));
+                tracing::error!(
+                    "the configuration was not loaded anew, the server continues with the \
+                     previous component, certificate and options: {error}"
+                );
+                return;
+            }
+        };
+        if let Some(tls) = tls {
+            listening::reload(tls);
+        }
+        serve.replace_component(server.clone()).await;
+        if !needs_restart.is_empty() {
+            tracing::warn!(
+                "these options have changed in the configuration, and need a restart: {}",
+                needs_restart.join(", ")
+            );
+        }
+    }
+
+    /// Reads the file of `--config` again and checks it, so that a bad one changes nothing.
+    /// Returns the command with what can change while the server runs, and the keys whose
+    /// changed values need a restart.
+    async fn read_again(self: &Arc<Self>) -> Result<(Arc<Self>, Vec<String>)> {
+        let Some(configuration) = &self.configuration else {
+            return Ok((self.clone(), Vec::new()));
+        };
+        let Reloaded {
+            serve,
+            needs_restart,
+        } = configuration.reload()?;
+        serve.parts.check_policy(&serve.serving.cache).await?;
+        Ok((Arc::new(serve), needs_restart))
+    }
+
+    /// Loads the component and the session policy again.
+    async fn replace_component(self: Arc<Self>, server: Server) {
+        let serve = self.clone();
+        let replaced = spawn_blocking(move || {
+            let component = Handle::current().block_on(serve.component())?;
+            server.replace(&component).map_err(without_backtrace)
+        });
+        let name = escaped(&self.parts.application.to_string_lossy());
+        match replaced.await {
+            Ok(Ok(())) => {
+                tracing::info!("{name} was loaded anew");
+                if let Some(file) = self.parts.policy_file().filter(|_| self.parts.has_policy()) {
+                    let file = escaped(&file.to_string_lossy());
+                    tracing::info!("the session policy of {file} was loaded anew");
+                }
+            }
+            Ok(Err(error)) => {
+                let error = escaped(&format!("{error:#}"));
+                tracing::error!(
+                    "{name} was not loaded anew, the server continues with the previous \
+                     component: {error}"
+                );
+            }
+            Err(error) => tracing::error!("{name} was not loaded anew: {error}"),
         }
     }
 }

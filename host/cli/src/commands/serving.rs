@@ -102,6 +102,17 @@ impl Serving {
         Ok(store)
     }
 
+    /// Checks that a store can be read. A store that is missing is fine, since the server creates
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// If the store or its password cannot be read.
+    pub async fn check_store(&self, url: &OsStr) -> Result<()> {
+        store::open_if_exists(url, self.password.read()?).await?;
+        Ok(())
+    }
+
     /// Returns the context for sessions in a store, with the clock of its server. Durations are
     /// measured only with `--metrics`, since measuring takes time.
     pub async fn sessions(&self, store: Arc<dyn Maintenance>) -> SessionsCtx {

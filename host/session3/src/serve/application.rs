@@ -1,5 +1,6 @@
 //! A compiled and linked component, which answers requests.
 
+use std::io;
 use std::sync::Arc;
 
 use http_body_util::combinators::UnsyncBoxBody;
@@ -57,6 +58,8 @@ pub enum Failure {
     NoHost,
     /// The request has too many headers.
     TooManyHeaders,
+    /// A static file could not be opened.
+    File(io::Error),
     /// The component failed, with this message.
     Guest(String),
 }
@@ -72,6 +75,7 @@ impl Failure {
             Self::Body(Fault::Broken) => "body-broken",
             Self::NoHost => "no-host",
             Self::TooManyHeaders => "too-many-headers",
+            Self::File(_) => "file-failed",
             Self::Guest(_) => "application-failed",
         }
     }

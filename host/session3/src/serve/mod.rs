@@ -16,7 +16,10 @@ mod request_body;
 mod response_body;
 mod running;
 mod sent_body;
+mod sent_file;
 mod state;
+mod static_directory;
+mod static_files;
 mod time_limit;
 mod turns;
 mod without_content;
@@ -26,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{HeaderValue, RETRY_AFTER};
 use hyper::service::service_fn;
@@ -55,6 +58,9 @@ pub use options::ServeOptions;
 use request_body::{Fault, RequestBody};
 use response_body::{MAX_HELD, response_body};
 use running::Writing;
+use sent_file::SentFile;
+use static_files::{FileResponse, StaticFiles};
+use time_limit::Exchange;
 use without_content::WithoutContent;
 
 /// How often a silent HTTP/2 client is pinged. A client that does not answer is
@@ -83,6 +89,10 @@ const CONNECTION_WINDOW: u32 = 256 << 10;
 const HELD_PER_INSTANCE: usize = MAX_HELD;
 const MIN_HELD: usize = 64 << 20;
 
+/// How many static files may be open at a time. A file that fits the buffer of its client is
+/// closed at once.
+const MAX_OPEN_FILES: usize = 1024;
+
 /// A response to a client.
 type ServerResponse = Response<UnsyncBoxBody<Bytes, Error>>;
 
@@ -103,6 +113,9 @@ pub struct Server {
 struct Shared {
     /// The component that serves new requests.
     application: watch::Sender<Arc<Application>>,
+    static_files: watch::Sender<Arc<StaticFiles>>,
+    /// One permit for each static file that may be open.
+    open_files: Arc<Semaphore>,
     sessions: SessionsCtx,
     options: Arc<ServeOptions>,
     /// One permit for each request that may run or wait.
@@ -124,8 +137,8 @@ impl Server {
     /// # Errors
     ///
     /// If `component` is not a web application, imports something else, or needs more
-    /// memory than the options allow; if a granted directory or the cache cannot be
-    /// opened.
+    /// memory than the options allow; if a granted directory, a directory of static files or
+    /// the cache cannot be opened.
     pub fn new(
         component: &[u8],
         sessions: SessionsCtx,
@@ -136,6 +149,7 @@ impl Server {
             Some(outbound) => outbound.clone(),
             None => Outbound::new(Rules::default(), Options::default())?,
         };
+        let static_files = options.open_static_files()?;
         let application = Application::new(
             component,
             sessions.for_new_instance(),
@@ -146,6 +160,8 @@ impl Server {
         let held = MIN_HELD.max(options.max_instances as usize * HELD_PER_INSTANCE);
         let shared = Shared {
             application: watch::Sender::new(Arc::new(application)),
+            static_files: watch::Sender::new(Arc::new(static_files)),
+            open_files: Arc::new(Semaphore::new(MAX_OPEN_FILES)),
             sessions,
             admissions: Arc::new(Semaphore::new(options.max_admitted())),
             connections: Arc::new(Semaphore::new(options.max_connections as usize)),
@@ -160,14 +176,16 @@ impl Server {
     }
 
     /// Compiles another component, which serves all requests from then on. Requests that
-    /// are running finish with the previous component.
+    /// are running finish with the previous component. The directories of static files are
+    /// opened again, since their paths may lead to other directories by now.
     ///
     /// # Errors
     ///
     /// The errors of [`new`](Self::new). The server then continues with the previous
-    /// component.
+    /// component and the previous directories.
     pub fn replace(&self, component: &[u8]) -> wasmtime::Result<()> {
         let shared = &self.shared;
+        let static_files = shared.options.open_static_files()?;
         let application = Application::new(
             component,
             shared.sessions.for_new_instance(),
@@ -175,7 +193,8 @@ impl Server {
             shared.outbound.clone(),
             shared.metrics.clone(),
         )?;
-        self.shared.application.send_replace(Arc::new(application));
+        shared.application.send_replace(Arc::new(application));
+        shared.static_files.send_replace(Arc::new(static_files));
         Ok(())
     }
 
@@ -331,17 +350,33 @@ impl Shared {
         let (max, time) = (self.options.max_body, self.options.client_timeout);
         let request = RequestBody::limit(request, max, time, &self.buffers);
         let is_head = request.method() == Method::HEAD;
-        let answered = match refusal(&request) {
-            Some(failure) => Err(failure),
-            None => self.run(request).await,
-        };
-        let response = match answered {
-            Ok(answering) => self.respond(answering, in_flight).await,
-            Err(failure) => failure_response(failure, in_flight),
+        let response = match refusal(&request) {
+            Some(failure) => failure_response(failure, in_flight),
+            None => self.find_or_run(request, in_flight).await,
         };
         match is_head || has_no_body(response.status()) {
             true => response.map(|body| WithoutContent::new(body).boxed_unsync()),
             false => response,
+        }
+    }
+
+    /// Answers a request with a static file, or else with the application.
+    async fn find_or_run(
+        &self,
+        request: Request<RequestBody>,
+        in_flight: RequestInFlight,
+    ) -> ServerResponse {
+        let (head, body) = request.into_parts();
+        let head = Request::from_parts(head, ());
+        let files = self.static_files.borrow().clone();
+        let answered = match files.find(&head).await {
+            Ok(Some(file)) => return self.respond_with_file(file, in_flight),
+            Ok(None) => self.run(head.map(|()| body)).await,
+            Err(error) => Err(Failure::File(error)),
+        };
+        match answered {
+            Ok(answering) => self.respond(answering, in_flight).await,
+            Err(failure) => failure_response(failure, in_flight),
         }
     }
 
@@ -371,6 +406,31 @@ impl Shared {
         let times = (options.client_timeout, options.max_response_time);
         let (writer, for_client) = response_body(&self.buffers, exchange.clone(), in_flight, times);
         Writing::new(running, body, writer, exchange).begin().await;
+        Response::from_parts(head, for_client.boxed_unsync())
+    }
+
+    /// Returns the response with a static file, whose client is bound by the limits of other
+    /// responses.
+    fn respond_with_file(&self, file: FileResponse, in_flight: RequestInFlight) -> ServerResponse {
+        let FileResponse { response, length } = file;
+        let (head, body) = response.into_parts();
+        if length == 0 {
+            let body = Empty::new().map_err(|never| match never {});
+            let body = AnsweringBody::new(body, in_flight).boxed_unsync();
+            return Response::from_parts(head, body);
+        }
+        let Ok(permit) = self.open_files.clone().try_acquire_owned() else {
+            return failure_response(Failure::Overloaded, in_flight);
+        };
+        let times = (self.options.client_timeout, self.options.max_response_time);
+        let (writer, for_client) =
+            response_body(&self.buffers, Exchange::default(), in_flight, times);
+        let file = SentFile {
+            body,
+            length,
+            permit,
+        };
+        tokio::spawn(file.send(writer).in_current_span());
         Response::from_parts(head, for_client.boxed_unsync())
     }
 }
@@ -467,6 +527,11 @@ fn failure_response(failure: Failure, in_flight: RequestInFlight) -> ServerRespo
         Failure::TooManyHeaders => {
             let text = "The request has too many headers.\n";
             (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, text)
+        }
+        Failure::File(error) => {
+            tracing::error!("a static file could not be opened: {error}");
+            let text = "The file could not be read.\n";
+            (StatusCode::INTERNAL_SERVER_ERROR, text)
         }
         Failure::Guest(error) => {
             tracing::error!("a request failed: {}", escaped(&error));

@@ -9,6 +9,7 @@ use wasmtime::{Result, format_err};
 use wasmtime_wasi::{FsPerms, WasiCtx};
 
 use super::output::{Output, Stream};
+use super::static_files::StaticFiles;
 use crate::ctx::SessionsCtx;
 
 /// The largest number of waiting requests for each request that can run.
@@ -51,6 +52,8 @@ pub struct ServeOptions {
     pub(super) cache: Option<PathBuf>,
     environment: Vec<(String, String)>,
     directories: Vec<(PathBuf, String)>,
+    static_files: Vec<(PathBuf, String)>,
+    static_max_age: Duration,
     pub(super) is_compiled_allowed: bool,
 }
 
@@ -193,6 +196,36 @@ impl ServeOptions {
         self
     }
 
+    /// Answers GET and HEAD with the files of a directory where the path of the request is below
+    /// `path`, such as `/assets`, and names a file there; the application gets all other
+    /// requests. May be called more than once: the first directory that has the file answers.
+    ///
+    /// A request for a file takes no instance and no session, and its answer sets no cookie.
+    /// `index.html` answers for its directory, if the path ends with a slash. A file whose name
+    /// has `.br` or `.gz` at its end is sent in place of the file without, to clients that
+    /// accept this encoding. Names that begin with a dot, special files, and symbolic links that
+    /// lead out of the directory, or are absolute, are never served.
+    pub fn static_files(mut self, directory: impl Into<PathBuf>, path: impl Into<String>) -> Self {
+        self.static_files.push((directory.into(), path.into()));
+        self
+    }
+
+    /// Sets how long browsers and proxies may use a static file without asking again: an hour
+    /// by default.
+    pub fn static_max_age(mut self, age: Duration) -> Self {
+        self.static_max_age = age.min(MAX_TIME);
+        self
+    }
+
+    /// Opens the directories of static files.
+    ///
+    /// # Errors
+    ///
+    /// If one of them cannot be read.
+    pub(super) fn open_static_files(&self) -> Result<StaticFiles> {
+        StaticFiles::open(&self.static_files, self.static_max_age)
+    }
+
     /// Returns how many requests can run or wait at the same time.
     pub(super) fn max_admitted(&self) -> usize {
         self.max_instances as usize * (1 + WAITING_PER_INSTANCE)
@@ -246,6 +279,8 @@ impl Default for ServeOptions {
             cache: None,
             environment: Vec::new(),
             directories: Vec::new(),
+            static_files: Vec::new(),
+            static_max_age: Duration::from_secs(3600),
             is_compiled_allowed: false,
         }
     }
