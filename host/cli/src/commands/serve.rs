@@ -139,6 +139,7 @@ impl Serve {
         descriptors::raise_limit();
         descriptors::warn_of_too_many(self.max_connections);
         let serve = Arc::new(self);
+        let metrics = serve.serving.collect_metrics()?;
         let Listeners { listeners, tls } = serve.serving.listening.listen().await?;
         let name = serve.parts.application.display().to_string();
         let component = serve.component().await?;
@@ -148,7 +149,6 @@ impl Serve {
         let of_sessions = store.clone();
         let of_sessions = of_sessions.unwrap_or_else(|| Arc::new(MemoryStore::default()));
         let sessions = serve.serving.sessions(of_sessions).await;
-        let metrics = serve.serving.collect_metrics()?;
         let server = compiling(&name, async || serve.server(&component, sessions)).await?;
         tokio::spawn(serve.clone().reload_on(hangup, server.clone(), tls));
         let serving = &serve.serving;

@@ -130,8 +130,9 @@ impl Serving {
             .cache(self.cache.directory())
     }
 
-    /// Starts to collect metrics if there is an address for them. Call this before the server is
-    /// created, which looks up its metrics.
+    /// Starts to collect metrics if there is an address for them. Call this before the server
+    /// listens, which notes when its certificate expires, and before the server is created, which
+    /// looks up its metrics.
     pub fn collect_metrics(&self) -> Result<Option<PrometheusHandle>> {
         self.metrics.map(|_| metrics::collect()).transpose()
     }
