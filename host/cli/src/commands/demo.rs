@@ -55,7 +55,11 @@ impl Demo {
         let demo = Composition::new(DEMO, MANAGER).grant(Grant::Admin);
         let component = demo.compose()?;
         let server = compiling("the demo", async || {
-            Server::new(&component, sessions, serving.options())
+            Server::new(
+                &component,
+                sessions,
+                serving.options(serving.cache.directory()),
+            )
         });
         let server = server.await.map_err(without_backtrace)?;
         say(&format!("{}\n", self.cookie_note()));

@@ -170,7 +170,11 @@ impl Serve {
 
     /// Compiles the component.
     fn server(&self, component: &[u8], sessions: SessionsCtx) -> Result<Server> {
-        Server::new(component, sessions, self.options()?)
+        let cache = match is_compiled(component) {
+            true => self.serving.cache.find(),
+            false => self.serving.cache.directory(),
+        };
+        Server::new(component, sessions, self.options(cache)?)
             .map_err(without_backtrace)
             .with_context(|| self.parts.application.display().to_string())
     }
@@ -233,11 +237,11 @@ impl Serve {
         }
     }
 
-    fn options(&self) -> Result<ServeOptions> {
+    fn options(&self, cache: Option<PathBuf>) -> Result<ServeOptions> {
         let seconds = |count: u32| Duration::from_secs(count.into());
         let mut options = self
             .serving
-            .options()
+            .options(cache)
             .max_memory(usize::from(self.max_memory) << 20)
             .time_limit(seconds(self.timeout))
             .max_response_time(seconds(self.max_response_time))
