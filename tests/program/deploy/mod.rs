@@ -1,7 +1,9 @@
 //! The examples in `deploy/`, and the chapters of the book about them.
 
 mod caddy;
+mod container;
 mod install;
+mod kubernetes;
 mod nginx;
 mod proxied;
 mod systemd;
