@@ -4,6 +4,7 @@ mod caddy;
 mod container;
 mod install;
 mod kubernetes;
+mod monitoring;
 mod nginx;
 mod proxied;
 mod systemd;
