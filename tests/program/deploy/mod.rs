@@ -1,6 +1,7 @@
 //! The examples in `deploy/`, and the chapters of the book about them.
 
 mod caddy;
+mod chapter;
 mod container;
 mod install;
 mod kubernetes;
@@ -8,6 +9,7 @@ mod monitoring;
 mod nginx;
 mod proxied;
 mod systemd;
+mod troubleshooting;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -82,7 +82,7 @@ fn systemd_understands_the_units() {
 #[test]
 fn the_services_expose_little() {
     let units = Units::new();
-    for (unit, limit) in [("session3.service", 11), ("session3-prune.service", 3)] {
+    for (unit, limit) in [("session3.service", 11), ("session3-prune.service", 6)] {
         let threshold = format!("--threshold={limit}");
         let arguments = ["security", "--offline=true", "--no-pager", &threshold];
         units.analyze(&arguments, &[unit]);
@@ -100,7 +100,7 @@ fn the_service_serves_with_the_system_calls_that_it_may_use() {
         "session3.service",
         &[
             ("/etc/session3", state),
-            ("%S", state),
+            ("${STORE}", &format!("{state}/session3/sessions")),
             ("%C", state),
             ("127.0.0.1:9090", "127.0.0.1:0"),
             ("$OPTIONS", "--grant admin"),
@@ -138,7 +138,10 @@ fn the_service_serves_with_the_system_calls_that_it_may_use() {
 
     let command = units.command(
         "session3-prune.service",
-        &[("%S", state), ("$MINUTES", "1440")],
+        &[
+            ("${STORE}", &format!("{state}/session3/sessions")),
+            ("${MINUTES}", "1440"),
+        ],
     );
     let mut prune = self::confined(&units.path("session3-prune.service"), &command);
     let said = run(&mut prune, "python3-seccomp");
