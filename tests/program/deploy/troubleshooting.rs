@@ -29,12 +29,18 @@ fn sources() -> String {
     sources
 }
 
-/// Returns the texts in backticks of a cell. A text with backticks in it has two of them where
-/// it has one.
-fn messages(cell: &str) -> Vec<String> {
-    let escaped = cell.replace("``", "\0");
-    let texts = escaped.split('`').skip(1).step_by(2);
-    texts.map(|text| text.replace('\0', "`")).collect()
+/// Returns the spans of code in a cell, which begin and end with as many backticks.
+fn messages(cell: &str) -> Vec<&str> {
+    let mut messages = Vec::new();
+    let mut rest = cell;
+    while let Some(start) = rest.find('`') {
+        let after = rest[start..].trim_start_matches('`');
+        let fence = &rest[start..rest.len() - after.len()];
+        let (message, next) = after.split_once(fence).expect(cell);
+        messages.push(message.trim());
+        rest = next;
+    }
+    messages
 }
 
 #[test]
@@ -45,7 +51,7 @@ fn the_messages_in_the_book_are_those_of_the_program() {
     for row in rows {
         let cell = row.split(" | ").next().unwrap();
         for message in messages(cell) {
-            let is_message = message.contains(' ') && !OTHERS.contains(&&*message);
+            let is_message = message.contains(' ') && !OTHERS.contains(&message);
             if !is_message {
                 continue;
             }
