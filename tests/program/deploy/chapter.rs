@@ -4,9 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use session3_test_program::session3;
 use session3_test_servers::free_port;
 
+use super::systemd::Units;
 use super::{example, read, replaced, run};
 use crate::book::{Shell, blocks};
 use crate::https::{certify, curl};
@@ -67,37 +67,16 @@ fn an_operator_deploys_a_site_by_the_commands_of_the_book() {
 /// Each file for `systemctl edit` makes a valid unit of the example.
 #[test]
 fn systemd_understands_the_changes_of_the_book() {
-    let program = session3().get_program().to_str().unwrap().to_owned();
     for change in blocks(CHAPTER, "ini") {
-        let directory = tempfile::tempdir().unwrap();
-        let path = |name: &str| directory.path().join(name);
-        for unit in ["session3.service", "session3.socket"] {
-            let text = read(&format!("systemd/{unit}"));
-            let text = text.replace("/usr/local/bin/session3", &program);
-            fs::write(path(unit), text).unwrap();
-        }
+        let units = Units::new();
         let unit = match change.starts_with("[Socket]") {
             true => "session3.socket",
             false => "session3.service",
         };
-        fs::create_dir(path(&format!("{unit}.d"))).unwrap();
-        fs::write(path(&format!("{unit}.d/override.conf")), change).unwrap();
-        let mut verify = Command::new("systemd-analyze");
-        verify
-            .args(["verify", "--man=no"])
-            .arg(path("session3.service"))
-            .env(
-                "SYSTEMD_UNIT_PATH",
-                format!("{}:", directory.path().display()),
-            )
-            // systemd-analyze prints problems and succeeds.
-            .env("SYSTEMD_LOG_LEVEL", "warning");
-        let output = verify.output().expect("install the package systemd");
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(
-            output.status.success() && said.is_empty(),
-            "{change}: {said}"
-        );
+        let directory = units.path(&format!("{unit}.d"));
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join("override.conf"), change).unwrap();
+        units.verify();
     }
 }
 
