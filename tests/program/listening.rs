@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -16,6 +16,8 @@ use session3_test_fixtures::SITE;
 use session3_test_program::{Application, Browser, Demo, session3};
 use session3_test_support::wait_until;
 use tempfile::TempDir;
+
+use crate::https::{certify, curl, header};
 
 /// A directory with an application.
 struct Place(TempDir);
@@ -59,41 +61,15 @@ impl Place {
 
     /// Writes a new certificate for `localhost` and its key.
     fn certify(&self) {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        fs::write(self.path("cert.pem"), made.cert.pem()).unwrap();
-        let key = self.path("key.pem");
-        fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        certify(self.0.path());
     }
 }
 
 const TLS: [&str; 4] = ["--tls-cert", "cert.pem", "--tls-key", "key.pem"];
 
-/// Gets a URL with curl and more of its options. Returns what it prints if it succeeds.
-fn curl(directory: &Path, arguments: &[&str], url: &str) -> Option<String> {
-    let output = Command::new("curl")
-        .current_dir(directory)
-        .args(["--silent", "--show-error", "--max-time", "60"])
-        .args(arguments)
-        .arg(url)
-        .output()
-        .expect("curl should be installed: run make packages");
-    let text = String::from_utf8(output.stdout).unwrap();
-    output.status.success().then_some(text)
-}
-
 /// Returns the URL of a server by the name of its certificate.
 fn by_name(server: &Demo) -> String {
     server.url.replace("127.0.0.1", "localhost")
-}
-
-/// Returns the value of a header, and checks that there is just one.
-fn header(page: &str, name: &str) -> Option<String> {
-    let start = format!("{name}: ");
-    let mut lines = page.lines().filter_map(|line| line.strip_prefix(&start));
-    let value = lines.next().map(str::to_owned);
-    assert_eq!(lines.next(), None, "{page}");
-    value
 }
 
 #[test]

@@ -3,17 +3,20 @@
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
 mod account;
+mod book;
 mod cache;
 mod clients;
 mod commands;
 mod compiled;
 mod configuration;
 mod cookies;
+mod deploy;
 mod engines;
 mod frozen;
 mod guests;
 mod hosts;
 mod http;
+mod https;
 mod limits;
 mod listening;
 mod log;

@@ -19,16 +19,20 @@ impl Cache {
     /// Returns the directory; `None`, after a warning, if neither the command line nor the
     /// environment names one.
     pub fn directory(&self) -> Option<PathBuf> {
-        let absolute = |directory: &PathBuf| path::absolute(directory).ok();
-        let directory = self
-            .cache
-            .as_ref()
-            .and_then(absolute)
-            .or_else(of_environment);
+        let directory = self.find();
         if directory.is_none() {
             warn_once();
         }
         directory
+    }
+
+    /// Returns the directory without a warning, for a component that is compiled already.
+    pub fn find(&self) -> Option<PathBuf> {
+        let absolute = |directory: &PathBuf| path::absolute(directory).ok();
+        self.cache
+            .as_ref()
+            .and_then(absolute)
+            .or_else(of_environment)
     }
 }
 

@@ -46,16 +46,20 @@ impl Demo {
         let stop = StopSignals::install()?;
         descriptors::raise_limit();
         let serving = &self.serving;
+        let metrics = serving.collect_metrics()?;
         let Listeners { listeners, tls } = serving.listening.listen().await?;
         reload_on_hangup(tls)?;
         let store = serving.open_store(&self.store).await?;
         let sessions = serving.sessions(store.clone()).await;
-        let metrics = serving.collect_metrics()?;
         // The demo has a page for administrators.
         let demo = Composition::new(DEMO, MANAGER).grant(Grant::Admin);
         let component = demo.compose()?;
         let server = compiling("the demo", async || {
-            Server::new(&component, sessions, serving.options())
+            Server::new(
+                &component,
+                sessions,
+                serving.options(serving.cache.directory()),
+            )
         });
         let server = server.await.map_err(without_backtrace)?;
         say(&format!("{}\n", self.cookie_note()));

@@ -171,6 +171,7 @@ impl Serve {
         descriptors::raise_limit();
         descriptors::warn_of_too_many(self.max_connections);
         let serve = Arc::new(self);
+        let metrics = serve.serving.collect_metrics()?;
         let Listeners { listeners, tls } = serve.serving.listening.listen().await?;
         let name = serve.parts.application.display().to_string();
         let component = serve.component().await?;
@@ -180,7 +181,6 @@ impl Serve {
         let of_sessions = store.clone();
         let of_sessions = of_sessions.unwrap_or_else(|| Arc::new(MemoryStore::default()));
         let sessions = serve.serving.sessions(of_sessions).await;
-        let metrics = serve.serving.collect_metrics()?;
         let server = compiling(&name, async || serve.server(&component, sessions)).await?;
         tokio::spawn(serve.clone().reload_on(hangup, server.clone(), tls));
         let serving = &serve.serving;
@@ -217,7 +217,11 @@ impl Serve {
 
     /// Compiles the component.
     fn server(&self, component: &[u8], sessions: SessionsCtx) -> Result<Server> {
-        Server::new(component, sessions, self.options()?)
+        let cache = match is_compiled(component) {
+            true => self.serving.cache.find(),
+            false => self.serving.cache.directory(),
+        };
+        Server::new(component, sessions, self.options(cache)?)
             .map_err(without_backtrace)
             .with_context(|| self.parts.application.display().to_string())
     }
@@ -280,11 +284,11 @@ impl Serve {
         }
     }
 
-    fn options(&self) -> Result<ServeOptions> {
+    fn options(&self, cache: Option<PathBuf>) -> Result<ServeOptions> {
         let seconds = |count: u32| Duration::from_secs(count.into());
         let mut options = self
             .serving
-            .options()
+            .options(cache)
             .max_memory(usize::from(self.max_memory) << 20)
             .time_limit(seconds(self.timeout))
             .max_response_time(seconds(self.max_response_time))

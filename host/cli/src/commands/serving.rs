@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -132,17 +133,19 @@ impl Serving {
         }
     }
 
-    /// Returns the options for the server that `demo` and `serve` have in common.
-    pub fn options(&self) -> ServeOptions {
+    /// Returns the options for the server that `demo` and `serve` have in common, with the
+    /// directory of compiled code.
+    pub fn options(&self, cache: Option<PathBuf>) -> ServeOptions {
         ServeOptions::default()
             .secure(self.secure_cookies)
             .forwarding(self.listening.forwarding())
             .access_log(self.log.has_access_log())
-            .cache(self.cache.directory())
+            .cache(cache)
     }
 
-    /// Starts to collect metrics if there is an address for them. Call this before the server is
-    /// created, which looks up its metrics.
+    /// Starts to collect metrics if there is an address for them. Call this before the server
+    /// listens, which notes when its certificate expires, and before the server is created, which
+    /// looks up its metrics.
     pub fn collect_metrics(&self) -> Result<Option<PrometheusHandle>> {
         self.metrics.map(|_| metrics::collect()).transpose()
     }
