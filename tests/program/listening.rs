@@ -192,6 +192,7 @@ fn what_a_client_says_about_itself_is_not_believed() {
         !page.contains("203.0.113.7") && !page.contains("evil"),
         "{page}"
     );
+    place.wait_for("127.0.0.1 sends the header x-forwarded-for, which is ignored");
 }
 
 #[test]
@@ -202,6 +203,7 @@ fn what_a_trusted_proxy_says_about_its_client_is_believed() {
         ("X-Forwarded-Proto", "https"),
         ("X-Forwarded-Host", "shop.example"),
         ("Forwarded", "for=192.0.2.1;proto=http;host=other.example"),
+        ("X-Request-Id", "of-the-proxy_1"),
     ];
     for (kind, address, scheme, host) in [
         ("x-forwarded", "203.0.113.7", "https", "shop.example"),
@@ -214,6 +216,8 @@ fn what_a_trusted_proxy_says_about_its_client_is_believed() {
         assert_eq!(header(&page, "scheme").as_deref(), Some(scheme));
         assert_eq!(header(&page, "authority").as_deref(), Some(host));
         assert_eq!(header(&page, "forwarded"), None);
+        let id = header(&page, "x-request-id");
+        assert_eq!(id.as_deref(), Some("of-the-proxy_1"));
     }
 }
 
@@ -345,6 +349,36 @@ fn no_request_is_lost_while_a_server_restarts_with_the_socket_of_systemd() {
     });
     assert_eq!(server.stop().code(), Some(0));
     assert!(answered.load(Ordering::Relaxed) > 60);
+}
+
+/// A client that keeps its connection does not know that the server ends. What it sends then is
+/// answered, and it learns that the connection closes.
+#[test]
+fn a_request_on_a_kept_connection_is_answered_while_the_server_ends() {
+    let place = Place::new();
+    let server = place.serve(&[]);
+    let address = server.url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address.trim_end_matches('/')).unwrap();
+    let mut ask = || {
+        stream
+            .write_all(b"POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc")
+            .unwrap();
+        let mut answer = String::new();
+        while !answer.ends_with("\r\n\r\n3") {
+            let mut bytes = [0; 1024];
+            let length = stream.read(&mut bytes).unwrap();
+            assert!(length > 0, "{answer}");
+            answer += std::str::from_utf8(&bytes[..length]).unwrap();
+        }
+        answer.to_lowercase()
+    };
+    assert!(!ask().contains("connection: close"));
+    server.signal("TERM");
+    thread::sleep(Duration::from_millis(300));
+    let answer = ask();
+    assert!(answer.starts_with("http/1.1 200"), "{answer}");
+    assert!(answer.contains("connection: close"), "{answer}");
+    assert_eq!(server.wait().code(), Some(0));
 }
 
 #[test]

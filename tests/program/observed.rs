@@ -126,7 +126,8 @@ fn the_access_log_has_a_line_for_each_request() {
         let session = sessions(place.directory.path());
         for line in &lines[..2] {
             assert!(line.contains("method=GET path=/visit}: answered status=200 bytes=1 "));
-            assert!(line.ends_with(&format!(" session=\"{session}\"")), "{line}");
+            let end = format!(" client=127.0.0.1 session=\"{session}\"");
+            assert!(line.ends_with(&end), "{line}");
             let seconds: f64 = between(line, "seconds=", " ").parse().unwrap();
             assert!(seconds > 0.0 && seconds < 60.0, "{line}");
         }

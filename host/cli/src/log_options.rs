@@ -26,8 +26,8 @@ pub struct LogOptions {
     /// Write each entry of the log as a line of text, or as a line with a JSON object
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
     log_format: LogFormat,
-    /// Log each request, with its method, path without query, status, bytes, time, ID and
-    /// session
+    /// Log each request, with its method, path without query, status, bytes, time, ID, client
+    /// and session
     #[arg(long)]
     access_log: bool,
 }

@@ -110,7 +110,10 @@ impl Serving {
     ///
     /// If the store or its password cannot be read.
     pub async fn check_store(&self, url: &OsStr) -> Result<()> {
-        store::open_if_exists(url, self.password.read()?).await?;
+        // A store in memory does not exist before its server.
+        if url != "memory:" {
+            store::open_if_exists(url, self.password.read()?).await?;
+        }
         Ok(())
     }
 

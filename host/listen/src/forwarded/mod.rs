@@ -130,6 +130,11 @@ impl Forwarding {
         Self { proxies, header }
     }
 
+    /// Returns whether the peer of a connection is one of the proxies.
+    pub fn trusts(&self, peer: &Peer) -> bool {
+        self.proxies.contains(peer)
+    }
+
     /// Finds the client of a request, and replaces all headers about the client by one
     /// `X-Forwarded-For` and one `X-Forwarded-Proto`.
     ///
@@ -147,7 +152,7 @@ impl Forwarding {
             scheme: if is_tls { Scheme::HTTPS } else { Scheme::HTTP },
             host: host.cloned(),
         };
-        if self.proxies.contains(peer) {
+        if self.trusts(peer) {
             self.believe(headers, &mut client);
         }
         removed::remove(headers);

@@ -1,11 +1,27 @@
 //! The client of a request: its address, and the scheme and host of the URL that it uses.
 
+use std::net::IpAddr;
+use std::sync::LazyLock;
+use std::time::Instant;
+
 use hyper::Request;
 use hyper::http::uri::{Authority, Scheme};
 use session3_listen::{Connection, Peer};
 
 use super::ServeOptions;
 use super::authority;
+use super::observed::REQUEST_ID;
+use crate::log_limit::{Decision, LogLimit};
+
+/// The headers in which proxies name their clients most often.
+const PROXY_HEADERS: [&str; 2] = ["x-forwarded-for", "forwarded"];
+
+/// Limits the lines about peers that send such a header and are not trusted.
+static UNTRUSTED_PEERS: LazyLock<LogLimit> = LazyLock::new(|| LogLimit::new(5));
+
+/// The address of the client of a request.
+#[derive(Clone, Copy)]
+pub struct ClientAddress(pub Option<IpAddr>);
 
 /// Marks a request whose client uses TLS.
 #[derive(Clone, Copy)]
@@ -40,14 +56,38 @@ impl ClientEnd {
         let host = authority::authority_of(request).filter(|_| authority::names_its_host(request));
         let is_tls = self.is_tls || options.is_secure;
         let forwarding = &options.forwarding;
+        if !forwarding.trusts(&self.peer) {
+            request.headers_mut().remove(REQUEST_ID);
+            self.warn_of_untrusted(request);
+        }
         let client = forwarding.identify(&self.peer, is_tls, host.as_ref(), request.headers_mut());
         if let (Some(host), Some(wanted)) = (host, client.host)
             && host != wanted
         {
             authority::replace(request, &wanted);
         }
+        let extensions = request.extensions_mut();
+        extensions.insert(ClientAddress(client.address));
         if client.scheme == Scheme::HTTPS {
-            request.extensions_mut().insert(IsSecure);
+            extensions.insert(IsSecure);
+        }
+    }
+
+    /// Logs that a peer sends what only a trusted proxy may say. An operator may have forgotten
+    /// to trust it; if not, it is a client that tries something.
+    fn warn_of_untrusted<B>(&self, request: &Request<B>) {
+        let headers = request.headers();
+        let header = PROXY_HEADERS
+            .iter()
+            .find(|name| headers.contains_key(**name));
+        let Some((header, ip)) = header.zip(self.peer.ip()) else {
+            return;
+        };
+        if UNTRUSTED_PEERS.decide(Some(ip.to_string()), Instant::now()) != Decision::LeaveOut {
+            tracing::warn!(
+                "{ip} sends the header {header}, which is ignored: if it is a proxy of this site, \
+                 trust it with --trust-proxy"
+            );
         }
     }
 }

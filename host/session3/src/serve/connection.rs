@@ -13,6 +13,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use session3_listen::Stream;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use wasmtime_wasi_http::Error;
 
@@ -54,6 +55,8 @@ impl Timeouts {
 /// What is known of a connection.
 pub struct Connection {
     timeouts: Timeouts,
+    /// Notified when a request begins.
+    begins: Notify,
     state: Mutex<State>,
 }
 
@@ -150,6 +153,7 @@ impl Connection {
         };
         Arc::new(Self {
             timeouts,
+            begins: Notify::new(),
             state: Mutex::new(state),
         })
     }
@@ -160,12 +164,21 @@ impl Connection {
         state.requests += 1;
         state.version = Some(version);
         state.header_since = None;
+        self.begins.notify_waiters();
         RequestInFlight(self.clone())
     }
 
-    /// Returns whether a request came.
-    pub fn has_had_request(&self) -> bool {
-        self.state.lock().version.is_some()
+    /// Waits until there is a request. With HTTP/2, there is no need to wait: the server tells
+    /// the client which of its requests it still answers.
+    pub async fn next_request(&self) {
+        let begins = self.begins.notified();
+        let needs_none = {
+            let state = self.state.lock();
+            state.requests > 0 || state.version == Some(Version::HTTP_2)
+        };
+        if !needs_none {
+            begins.await;
+        }
     }
 
     /// Watches how the client takes the body of a response.

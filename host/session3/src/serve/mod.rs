@@ -66,9 +66,9 @@ use without_content::WithoutContent;
 /// How often a silent HTTP/2 client is pinged. A client that does not answer is
 /// disconnected.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
-/// How long the end of the server waits for the first request of a connection. It may be under
-/// way, and the client of a new connection does not expect that it is closed.
-const FIRST_REQUEST: Duration = Duration::from_secs(1);
+/// How long the end of the server waits for one more request of a connection of HTTP/1 that has
+/// none. The request may be under way; its response tells the client that the connection closes.
+const NEXT_REQUEST: Duration = Duration::from_secs(1);
 /// The largest size of the headers of a request, in bytes.
 const MAX_HEADERS_SIZE: u32 = 64 << 10;
 /// The largest number of headers of a request.
@@ -298,10 +298,10 @@ impl Shared {
                 // A connection that always has something to read comes last.
                 biased;
                 Ok(()) = stopped.changed() => {
-                    if !connection.has_had_request()
-                        && let Ok(result) = timeout(FIRST_REQUEST, serving.as_mut()).await
-                    {
-                        return result;
+                    tokio::select! {
+                        result = &mut serving => return result,
+                        () = connection.next_request() => {}
+                        () = sleep(NEXT_REQUEST) => {}
                     }
                     serving.as_mut().graceful_shutdown();
                 }

@@ -1,5 +1,6 @@
 //! What the log and the metrics say of each request and each connection.
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
@@ -14,6 +15,7 @@ use session3_store::SessionId;
 use tokio::time::Instant;
 use tracing::{Span, error_span};
 
+use super::client::ClientAddress;
 use crate::metrics::{
     CONNECTIONS, CONNECTIONS_OPEN, FAILED_REQUESTS, INSTANCE_WAIT_SECONDS, INSTANCES,
     REQUEST_SECONDS, REQUESTS, REQUESTS_RUNNING,
@@ -23,10 +25,13 @@ use crate::text::escaped;
 /// The target of the lines of the access log, by which a subscriber can tell them from others.
 pub const ACCESS_LOG: &str = "session3::access";
 
-/// The header in which an application learns the ID of a request.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The header in which an application learns the ID of a request, and in which a trusted proxy
+/// may choose it.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The largest length of a path in the log, in bytes.
 const MAX_PATH: usize = 200;
+/// The largest length of an ID that a proxy chooses, in bytes.
+const MAX_ID: usize = 64;
 /// The values of the label `status`.
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
@@ -101,6 +106,7 @@ pub struct ObservedRequest {
     began: Instant,
     metrics: Arc<ServeMetrics>,
     has_access_log: bool,
+    client: Option<IpAddr>,
     session: SessionOfRequest,
     /// The status of the response, once there is one.
     status: Option<StatusCode>,
@@ -115,7 +121,7 @@ impl ObservedRequest {
         metrics: &Arc<ServeMetrics>,
         has_access_log: bool,
     ) -> Self {
-        let id = format!("{:016x}", rand::random::<u64>());
+        let id = chosen_id(request).unwrap_or_else(|| format!("{:016x}", rand::random::<u64>()));
         let span = error_span!(
             "request",
             %id,
@@ -133,6 +139,7 @@ impl ObservedRequest {
             began: Instant::now(),
             metrics: metrics.clone(),
             has_access_log,
+            client: request.extensions().get().and_then(|ClientAddress(client)| *client),
             session,
             status: None,
             bytes: 0,
@@ -151,12 +158,14 @@ impl ObservedRequest {
     fn log(&self, time: Duration) {
         let status = self.status.map(|status| status.as_u16());
         let session = self.session.get().map(SessionId::to_string);
+        let client = self.client.map(tracing::field::display);
         tracing::info!(
             target: ACCESS_LOG,
             parent: &self.span,
             status,
             bytes = self.bytes,
             seconds = time.as_secs_f64(),
+            client,
             session,
             "{}",
             match status {
@@ -206,6 +215,14 @@ impl<B: Body<Data = Bytes> + Unpin> Body for ObservedBody<B> {
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
+}
+
+/// Returns the ID that a trusted proxy has chosen, if it is short and plain.
+fn chosen_id<B>(request: &Request<B>) -> Option<String> {
+    let id = request.headers().get(REQUEST_ID)?.to_str().ok()?;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let is_usable = (1..=MAX_ID).contains(&id.len()) && id.bytes().all(is_plain);
+    is_usable.then(|| id.to_owned())
 }
 
 /// Returns a path for the log: its beginning, with control characters escaped.
