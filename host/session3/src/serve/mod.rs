@@ -31,9 +31,9 @@ use std::time::Duration;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::{Body, Bytes, Incoming};
-use hyper::header::{HeaderValue, RETRY_AFTER};
+use hyper::header::{CONNECTION, HeaderValue, RETRY_AFTER};
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use session3_listen::{Accepted, Listener, Stream};
@@ -286,7 +286,15 @@ impl Shared {
         let service = service_fn(|request: Request<Incoming>| {
             let (shared, client) = (self.clone(), client.clone());
             let in_flight = connection.begin_request(request.version());
-            async move { Ok::<_, Infallible>(shared.observe(request, in_flight, &client).await) }
+            let (connection, version) = (connection.clone(), request.version());
+            async move {
+                let mut response = shared.observe(request, in_flight, &client).await;
+                if connection.is_ending() && version < Version::HTTP_2 {
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(CONNECTION, close);
+                }
+                Ok::<_, Infallible>(response)
+            }
         });
         let builder = builder();
         let stream = WatchedStream::new(stream, connection.clone());
@@ -298,6 +306,7 @@ impl Shared {
                 // A connection that always has something to read comes last.
                 biased;
                 Ok(()) = stopped.changed() => {
+                    connection.end();
                     tokio::select! {
                         result = &mut serving => return result,
                         () = connection.next_request() => {}

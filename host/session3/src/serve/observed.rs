@@ -139,7 +139,10 @@ impl ObservedRequest {
             began: Instant::now(),
             metrics: metrics.clone(),
             has_access_log,
-            client: request.extensions().get().and_then(|ClientAddress(client)| *client),
+            client: request
+                .extensions()
+                .get()
+                .and_then(|ClientAddress(client)| *client),
             session,
             status: None,
             bytes: 0,
