@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, Scheme};
 
-use crate::{Peer, TrustedProxies};
+use crate::{Peer, TrustedProxies, is_host};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -223,8 +223,5 @@ fn scheme(text: &str) -> Option<Scheme> {
 
 /// Reads a host, maybe with a port.
 fn host(text: &str) -> Option<Authority> {
-    let host = Authority::try_from(text).ok()?;
-    let port = host.as_str().strip_prefix(host.host())?;
-    let is_port = port.is_empty() || host.port_u16().is_some();
-    (is_port && !host.host().is_empty()).then_some(host)
+    Authority::try_from(text).ok().filter(is_host)
 }

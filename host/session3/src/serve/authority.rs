@@ -3,6 +3,7 @@
 use hyper::header::{HOST, HeaderValue};
 use hyper::http::uri::Authority;
 use hyper::{HeaderMap, Request, Uri, Version};
+use session3_listen::is_host;
 
 /// Returns the host that a request is for, from its target or from its header `Host`.
 pub fn authority_of<B>(request: &Request<B>) -> Option<Authority> {
@@ -57,15 +58,6 @@ fn host(headers: &HeaderMap) -> Option<Authority> {
     is_host(&host).then_some(host)
 }
 
-/// Returns whether an authority is a host and maybe a port, without a user.
-fn is_host(authority: &Authority) -> bool {
-    let Some(port) = authority.as_str().strip_prefix(authority.host()) else {
-        return false;
-    };
-    let is_port = port.is_empty() || port == ":" || authority.port_u16().is_some();
-    is_port && !authority.host().is_empty()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,7 +78,21 @@ mod tests {
             assert!(names_its_host(&request(&target, &[host])), "{host}");
             assert!(names_its_host(&request(&target, &[])), "{host}");
         }
-        for host in ["u:p@h", "u@h", "h:99999", "h:x", "", "a b", "h/p", "@"] {
+        for host in [
+            "u:p@h",
+            "u@h",
+            "h@h",
+            "h@h:80",
+            "h.example:x@h.example.org:443",
+            "[::1]evil:80",
+            "h:+80",
+            "h:99999",
+            "h:x",
+            "",
+            "a b",
+            "h/p",
+            "@",
+        ] {
             assert!(!names_its_host(&request("/", &[host])), "{host}");
             assert!(!names_its_host(&request("http://h/", &[host])), "{host}");
         }

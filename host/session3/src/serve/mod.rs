@@ -69,6 +69,9 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// How long the end of the server waits for one more request of a connection of HTTP/1 that has
 /// none. The request may be under way; its response tells the client that the connection closes.
 const NEXT_REQUEST: Duration = Duration::from_secs(1);
+/// How much longer the end of the server waits than an application may run, so that the last
+/// response reaches its client.
+const SENDING: Duration = Duration::from_secs(1);
 /// The largest size of the headers of a request, in bytes.
 const MAX_HEADERS_SIZE: u32 = 64 << 10;
 /// The largest number of headers of a request.
@@ -199,8 +202,8 @@ impl Server {
     }
 
     /// Accepts connections and answers requests until `stop` is ready. Then it returns
-    /// when the requests that are running have finished, at the latest after twice the
-    /// time limit of a request.
+    /// when the requests that are running have finished, at the latest two seconds after
+    /// twice the time limit of a request.
     pub async fn serve(self, listener: Listener, stop: impl Future<Output = ()>) {
         let Self { shared } = self;
         let (stop_sender, stopped) = watch::channel(());
@@ -223,7 +226,7 @@ impl Server {
         let all = shared
             .connections
             .acquire_many(shared.options.max_connections);
-        if timeout(limit, all).await.is_err() {
+        if timeout(limit + NEXT_REQUEST + SENDING, all).await.is_err() {
             tracing::warn!(
                 "the server stops although some clients have not received their whole \
                  response: they took longer than the time limit of a request"
