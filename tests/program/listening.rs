@@ -98,7 +98,7 @@ fn tls_needs_no_proxy_and_the_safe_cookie_works() {
             .starts_with("HTTP/2 200")
     );
 
-    // Nobody signed this certificate, and plain HTTP is refused with a page that says why.
+    // No authority signed this certificate, and plain HTTP is refused with a page that says why.
     assert_eq!(curl(place.0.path(), &[], &url), None);
     let plain = curl(place.0.path(), &[], &url.replace("https", "http"));
     assert!(

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use session3_store::StoreError;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
-use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Error, Row};
 
 use crate::connector::Connector;
 use crate::failure::Failure;
@@ -41,6 +41,12 @@ impl Value {
             Self::Integer(value) => (value, Type::INT8),
         }
     }
+}
+
+/// Runs a statement that is not prepared.
+pub async fn query(client: &Client, statement: &str, values: &[Value]) -> Result<Vec<Row>, Error> {
+    let parameters: Vec<_> = values.iter().map(Value::parameter).collect();
+    client.query_typed(statement, &parameters).await
 }
 
 /// The rows that a statement returned.

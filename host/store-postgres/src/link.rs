@@ -9,7 +9,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 use tokio_postgres::{Client, Error, Row};
 
-use crate::call::Value;
+use crate::call::{Value, query};
 use crate::connector::{Connector, Driver};
 use crate::failure::describe;
 use crate::prepared::Prepared;
@@ -34,10 +34,7 @@ impl Connection {
     pub async fn query(&self, statement: &str, values: &[Value]) -> Result<Vec<Row>, Error> {
         match &self.prepared {
             Some(prepared) => prepared.query(&self.client, statement, values).await,
-            None => {
-                let parameters: Vec<_> = values.iter().map(Value::parameter).collect();
-                self.client.query_typed(statement, &parameters).await
-            }
+            None => query(&self.client, statement, values).await,
         }
     }
 

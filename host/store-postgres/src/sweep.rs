@@ -11,9 +11,9 @@ use session3_store::{StoreError, SweepPace, SweepReport};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
-use tokio_postgres::{Client, Error, Row};
+use tokio_postgres::{Client, Row};
 
-use crate::call::Value;
+use crate::call::{Value, query};
 use crate::failure::{Failure, describe};
 use crate::inner::Inner;
 use crate::rows::get;
@@ -162,9 +162,4 @@ const KEEP_BLOCK: i64 = -1;
 /// Returns the duration of the lease in milliseconds.
 fn lease() -> Value {
     Value::Integer(i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX))
-}
-
-async fn query(client: &Client, statement: &str, values: &[Value]) -> Result<Vec<Row>, Error> {
-    let parameters: Vec<_> = values.iter().map(Value::parameter).collect();
-    client.query_typed(statement, &parameters).await
 }

@@ -177,12 +177,16 @@ impl Serving {
         tokio::spawn(notify::watchdog());
         notify::ready();
         let mut serving = JoinSet::new();
+        let mut stop = is_stopped.clone();
+        serving.spawn(async move {
+            // This fails only if the program ends.
+            let _ = stop.wait_for(|is_stopped| *is_stopped).await;
+            notify::stopping();
+        });
         for listener in listeners {
             let (server, mut is_stopped) = (server.clone(), is_stopped.clone());
             serving.spawn(server.serve(listener, async move {
-                // This fails only if the program ends.
                 let _ = is_stopped.wait_for(|is_stopped| *is_stopped).await;
-                notify::stopping();
             }));
         }
         serving.join_all().await;

@@ -19,10 +19,6 @@ const PROXY_HEADERS: [&str; 2] = ["x-forwarded-for", "forwarded"];
 /// Limits the lines about peers that send such a header and are not trusted.
 static UNTRUSTED_PEERS: LazyLock<LogLimit> = LazyLock::new(|| LogLimit::new(5));
 
-/// The address of the client of a request.
-#[derive(Clone, Copy)]
-pub struct ClientAddress(pub Option<IpAddr>);
-
 /// Marks a request whose client uses TLS.
 #[derive(Clone, Copy)]
 pub struct IsSecure;
@@ -48,29 +44,33 @@ impl ClientEnd {
 
     /// Completes a request by what is known of its client: the headers `X-Forwarded-For` and
     /// `X-Forwarded-Proto` are the server's own, and the host is that of the client's URL.
-    pub fn describe<B>(&self, request: &mut Request<B>, options: &ServeOptions) {
+    /// Returns the client's address, if it is known.
+    pub fn describe<B>(&self, request: &mut Request<B>, options: &ServeOptions) -> Option<IpAddr> {
         if let Some(local) = &self.local {
             authority::complete(request, local);
         }
-        // A request that names no host, or several, is refused as it is.
-        let host = authority::authority_of(request).filter(|_| authority::names_its_host(request));
         let is_tls = self.is_tls || options.is_secure;
         let forwarding = &options.forwarding;
-        if !forwarding.trusts(&self.peer) {
-            request.headers_mut().remove(REQUEST_ID);
-            self.warn_of_untrusted(request);
-        }
+        let host = match forwarding.trusts(&self.peer) {
+            // A request that names no host, or several, is refused as it is.
+            true => authority::authority_of(request).filter(|_| authority::names_its_host(request)),
+            // Only a trusted proxy can name another host.
+            false => {
+                request.headers_mut().remove(REQUEST_ID);
+                self.warn_of_untrusted(request);
+                None
+            }
+        };
         let client = forwarding.identify(&self.peer, is_tls, host.as_ref(), request.headers_mut());
         if let (Some(host), Some(wanted)) = (host, client.host)
             && host != wanted
         {
             authority::replace(request, &wanted);
         }
-        let extensions = request.extensions_mut();
-        extensions.insert(ClientAddress(client.address));
         if client.scheme == Scheme::HTTPS {
-            extensions.insert(IsSecure);
+            request.extensions_mut().insert(IsSecure);
         }
+        client.address
     }
 
     /// Logs that a peer sends what only a trusted proxy may say. An operator may have forgotten

@@ -73,8 +73,6 @@ struct State {
     outgoing: Outgoing,
     /// Whether the connection was told to end.
     is_finishing: bool,
-    /// Whether the server ends.
-    is_ending: bool,
 }
 
 /// The bytes of bodies that hyper has taken for a client, and those that the client's system
@@ -152,7 +150,6 @@ impl Connection {
                 pace: Pace::new(timeouts.client),
             },
             is_finishing: false,
-            is_ending: false,
         };
         Arc::new(Self {
             timeouts,
@@ -169,16 +166,6 @@ impl Connection {
         state.header_since = None;
         self.begins.notify_waiters();
         RequestInFlight(self.clone())
-    }
-
-    /// Notes that the server ends, so that the next response is the last one.
-    pub fn end(&self) {
-        self.state.lock().is_ending = true;
-    }
-
-    /// Returns whether the next response is the last one.
-    pub fn is_ending(&self) -> bool {
-        self.state.lock().is_ending
     }
 
     /// Waits until there is a request. With HTTP/2, there is no need to wait: the server tells

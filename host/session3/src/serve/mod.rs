@@ -56,7 +56,7 @@ pub use observed::ACCESS_LOG;
 use observed::{ConnectionCount, ObservedBody, ObservedRequest, ServeMetrics, count_failure};
 pub use options::ServeOptions;
 use request_body::{Fault, RequestBody};
-use response_body::{MAX_HELD, response_body};
+use response_body::{BodyWriter, MAX_HELD, ResponseBody, response_body};
 use running::Writing;
 use sent_file::SentFile;
 use static_files::{FileResponse, StaticFiles};
@@ -286,13 +286,16 @@ impl Shared {
         limit_unsent(&stream);
         let timeouts = Timeouts::new(&self.options);
         let connection = Connection::new(timeouts);
+        // This receiver never waits, so the stop remains a change for it.
+        let end = stopped.clone();
         let service = service_fn(|request: Request<Incoming>| {
-            let (shared, client) = (self.clone(), client.clone());
-            let in_flight = connection.begin_request(request.version());
-            let (connection, version) = (connection.clone(), request.version());
+            let (shared, client, end) = (self.clone(), client.clone(), end.clone());
+            let version = request.version();
+            let in_flight = connection.begin_request(version);
             async move {
                 let mut response = shared.observe(request, in_flight, &client).await;
-                if connection.is_ending() && version < Version::HTTP_2 {
+                let is_ending = end.has_changed().unwrap_or(true);
+                if is_ending && version < Version::HTTP_2 {
                     let close = HeaderValue::from_static("close");
                     response.headers_mut().insert(CONNECTION, close);
                 }
@@ -309,7 +312,6 @@ impl Shared {
                 // A connection that always has something to read comes last.
                 biased;
                 Ok(()) = stopped.changed() => {
-                    connection.end();
                     tokio::select! {
                         result = &mut serving => return result,
                         () = connection.next_request() => {}
@@ -342,9 +344,9 @@ impl Shared {
         in_flight: RequestInFlight,
         client: &ClientEnd,
     ) -> Response<ObservedBody<UnsyncBoxBody<Bytes, Error>>> {
-        client.describe(&mut request, &self.options);
+        let address = client.describe(&mut request, &self.options);
         let has_access_log = self.options.has_access_log;
-        let observed = ObservedRequest::begin(&mut request, &self.metrics, has_access_log);
+        let observed = ObservedRequest::begin(&mut request, address, &self.metrics, has_access_log);
         let answering = self.answer(request, in_flight);
         let (head, body) = answering
             .instrument(observed.span.clone())
@@ -414,11 +416,19 @@ impl Shared {
             exchange,
         } = answering;
         let (head, body) = response.into_parts();
-        let options = &self.options;
-        let times = (options.client_timeout, options.max_response_time);
-        let (writer, for_client) = response_body(&self.buffers, exchange.clone(), in_flight, times);
+        let (writer, for_client) = self.response_body(exchange.clone(), in_flight);
         Writing::new(running, body, writer, exchange).begin().await;
         Response::from_parts(head, for_client.boxed_unsync())
+    }
+
+    /// Creates the body of a response, whose client is bound by the limits of the options.
+    fn response_body(
+        &self,
+        exchange: Exchange,
+        in_flight: RequestInFlight,
+    ) -> (BodyWriter, ResponseBody) {
+        let times = (self.options.client_timeout, self.options.max_response_time);
+        response_body(&self.buffers, exchange, in_flight, times)
     }
 
     /// Returns the response with a static file, whose client is bound by the limits of other
@@ -434,9 +444,7 @@ impl Shared {
         let Ok(permit) = self.open_files.clone().try_acquire_owned() else {
             return failure_response(Failure::Overloaded, in_flight);
         };
-        let times = (self.options.client_timeout, self.options.max_response_time);
-        let (writer, for_client) =
-            response_body(&self.buffers, Exchange::default(), in_flight, times);
+        let (writer, for_client) = self.response_body(Exchange::default(), in_flight);
         let file = SentFile {
             body,
             length,

@@ -15,7 +15,6 @@ use session3_store::SessionId;
 use tokio::time::Instant;
 use tracing::{Span, error_span};
 
-use super::client::ClientAddress;
 use crate::metrics::{
     CONNECTIONS, CONNECTIONS_OPEN, FAILED_REQUESTS, INSTANCE_WAIT_SECONDS, INSTANCES,
     REQUEST_SECONDS, REQUESTS, REQUESTS_RUNNING,
@@ -105,9 +104,9 @@ pub struct ObservedRequest {
     pub span: Span,
     began: Instant,
     metrics: Arc<ServeMetrics>,
-    has_access_log: bool,
     client: Option<IpAddr>,
-    session: SessionOfRequest,
+    /// Where the session is noted, if the request becomes a line of the access log.
+    session: Option<SessionOfRequest>,
     /// The status of the response, once there is one.
     status: Option<StatusCode>,
     /// The size of the content that was taken for the client.
@@ -118,6 +117,7 @@ impl ObservedRequest {
     /// Begins to observe a request, and tells the application its ID.
     pub fn begin<B>(
         request: &mut Request<B>,
+        client: Option<IpAddr>,
         metrics: &Arc<ServeMetrics>,
         has_access_log: bool,
     ) -> Self {
@@ -131,18 +131,16 @@ impl ObservedRequest {
         if let Ok(id) = HeaderValue::try_from(id) {
             request.headers_mut().insert(REQUEST_ID, id);
         }
-        let session = SessionOfRequest::default();
-        request.extensions_mut().insert(session.clone());
+        let session = has_access_log.then(SessionOfRequest::default);
+        if let Some(session) = &session {
+            request.extensions_mut().insert(session.clone());
+        }
         metrics.running.increment(1);
         Self {
             span,
             began: Instant::now(),
             metrics: metrics.clone(),
-            has_access_log,
-            client: request
-                .extensions()
-                .get()
-                .and_then(|ClientAddress(client)| *client),
+            client,
             session,
             status: None,
             bytes: 0,
@@ -158,9 +156,9 @@ impl ObservedRequest {
         }
     }
 
-    fn log(&self, time: Duration) {
+    fn log(&self, time: Duration, session: &OnceLock<SessionId>) {
         let status = self.status.map(|status| status.as_u16());
-        let session = self.session.get().map(SessionId::to_string);
+        let session = session.get().map(SessionId::to_string);
         let client = self.client.map(tracing::field::display);
         tracing::info!(
             target: ACCESS_LOG,
@@ -184,8 +182,8 @@ impl Drop for ObservedRequest {
         let time = self.began.elapsed();
         self.metrics.running.decrement(1);
         self.metrics.note_request(self.status, time);
-        if self.has_access_log {
-            self.log(time);
+        if let Some(session) = &self.session {
+            self.log(time, session);
         }
     }
 }

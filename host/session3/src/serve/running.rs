@@ -197,18 +197,19 @@ impl Writing {
         match self.running.outcome.take() {
             Some(Ok((Ok(()), permits))) => self.permits = Some(permits),
             Some(Ok((Err(error), permits))) => {
-                let error = escaped(&error.root_cause().to_string());
-                tracing::error!("a response was cut off: {error}");
-                count_failure("cut-off");
-                (self.has_failed, self.permits) = (true, Some(permits));
+                self.cut_off(&escaped(&error.root_cause().to_string()));
+                self.permits = Some(permits);
             }
-            Some(Err(late)) => {
-                tracing::error!("a response was cut off: {late}");
-                count_failure("cut-off");
-                self.has_failed = true;
-            }
+            Some(Err(late)) => self.cut_off(&late.to_string()),
             None => {}
         }
+    }
+
+    /// Notes that the application did not end its response.
+    fn cut_off(&mut self, why: &str) {
+        tracing::error!("a response was cut off: {why}");
+        count_failure("cut-off");
+        self.has_failed = true;
     }
 }
 
