@@ -152,16 +152,18 @@ fn connect(path: &Path, access: Access, patience: Duration) -> rusqlite::Result<
     Ok(connection)
 }
 
-/// Returns whose database this is. Reads, and writes nothing.
+/// Returns whose database this is. Reads, and writes nothing. Reads all in one statement, and so
+/// at one moment: another process may be creating the tables.
 fn owner(connection: &Connection) -> rusqlite::Result<Owner> {
-    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
-    let count = "SELECT count(*) FROM sqlite_schema";
-    let is_empty = connection.query_row(count, (), |row| row.get::<_, i64>(0))? == 0;
-    Ok(match (number("application_id")?, number("user_version")?) {
-        (0, 0) if is_empty => Owner::Nobody,
-        (APPLICATION_ID, SCHEMA_VERSION) => Owner::Ours,
-        (APPLICATION_ID, version) if version > SCHEMA_VERSION => Owner::Newer(version),
-        (id, _) => Owner::OtherApplication(id),
+    let query = "SELECT (SELECT count(*) FROM sqlite_schema), application_id, user_version
+        FROM pragma_application_id, pragma_user_version";
+    connection.query_row(query, (), |row| {
+        Ok(match (row.get(1)?, row.get(2)?) {
+            (0, 0) if row.get::<_, i64>(0)? == 0 => Owner::Nobody,
+            (APPLICATION_ID, SCHEMA_VERSION) => Owner::Ours,
+            (APPLICATION_ID, version) if version > SCHEMA_VERSION => Owner::Newer(version),
+            (id, _) => Owner::OtherApplication(id),
+        })
     })
 }
 

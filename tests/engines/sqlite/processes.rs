@@ -263,6 +263,28 @@ fn processes_that_create_the_database_at_once_all_open_it() {
     }
 }
 
+/// Whether a file is ours must be seen at one moment, also while another connection creates
+/// the tables.
+#[test]
+fn stores_that_create_the_database_at_once_take_none_for_somebody_elses() {
+    for _ in 0..100 {
+        let place = Place::new();
+        block_on(async {
+            let open = |_| {
+                let path = place.path();
+                tokio::spawn(async move {
+                    let options = Options::default().create(true);
+                    SqliteStore::open(&url(&path), options).await.map(drop)
+                })
+            };
+            let opened: Vec<_> = (0..8).map(open).collect();
+            for opened in opened {
+                opened.await.unwrap().unwrap();
+            }
+        });
+    }
+}
+
 #[test]
 fn the_lease_of_a_killed_process_ends_at_its_time() {
     let place = Place::new();
