@@ -124,7 +124,13 @@ fn tcp(text: &str) -> Result<Address, &'static str> {
         return Err("write HOST:PORT without a scheme or a path; a Unix socket is unix:PATH");
     }
     const NO_PORT: &str = "the port is missing; write HOST:PORT, such as 127.0.0.1:8080";
-    let (host, port) = text.rsplit_once(':').ok_or(NO_PORT)?;
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return Err(match text.is_ascii() {
+            true => NO_PORT,
+            // Such as a full-width colon.
+            false => "it has a character that only looks like an ASCII one; write HOST:PORT",
+        });
+    };
     let host = match host.strip_prefix('[') {
         Some(host) => host.strip_suffix(']').ok_or(NO_PORT)?,
         None if host.contains(':') => {
@@ -223,6 +229,7 @@ mod tests {
             ("", "the port is missing"),
             ("8080", "the port is missing"),
             ("localhost", "the port is missing"),
+            ("127.0.0.1\u{ff1a}80", "only looks like"),
             ("[::1]", "the port is missing"),
             ("[::1:80", "the port is missing"),
             ("::1:80", "in brackets"),

@@ -10,7 +10,7 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum BindError {
     /// The host has no address, or the port is taken on one of them.
-    #[error("cannot listen on {host} port {port}: {source}; choose another address")]
+    #[error("cannot listen on {host} port {port}: {source}; {}", advice(*port, source))]
     Tcp {
         /// The host of the address.
         host: String,
@@ -20,7 +20,7 @@ pub enum BindError {
         source: io::Error,
     },
     /// A Unix socket cannot be made at this path.
-    #[error("cannot make the socket {}: {source}", path.display())]
+    #[error("cannot make the socket {}: {}", path.display(), file_fault(source))]
     Unix {
         /// The path of the socket.
         path: PathBuf,
@@ -77,6 +77,30 @@ pub enum BindError {
         /// What the operating system answered.
         source: io::Error,
     },
+}
+
+/// Says what to do about a port that cannot be used.
+fn advice(port: u16, error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied if (1..1024).contains(&port) => {
+            "ports below 1024 are for root, for programs with the capability \
+             CAP_NET_BIND_SERVICE, and for the sockets of systemd"
+        }
+        _ => "choose another address",
+    }
+}
+
+/// Says why the file of a socket cannot be made.
+fn file_fault(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "its directory does not exist: create it, or choose another \
+                                    path"
+            .into(),
+        io::ErrorKind::PermissionDenied => {
+            format!("{error}: let this user write its directory, or choose another path")
+        }
+        _ => error.to_string(),
+    }
 }
 
 fn list(names: &[String]) -> String {

@@ -30,13 +30,32 @@ pub enum TlsError {
         source: io::Error,
     },
     /// This file is not in PEM.
-    #[error("{}: {source}; the file must be in PEM", path.display())]
+    #[error("{} is not in PEM: {}", path.display(), pem_fault(source))]
     Pem {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         source: pem::Error,
     },
+    /// This file is in DER, which is PEM without its text.
+    #[error(
+        "{} is in DER: convert it to PEM, a certificate with openssl x509 -inform der, and a key \
+         with openssl pkey -inform der",
+        .0.display()
+    )]
+    Der(PathBuf),
+    /// This file, which should contain a certificate, contains a key.
+    #[error(
+        "{} contains a private key and no certificate: the two files may be exchanged",
+        .0.display()
+    )]
+    KeyForCertificate(PathBuf),
+    /// This file, which should contain a key, contains a certificate.
+    #[error(
+        "{} contains a certificate and no private key: the two files may be exchanged",
+        .0.display()
+    )]
+    CertificateForKey(PathBuf),
     /// This file contains no certificate.
     #[error("{} contains no certificate in PEM", .0.display())]
     NoCertificate(PathBuf),
@@ -55,7 +74,7 @@ pub enum TlsError {
         source: rustls::Error,
     },
     /// The certificate in this file is damaged.
-    #[error("the certificate in {} cannot be used: {source}", path.display())]
+    #[error("the certificate in {} cannot be used: {}", path.display(), certificate_fault(source))]
     Certificate {
         /// The file.
         path: PathBuf,
@@ -170,7 +189,11 @@ fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     })?;
     let chain = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
     match chain {
-        Ok(chain) if chain.is_empty() => Err(TlsError::NoCertificate(path.to_owned())),
+        Ok(chain) if chain.is_empty() => Err(match PrivateKeyDer::from_pem_slice(&text) {
+            Ok(_) => TlsError::KeyForCertificate(path.to_owned()),
+            Err(_) if is_der(&text) => TlsError::Der(path.to_owned()),
+            Err(_) => TlsError::NoCertificate(path.to_owned()),
+        }),
         Ok(chain) => Ok(chain),
         Err(source) => Err(TlsError::Pem {
             path: path.to_owned(),
@@ -196,11 +219,42 @@ fn read_key(path: &Path) -> Result<(PrivateKeyDer<'static>, bool), TlsError> {
     }
     match PrivateKeyDer::from_pem_slice(&text) {
         Ok(key) => Ok((key, is_public)),
-        Err(pem::Error::NoItemsFound) => Err(TlsError::NoKey(path.to_owned())),
+        Err(pem::Error::NoItemsFound) => Err(match CertificateDer::from_pem_slice(&text) {
+            Ok(_) => TlsError::CertificateForKey(path.to_owned()),
+            Err(_) if is_der(&text) => TlsError::Der(path.to_owned()),
+            Err(_) => TlsError::NoKey(path.to_owned()),
+        }),
         Err(source) => Err(TlsError::Pem {
             path: path.to_owned(),
             source,
         }),
+    }
+}
+
+/// Returns whether a file begins as certificates and keys in DER do: with a SEQUENCE whose length
+/// has two bytes or one (X.690 §8.1).
+fn is_der(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x30, 0x81 | 0x82 | 0x30..=0x7f, ..])
+}
+
+/// Says what is wrong with a file in PEM. The library names bytes.
+fn pem_fault(error: &pem::Error) -> &'static str {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "the line -----END …----- is missing",
+        pem::Error::IllegalSectionStart { .. } => "a line -----BEGIN …----- is damaged",
+        pem::Error::Base64Decode(_) => "a section is not in Base64",
+        _ => "it is damaged",
+    }
+}
+
+/// Says what is wrong with a certificate.
+fn certificate_fault(error: &rustls::Error) -> String {
+    let text = error.to_string();
+    match text.contains("UnsupportedCertVersion") {
+        true => "it has version 1 of X.509: make one of version 3, with the name of the site as a \
+                 subjectAltName"
+            .into(),
+        false => text,
     }
 }
 

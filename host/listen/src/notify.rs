@@ -1,7 +1,7 @@
 //! Messages to systemd, or to another service manager that sets `NOTIFY_SOCKET`
 //! (`sd_notify(3)`). Without that variable, no function does anything. A message that cannot be
-//! sent is logged, since no program should end for that reason. A name of an abstract socket, which
-//! begins with `@`, is not supported; systemd names a file.
+//! sent is logged, since no program should end for that reason. The variable has the path of a
+//! socket, or the name of an abstract one after an `@`.
 //!
 //! | setting of the unit | what it needs |
 //! | --- | --- |
@@ -9,7 +9,10 @@
 //! | `Type=notify-reload` | [`reloading`], then [`ready`] |
 //! | `WatchdogSec=` | [`watchdog`] in a task of the runtime that serves |
 
+use std::env;
 use std::future::pending;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
 
 use sd_notify::NotifyState;
 use tokio::time::{MissedTickBehavior, interval};
@@ -65,7 +68,30 @@ pub async fn watchdog() {
 }
 
 fn send(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
+    let name = env::var_os("NOTIFY_SOCKET").unwrap_or_default();
+    let sent = match name.as_bytes().strip_prefix(b"@") {
+        Some(name) => send_to_abstract(name, states),
+        None => sd_notify::notify(states),
+    };
+    if let Err(error) = sent {
         tracing::warn!("the service manager cannot be notified: {error}");
     }
+}
+
+/// Sends a message to an abstract socket, which the library does not do.
+#[cfg(target_os = "linux")]
+fn send_to_abstract(name: &[u8], states: &[NotifyState<'_>]) -> io::Result<()> {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+    let message: String = states.iter().map(|state| format!("{state}\n")).collect();
+    let address = SocketAddr::from_abstract_name(name)?;
+    let socket = UnixDatagram::unbound()?;
+    socket.send_to_addr(message.as_bytes(), &address).map(drop)
+}
+
+/// Other systems have no abstract sockets.
+#[cfg(not(target_os = "linux"))]
+fn send_to_abstract(_: &[u8], _: &[NotifyState<'_>]) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }

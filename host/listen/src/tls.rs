@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -82,6 +82,11 @@ impl TlsConfig {
         let loaded = Certificate::load(&self.files.certificate, &self.files.key)?;
         *self.current.0.write() = loaded;
         Ok(())
+    }
+
+    /// Returns the file of the certificate.
+    pub fn certificate_file(&self) -> &Path {
+        &self.files.certificate
     }
 
     /// Returns what an operator should know of the files in use, one line for each: that the

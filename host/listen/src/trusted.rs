@@ -72,6 +72,14 @@ impl TrustedProxies {
         }
     }
 
+    /// Returns whether every address is that of a proxy, so that every client can choose the
+    /// address by which it is known.
+    pub fn contains_everyone(&self) -> bool {
+        self.networks
+            .iter()
+            .any(|network| network.prefix_len() == 0)
+    }
+
     /// Returns whether an address, which is not an IPv4 address in the form of IPv6, is that of
     /// a proxy.
     pub(crate) fn contains_ip(&self, address: IpAddr) -> bool {

@@ -187,6 +187,8 @@ struct Sections {
     policy: SessionPolicy,
     #[serde(rename = "serve")]
     _serve: IgnoredAny,
+    #[serde(rename = "dev")]
+    _dev: IgnoredAny,
 }
 
 impl SessionPolicy {
@@ -206,7 +208,7 @@ impl SessionPolicy {
             let before = error.span().and_then(|span| text.get(..span.start));
             PolicyError::Toml {
                 line: before.map_or(1, |before| 1 + before.matches('\n').count()),
-                why: error.message().trim().replace('\n', "; "),
+                why: in_words(error.message()),
             }
         })
     }
@@ -215,6 +217,65 @@ impl SessionPolicy {
     /// `serve` has one only if it has a section `policy`, too.
     pub fn is_in(text: &str) -> bool {
         has_section(text, "policy") || !has_section(text, "serve")
+    }
+}
+
+/// How alike a key and a misspelt one are at least, from 0 to 1.
+const MIN_LIKENESS: f64 = 0.8;
+
+/// The name of the session cookie over plain HTTP. The prefix `__Host-` of the default name
+/// requires `Secure`.
+const PLAIN_HTTP_COOKIE: &str = "session3";
+
+impl SessionPolicy {
+    /// Returns this policy for development over plain HTTP, where not every browser keeps a
+    /// cookie that is `Secure`: the cookie is called `session3`, is neither `Secure` nor
+    /// partitioned, and need not be.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use session3_policy::SessionPolicy;
+    ///
+    /// let policy = SessionPolicy::default().for_plain_http();
+    /// assert_eq!(policy.cookie.secure, Some(false));
+    /// ```
+    #[must_use]
+    pub fn for_plain_http(mut self) -> Self {
+        self.cookie.name = Some(PLAIN_HTTP_COOKIE.into());
+        self.cookie.secure = Some(false);
+        self.cookie.partitioned = Some(false);
+        self.require.cookie.secure = false;
+        self.require.cookie.partitioned = false;
+        self
+    }
+}
+
+/// Says what is wrong in a file in the words of its author, who knows no types of Rust.
+fn in_words(message: &str) -> String {
+    let message = message.trim().replace('\n', "; ");
+    let Some(rest) = message.strip_prefix("unknown field `") else {
+        return ["u8", "u16", "u32"]
+            .iter()
+            .fold(message, |message, name| {
+                message.replace(&format!("expected {name}"), "expected a whole number")
+            })
+            .replace("expected a boolean", "expected true or false");
+    };
+    let (key, known) = rest.split_once('`').unwrap_or((rest, ""));
+    let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+    let likeness = |known: &&&str| strsim::jaro_winkler(key, known);
+    let best = known
+        .iter()
+        .max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
+    match best {
+        Some(best) if likeness(&best) >= MIN_LIKENESS => {
+            format!("unknown key `{key}`: did you mean `{best}`?")
+        }
+        _ => format!(
+            "unknown key `{key}`: the keys here are {}",
+            known.join(", ")
+        ),
     }
 }
 
@@ -306,13 +367,10 @@ mod tests {
         for (text, expected) in [
             (
                 "idle-timeout = 5\n[serve]",
-                "line 1: unknown field `idle-timeout`",
+                "line 1: unknown key `idle-timeout`",
             ),
-            ("[policy]\n[require]", "line 2: unknown field `require`"),
-            (
-                "[serve]\n[policy]\nidle = 5",
-                "line 3: unknown field `idle`",
-            ),
+            ("[policy]\n[require]", "line 2: unknown key `require`"),
+            ("[serve]\n[policy]\nidle = 5", "line 3: unknown key `idle`"),
         ] {
             let why = SessionPolicy::from_toml(text).expect_err(text).to_string();
             assert!(why.starts_with(expected), "{why}");
@@ -324,7 +382,7 @@ mod tests {
         for (text, expected) in [
             (
                 "idle-timeout = 60\nabsolut-timeout = 60\n",
-                "line 2: unknown field `absolut-timeout`",
+                "line 2: unknown key `absolut-timeout`",
             ),
             (
                 "[cookie]\n\nsame-site = \"Lax\"",
@@ -335,7 +393,7 @@ mod tests {
                 "line 1: invalid type: string \"30m\"",
             ),
             ("idle-timeout = -1", "line 1: invalid value: integer `-1`"),
-            ("[require]\nsecure = true", "line 2: unknown field `secure`"),
+            ("[require]\nsecure = true", "line 2: unknown key `secure`"),
             (
                 "idle-timeout = 1\nidle-timeout = 2",
                 "line 2: duplicate key",

@@ -267,8 +267,29 @@ fn foreign_locks(root: &Root) -> Result<Vec<String>, StoreError> {
 /// Returns whether a directory has files of a store, or, if `may_be_empty`, none at all.
 pub fn is_store(root: &Root, may_be_empty: bool) -> Result<bool, StoreError> {
     let names = names_of(root)?;
-    let is_ours = |name: &String| is_foreign(root, name).is_ok_and(|is_foreign| !is_foreign);
-    // A new file system has a directory.
-    let is_empty = names.iter().all(|name| name == "lost+found");
-    Ok(is_empty && may_be_empty || names.iter().any(is_ours))
+    let is_empty = names.iter().all(|name| may_be_in_new_store(name));
+    Ok(is_empty && may_be_empty || names.iter().any(|name| is_ours(root, name)))
+}
+
+/// Returns the name of a file in a directory that has other files and none of a store; `None`
+/// if the directory is empty, or is a store.
+pub fn first_foreign_name(root: &Root) -> Result<Option<String>, StoreError> {
+    let (mut is_store, mut foreign) = (false, None);
+    root.list(".", &mut |name| {
+        is_store = is_store || is_ours(root, &name);
+        if foreign.is_none() && !may_be_in_new_store(&name) {
+            foreign = Some(name);
+        }
+    })?;
+    Ok(foreign.filter(|_| !is_store))
+}
+
+fn is_ours(root: &Root, name: &str) -> bool {
+    is_foreign(root, name).is_ok_and(|is_foreign| !is_foreign)
+}
+
+/// Returns whether a directory with this name in it may become a store: a new file system has a
+/// directory of its own, and tools leave hidden files.
+fn may_be_in_new_store(name: &str) -> bool {
+    name == "lost+found" || name.starts_with('.')
 }

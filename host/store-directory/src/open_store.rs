@@ -40,9 +40,6 @@ impl OpenStore {
         let root = Root::open(path, options)?;
         root.check_access(options.read_only)?;
         let file_system = root.file_system()?;
-        if options.create && !options.read_only {
-            sweep::prepare(&root);
-        }
         let inner = Inner {
             root,
             options: options.clone(),
@@ -191,6 +188,14 @@ impl OpenStore {
             sweep::prepare(&self.inner.root);
         }
         Ok(())
+    }
+
+    /// Checks that this process may create sessions.
+    pub fn check_writable(&self) -> Result<(), StoreError> {
+        let checked = self.inner.root.check_access(self.inner.options.read_only);
+        checked.map_err(|error| {
+            StoreError::Unavailable(format!("the directory cannot be written: {error}"))
+        })
     }
 
     pub async fn create_session(

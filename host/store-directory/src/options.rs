@@ -114,7 +114,18 @@ pub enum OpenError {
     /// The path leads to something else.
     #[error("{}: not a directory; name another one for the sessions", .0.display())]
     NotADirectory(PathBuf),
-    /// This process may not create files in the directory, or not even read it.
+    /// The directory has other files, one of which is named, and no session.
+    #[error(
+        "{}: it has other files, such as {:?}, and no session; name the directory of the \
+         sessions, or a new one",
+        .0.display(),
+        .1
+    )]
+    Foreign(PathBuf, String),
+    /// This process may not read the directory.
+    #[error("{}: cannot be read ({}); run this command as the user that owns it", .0.display(), .1)]
+    NotReadable(PathBuf, #[source] io::Error),
+    /// This process may not create files in the directory.
     #[error(
         "{}: cannot be written ({}); give this user the right to, or name another one",
         .0.display(),
@@ -127,9 +138,10 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    pub(crate) fn new(path: &Path, error: io::Error) -> Self {
+    pub(crate) fn new(path: &Path, read_only: bool, error: io::Error) -> Self {
         let path = path.to_owned();
         match error.kind() {
+            io::ErrorKind::PermissionDenied if read_only => Self::NotReadable(path, error),
             io::ErrorKind::NotFound => Self::Missing(path),
             io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
                 Self::NotADirectory(path)

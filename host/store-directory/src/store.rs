@@ -36,12 +36,12 @@ impl DirectoryStore {
     /// # Errors
     ///
     /// See [`OpenError`]: the directory is missing and the options do not create it, it is
-    /// no directory, or this process has no access to it.
+    /// no directory, it has other files and no session, or this process has no access to it.
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
         let path = path.as_ref();
         let opened = StorePath::open(path, options);
         Ok(Self {
-            path: Arc::new(opened.map_err(|error| OpenError::new(path, error))?),
+            path: Arc::new(opened?),
             inline: Inline::default(),
         })
     }
@@ -234,6 +234,15 @@ impl Maintenance for DirectoryStore {
         let others = self.other_writers()?;
         warnings.extend(others.iter().map(|other| format!("{place}: {other}")));
         Ok(warnings)
+    }
+
+    async fn check_writable(&self) -> Result<(), StoreError> {
+        let path = self.path.clone();
+        on_other_thread(async move {
+            path.run_blocking(|store| async move { store.check_writable() })
+                .await
+        })
+        .await
     }
 
     async fn has_unfinished_sweep(&self) -> Result<bool, StoreError> {

@@ -1,5 +1,6 @@
 //! The directory that a path leads to, which may be moved or replaced while it is used.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,10 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::RwLock;
 use session3_store::{StoreError, Timestamp};
 
-use crate::check::is_store;
+use crate::check::{first_foreign_name, is_store};
 use crate::fs::{Place, is_stale};
 use crate::open_store::OpenStore;
-use crate::{Options, sweep};
+use crate::{OpenError, Options, sweep};
 
 /// How long the store trusts that its path still leads to the directory that is open, in
 /// milliseconds.
@@ -31,11 +32,21 @@ impl StorePath {
     ///
     /// # Errors
     ///
-    /// If it is missing and the options do not create it, or cannot be used.
-    pub fn open(path: &Path, options: Options) -> std::io::Result<Self> {
-        let opened = OpenStore::open(path, &options)?;
+    /// If it is missing and the options do not create it, has other files and no session, or
+    /// cannot be used.
+    pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
+        let failed = |error| OpenError::new(path, options.read_only, error);
+        let opened = OpenStore::open(path, &options).map_err(failed)?;
+        let root = &opened.inner.root;
+        let foreign = first_foreign_name(root).map_err(|error| failed(io::Error::other(error)))?;
+        if let Some(name) = foreign {
+            return Err(OpenError::Foreign(path.to_owned(), name));
+        }
+        if options.create && !options.read_only {
+            sweep::prepare(root);
+        }
         Ok(Self {
-            path: std::path::absolute(path)?,
+            path: std::path::absolute(path).map_err(failed)?,
             checked_at: AtomicU64::new(opened.now),
             current: RwLock::new(opened),
             options,
@@ -59,7 +70,8 @@ impl StorePath {
     where
         F: Future<Output = Result<T, StoreError>>,
     {
-        self.run_in(self.current()?, operation).await
+        let result = self.run_in(self.current()?, operation).await;
+        result.map_err(|error| self.with_path(error))
     }
 
     /// Runs an operation on a thread that may block.
@@ -74,7 +86,8 @@ impl StorePath {
             may_block: true,
             ..self.current()?
         };
-        self.run_in(store, operation).await
+        let result = self.run_in(store, operation).await;
+        result.map_err(|error| self.with_path(error))
     }
 
     async fn run_in<T, F>(
@@ -152,6 +165,17 @@ impl StorePath {
         tracing::warn!(path = %self.path.display(), "the directory of the sessions was opened again");
         *current = opened.clone();
         Ok(opened)
+    }
+
+    /// Adds the path to what the system said.
+    fn with_path(&self, error: StoreError) -> StoreError {
+        let path = self.path.display().to_string();
+        match error {
+            StoreError::Unavailable(what) if !what.starts_with(&path) => {
+                StoreError::Unavailable(format!("{path}: {what}"))
+            }
+            error => error,
+        }
     }
 
     fn unavailable(&self, what: &str) -> StoreError {

@@ -136,6 +136,16 @@ pub trait Maintenance: SessionStore {
         Ok(None)
     }
 
+    /// Checks that sessions can be created, as far as that can be known without creating one.
+    /// A server is not ready before.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] if they cannot be created.
+    async fn check_writable(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Returns what an operator should change about the place of the store, as a sentence each:
     /// other users can write there, or the engine may lose sessions.
     ///
