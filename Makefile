@@ -113,7 +113,7 @@ test-embedding: program-for-tests
 LANGUAGES = guests:: hosts::
 
 test-program: program-for-tests hadolint
-	@tools/install-packages caddy curl man-db mariadb-server nginx-light postgresql prometheus \
+	@tools/install-packages caddy curl man-db mariadb-server nginx-light openssl postgresql prometheus \
 		python3-seccomp redis-server systemd
 	$(CARGO) test $(FEATURES) --package session3-test-program -- $(addprefix --skip=,$(LANGUAGES))
 

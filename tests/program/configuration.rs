@@ -235,11 +235,11 @@ fn what_is_wrong_in_the_file_is_one_line_with_its_place() {
             "allow-outbound = [\n\"a.example\",\n\"//\"]",
             "9: allow-outbound: invalid value '//'",
         ),
-        ("max-age", "max-aged", "11: unknown field `max-aged`"),
+        ("max-age", "max-aged", "11: unknown key `max-aged`"),
         (
             "[serve]",
             "idle-timeout = 5\n[serve]",
-            "1: unknown field `idle-timeout`",
+            "1: unknown key `idle-timeout`",
         ),
         ("[serve]", "[serve", "1: "),
     ] {
@@ -379,7 +379,7 @@ fn a_bad_file_leaves_everything_as_it_was() {
         (
             "[policy.cookie]",
             "[policy.cookies]",
-            "shop.toml:10: unknown field `cookies`",
+            "shop.toml:10: unknown key `cookies`",
         ),
     ] {
         place.configure(&SHOP.replacen(from, to, 1));

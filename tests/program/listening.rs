@@ -143,7 +143,7 @@ fn a_certificate_is_replaced_without_a_restart() {
 
     place.certify();
     server.signal("HUP");
-    place.wait_for("the certificate was loaded anew");
+    place.wait_for("the certificate in cert.pem was loaded anew");
     assert!(get("cert.pem").is_some());
     assert_eq!(get("old.pem"), None);
 }

@@ -139,7 +139,7 @@ fn sighup_reads_it_anew_and_a_bad_one_leaves_the_old() {
 #[test]
 fn a_bad_policy_is_one_line_before_anything_is_served() {
     for (policy, expected) in [
-        ("idle = 5", "policy.toml:1: unknown field `idle`"),
+        ("idle = 5", "policy.toml:1: unknown key `idle`"),
         ("[cookie]\nname = 5", "policy.toml:2: invalid type"),
         (
             "[cookie]\nsecure = false",

@@ -49,6 +49,11 @@ enum LogFormat {
 }
 
 impl LogOptions {
+    /// Returns whether the lines of the log are for programs.
+    pub fn is_json(&self) -> bool {
+        self.log_format == LogFormat::Json
+    }
+
     /// Returns whether each request is logged.
     pub fn has_access_log(&self) -> bool {
         self.access_log

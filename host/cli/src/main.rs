@@ -17,7 +17,7 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::runtime::{Builder, Runtime};
 
-use commands::{Cli, output};
+use commands::{Cli, output, usage_error};
 
 /// The allocator of the whole program. A request makes some hundred allocations, and they
 /// may happen on any thread.
@@ -37,6 +37,10 @@ fn main() -> ExitCode {
         // The reader of a pipe, such as `head`, has closed it: this is no failure.
         Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => match error.downcast::<clap::Error>() {
+            Ok(error) if error.use_stderr() => {
+                output::print_error(&usage_error::in_one_line(&error));
+                ExitCode::from(2)
+            }
             Ok(error) => error.exit(),
             Err(error) => {
                 output::print_error(&format!("{error:#}"));

@@ -47,7 +47,7 @@ fn an_operator_deploys_a_site_by_the_commands_of_the_book() {
     for text in [
         "ready\n",
         "fine\n",
-        "the certificate was loaded anew",
+        "the certificate in cert.pem was loaded anew",
         "SUCCESS",
     ] {
         assert!(is_said(text), "{text}: {said:?}");

@@ -65,7 +65,7 @@ pub struct Parts {
     #[arg(long)]
     middleware: bool,
     #[command(flatten)]
-    policy: Policy,
+    pub policy: Policy,
 }
 
 /// An interface that an application may import only if the operator grants it.

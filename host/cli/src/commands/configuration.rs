@@ -13,6 +13,7 @@ use clap::{ArgMatches, Command, CommandFactory, Parser};
 
 use super::serve::Serve;
 use super::settings::{self, Setting, argument_of, key_of};
+use super::usage_error::message;
 use super::{Cli, input};
 
 /// The key whose changed value is taken over without a restart.
@@ -85,6 +86,20 @@ impl Configuration {
         }
     }
 
+    /// Returns the keys of the file that have no effect, because the command line has their
+    /// options or contradicts them.
+    pub fn replaced_keys(&self) -> Vec<&str> {
+        let applied = self.applied(&self.settings);
+        let is_applied = |key: &str| applied.iter().any(|setting| setting.key == key);
+        let keys = self.settings.iter().map(|setting| setting.key.as_str());
+        keys.filter(|key| !is_applied(key)).collect()
+    }
+
+    /// Returns the path of the file.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
     /// Parses the command line together with what a file sets.
     fn parse(&self, settings: &[Setting]) -> Result<Cli> {
         let command = serve_command();
@@ -141,13 +156,13 @@ impl Configuration {
             let key = &setting.key;
             return anyhow!(
                 "{file}:{line}: {key}: {}; see `session3 serve --help`",
-                one_line(&error)
+                message(&error)
             );
         }
         match error.kind() {
             ErrorKind::MissingRequiredArgument if !settings.is_empty() => anyhow!(
                 "{file}: {}: set them in [serve], or on the command line",
-                one_line(&error)
+                message(&error)
             ),
             _ => error.into(),
         }
@@ -201,15 +216,6 @@ fn names_key(name: &str, key: &str) -> bool {
         Some(option) => option == key,
         None => name.trim_matches(['<', '>']).eq_ignore_ascii_case(key),
     }
-}
-
-/// Returns the message of an error without the advice below it.
-fn one_line(error: &clap::Error) -> String {
-    let text = error.to_string();
-    let message = text.split("\n\n").next().unwrap_or_default();
-    let message = message.strip_prefix("error: ").unwrap_or(message);
-    let lines: Vec<&str> = message.lines().map(str::trim).collect();
-    lines.join(" ")
 }
 
 /// Returns the keys whose values differ, without that of the application.

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use session3::listen::{Address, ForwardedHeader, Forwarding, Listener, TlsConfig, TrustedProxies};
 use session3::metrics::note_tls_expiry;
 use session3::text::escaped;
+use tokio::task::spawn_blocking;
 
 /// The options about the connections of a server.
 #[derive(Args)]
@@ -72,6 +73,12 @@ impl Listening {
     /// before it compiles a component.
     pub async fn listen(&self) -> Result<Listeners> {
         let tls = self.load_tls()?;
+        if self.trust_proxy.contains_everyone() {
+            tracing::warn!(
+                "--trust-proxy names a network of all addresses, so that every client can claim \
+                 any address: name those of the proxies"
+            );
+        }
         let mut listeners = Vec::new();
         for address in self.addresses() {
             for listener in Listener::bind(&address).await.map_err(without_sources)? {
@@ -135,19 +142,26 @@ fn without_sources(error: impl std::error::Error) -> anyhow::Error {
     }
 }
 
-/// Reads the certificate again. If that fails, the server continues with the previous one.
-pub fn reload(tls: &TlsConfig) {
-    match tls.reload() {
+/// Reads the certificate again, on a thread that may wait for the disk. If that fails, the server
+/// continues with the previous one. Returns whether it succeeded.
+pub async fn reload(tls: &TlsConfig) -> bool {
+    let again = tls.clone();
+    let reloaded = spawn_blocking(move || again.reload().map_err(|error| error.to_string()));
+    let reloaded = reloaded.await.map_err(|error| error.to_string());
+    match reloaded.flatten() {
         Ok(()) => {
             report(tls);
-            tracing::info!("the certificate was loaded anew");
+            let file = escaped(&tls.certificate_file().to_string_lossy());
+            tracing::info!("the certificate in {file} was loaded anew");
+            true
         }
         Err(error) => {
-            let error = escaped(&error.to_string());
+            let error = escaped(&error);
             tracing::error!(
                 "the certificate was not loaded anew, the server continues with the previous \
                  one: {error}"
             );
+            false
         }
     }
 }

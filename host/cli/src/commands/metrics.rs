@@ -14,6 +14,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use metrics::{describe_gauge, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use session3::metrics::{INSTANCE_WAIT_SECONDS, REQUEST_SECONDS};
 use tokio::net::{TcpListener, TcpStream};
@@ -49,6 +50,11 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// one for ever.
 const MAX_CONNECTION_TIME: Duration = Duration::from_secs(300);
 
+/// The gauge that is 1, with the `version` of the program.
+const BUILD_INFO: &str = "session3_build_info";
+/// The gauge that is 1 if the last reload succeeded, and 0 if it failed.
+const LAST_RELOAD: &str = "session3_last_reload_successful";
+
 /// Starts to collect metrics.
 pub fn collect() -> Result<PrometheusHandle> {
     let handle = PrometheusBuilder::new()
@@ -57,8 +63,20 @@ pub fn collect() -> Result<PrometheusHandle> {
         .set_buckets_for_metric(full(INSTANCE_WAIT_SECONDS), &REQUEST_BUCKETS)?
         .install_recorder()?;
     session3::metrics::describe();
+    describe_gauge!(BUILD_INFO, "1, with the version of the program");
+    gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    describe_gauge!(
+        LAST_RELOAD,
+        "1 if the last reload succeeded, or there was none; 0 if it failed"
+    );
+    note_reload(true);
     tokio::spawn(run_upkeep(handle.clone()));
     Ok(handle)
+}
+
+/// Notes whether a reload after SIGHUP succeeded in all that it loads.
+pub fn note_reload(is_successful: bool) {
+    gauge!(LAST_RELOAD).set(f64::from(u8::from(is_successful)));
 }
 
 fn full(name: &str) -> Matcher {

@@ -11,6 +11,7 @@ mod copy;
 mod delete;
 mod demo;
 mod descriptors;
+mod dev;
 mod input;
 mod list;
 mod listening;
@@ -29,6 +30,7 @@ mod signals;
 mod stats;
 mod store;
 mod sweeping;
+pub mod usage_error;
 mod wit;
 
 use std::ffi::OsString;
@@ -65,6 +67,7 @@ Examples:
 enum Command {
     Demo(demo::Demo),
     Serve(Box<serve::Serve>),
+    Dev(Box<dev::Dev>),
     List(list::List),
     Show(show::Show),
     Delete(delete::Delete),
@@ -87,7 +90,11 @@ impl Cli {
     ///
     /// If something is wrong in the file; [`clap::Error`] if the command line is wrong.
     pub fn read(command_line: impl Iterator<Item = OsString>) -> anyhow::Result<Self> {
-        configuration::parse(command_line.collect())
+        let command = match configuration::parse(command_line.collect())?.command {
+            Command::Dev(dev) => Command::Dev(Box::new(dev.prepare()?)),
+            command => command,
+        };
+        Ok(Self { command })
     }
 
     /// Returns the options of the log, if the command is a server.
@@ -95,6 +102,7 @@ impl Cli {
         match &self.command {
             Command::Demo(demo) => Some(demo.log_options()),
             Command::Serve(serve) => Some(serve.log_options()),
+            Command::Dev(dev) => dev.log_options(),
             _ => None,
         }
     }
@@ -104,6 +112,7 @@ impl Cli {
         match self.command {
             Command::Demo(demo) => demo.run().await,
             Command::Serve(serve) => serve.run().await,
+            Command::Dev(dev) => dev.run().await,
             Command::List(list) => list.run().await,
             Command::Show(show) => show.run().await,
             Command::Delete(delete) => delete.run().await,

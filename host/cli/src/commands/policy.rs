@@ -18,6 +18,9 @@ pub struct Policy {
     /// applications cannot weaken; `serve` also reads its options from the section `serve`
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Whether browsers keep the cookie without TLS.
+    #[arg(skip)]
+    is_plain_http_allowed: bool,
 }
 
 impl Policy {
@@ -27,6 +30,11 @@ impl Policy {
         let file = self.config.as_deref();
         // The errors of a file that cannot be read come when it is used.
         file.is_some_and(|file| read(file).map_or(true, |text| SessionPolicy::is_in(&text)))
+    }
+
+    /// Lets browsers keep the session cookie without TLS, whatever the policy says.
+    pub fn allow_plain_http(&mut self) {
+        self.is_plain_http_allowed = true;
     }
 
     /// Returns the file, if the command line names one.
@@ -40,9 +48,17 @@ impl Policy {
     ///
     /// If the file of the policy cannot be read, or is no valid policy.
     pub async fn manager(&self, cache: &Cache) -> Result<Vec<u8>> {
+        let mut policy = self.config.as_deref().map(parse).transpose()?.flatten();
+        if self.is_plain_http_allowed {
+            policy = Some(policy.unwrap_or_default().for_plain_http());
+        }
+        let Some(policy) = policy else {
+            return Ok(MANAGER.to_vec());
+        };
+        let written = write_policy(&policy, MANAGER, cache.directory().as_deref()).await;
         match &self.config {
-            Some(file) => with_policy(file, cache).await,
-            None => Ok(MANAGER.to_vec()),
+            Some(file) => written.with_context(|| file.display().to_string()),
+            None => written.map_err(Error::from),
         }
     }
 }
@@ -51,17 +67,11 @@ fn read(file: &Path) -> Result<String> {
     String::from_utf8(input::read(file)?).context("it is not UTF-8")
 }
 
-/// Returns the session manager component with the policy of a file written into it, if the file
-/// has one.
-async fn with_policy(file: &Path, cache: &Cache) -> Result<Vec<u8>> {
-    let name = || file.display().to_string();
-    let text = read(file).with_context(name)?;
+/// Reads the policy of a file; `None` if the file has none.
+fn parse(file: &Path) -> Result<Option<SessionPolicy>> {
+    let text = read(file).with_context(|| file.display().to_string())?;
     let policy = SessionPolicy::from_toml(&text).map_err(|error| with_place(file, error))?;
-    if !SessionPolicy::is_in(&text) {
-        return Ok(MANAGER.to_vec());
-    }
-    let written = write_policy(&policy, MANAGER, cache.directory().as_deref()).await;
-    written.with_context(name)
+    Ok(SessionPolicy::is_in(&text).then_some(policy))
 }
 
 /// Adds the file to an error, and the line in the form of compilers.

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fs::Metadata;
+use std::fs::{self, Metadata};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use super::configuration::{Configuration, Reloaded};
 use super::listening::Listeners;
 use super::serving::{Serving, compiling, say, without_backtrace};
 use super::signals::StopSignals;
-use super::{descriptors, input, listening};
+use super::{descriptors, input, listening, metrics};
 use crate::log_options::LogOptions;
 
 /// Serve a web application that is a WebAssembly component
@@ -46,7 +46,10 @@ use crate::log_options::LogOptions;
 #[derive(Args)]
 #[command(
     verbatim_doc_comment,
+    override_usage = "session3 serve [OPTIONS] [APPLICATION]",
     after_help = "\
+APPLICATION is required, here or in the file of --config.
+
 Examples:
   session3 serve application.wasm --store /tmp/sessions
   session3 serve application.wasm --store /tmp/sessions --dir data::/data --env LANG
@@ -162,12 +165,27 @@ impl Serve {
 
     /// Serves the application until Ctrl-C or SIGTERM, or only checks it.
     pub async fn run(self) -> Result<ExitCode> {
+        self.serve_with(|_, _| ()).await
+    }
+
+    /// Lets browsers keep the session cookie without TLS, for `session3 dev`.
+    pub fn serve_for_development(&mut self) {
+        self.parts.policy.allow_plain_http();
+    }
+
+    /// Serves the application until Ctrl-C or SIGTERM, or only checks it. Calls `started` with
+    /// the server before it serves.
+    pub async fn serve_with(self, started: impl FnOnce(Arc<Self>, Server)) -> Result<ExitCode> {
         if self.check {
             return self.check().await;
         }
         let stop = StopSignals::install()?;
         let hangup = signal(SignalKind::hangup())?;
         self.check_stores()?;
+        self.check_directories()?;
+        if let Some(sentence) = self.replaced_options() {
+            tracing::info!("{sentence}");
+        }
         descriptors::raise_limit();
         descriptors::warn_of_too_many(self.max_connections);
         let serve = Arc::new(self);
@@ -183,6 +201,7 @@ impl Serve {
         let sessions = serve.serving.sessions(of_sessions).await;
         let server = compiling(&name, async || serve.server(&component, sessions)).await?;
         tokio::spawn(serve.clone().reload_on(hangup, server.clone(), tls));
+        started(serve.clone(), server.clone());
         let serving = &serve.serving;
         serving.run(server, listeners, store, metrics, stop).await?;
         Ok(ExitCode::SUCCESS)
@@ -191,6 +210,7 @@ impl Serve {
     /// Checks what can be checked without serving, and prints that it is fine.
     async fn check(&self) -> Result<ExitCode> {
         self.check_stores()?;
+        self.check_directories()?;
         self.serving.listening.load_tls()?;
         if let Some(url) = &self.store {
             self.serving.check_store(url).await?;
@@ -199,6 +219,9 @@ impl Serve {
         let sessions = SessionsCtx::builder(Arc::new(MemoryStore::default())).build();
         self.server(&component, sessions)?;
         let checked = self.parts.policy_file().unwrap_or(&self.parts.application);
+        if let Some(sentence) = self.replaced_options() {
+            say(&format!("{sentence}\n"));
+        }
         say(&format!("{}: fine\n", checked.display()));
         Ok(ExitCode::SUCCESS)
     }
@@ -215,6 +238,33 @@ impl Serve {
         Ok(())
     }
 
+    /// Checks that the directories of options exist, so that an error names the option.
+    fn check_directories(&self) -> Result<()> {
+        let options = [
+            ("--dir", &self.directories),
+            ("--static", &self.static_files),
+        ];
+        for (option, directories) in options {
+            for directory in directories {
+                let (host, _) = directory.split_once("::").unwrap_or((directory, ""));
+                let opened = fs::read_dir(host).with_context(|| format!("{option} {host}"));
+                opened.with_context(|| "a directory cannot be opened")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns a sentence about the options of the file that the command line replaces.
+    fn replaced_options(&self) -> Option<String> {
+        let configuration = self.configuration.as_ref()?;
+        let keys = configuration.replaced_keys();
+        let file = escaped(&configuration.file().to_string_lossy());
+        let keys = (!keys.is_empty()).then(|| keys.join(", "))?;
+        Some(format!(
+            "the command line replaces these options of {file}: {keys}"
+        ))
+    }
+
     /// Compiles the component.
     fn server(&self, component: &[u8], sessions: SessionsCtx) -> Result<Server> {
         let cache = match is_compiled(component) {
@@ -227,7 +277,11 @@ impl Serve {
     }
 
     /// Composes the component that is served, or returns the file if it is compiled.
-    async fn component(&self) -> Result<Vec<u8>> {
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be read, or the parts do not fit together.
+    pub async fn component(&self) -> Result<Vec<u8>> {
         let name = || self.parts.application.display().to_string();
         let read = input::read_with_metadata(&self.parts.application);
         let (application, metadata) = read.with_context(name)?;
@@ -335,6 +389,7 @@ impl Serve {
         let (serve, needs_restart) = match self.read_again().await {
             Ok(read) => read,
             Err(error) => {
+                metrics::note_reload(false);
                 let error = escaped(&format!("{error:#}"));
                 tracing::error!(
                     "the configuration was not loaded anew, the server continues with the \
@@ -343,10 +398,12 @@ impl Serve {
                 return;
             }
         };
-        if let Some(tls) = tls {
-            listening::reload(tls);
-        }
-        serve.replace_component(server.clone()).await;
+        let has_certificate = match tls {
+            Some(tls) => listening::reload(tls).await,
+            None => true,
+        };
+        let has_component = serve.replace_component(server.clone()).await;
+        metrics::note_reload(has_certificate && has_component);
         if !needs_restart.is_empty() {
             tracing::warn!(
                 "these options have changed in the configuration, and need a restart: {}",
@@ -370,8 +427,8 @@ impl Serve {
         Ok((Arc::new(serve), needs_restart))
     }
 
-    /// Loads the component and the session policy again.
-    async fn replace_component(self: Arc<Self>, server: Server) {
+    /// Loads the component and the session policy again. Returns whether that succeeded.
+    async fn replace_component(self: Arc<Self>, server: Server) -> bool {
         let serve = self.clone();
         let replaced = spawn_blocking(move || {
             let component = Handle::current().block_on(serve.component())?;
@@ -385,6 +442,7 @@ impl Serve {
                     let file = escaped(&file.to_string_lossy());
                     tracing::info!("the session policy of {file} was loaded anew");
                 }
+                return true;
             }
             Ok(Err(error)) => {
                 let error = escaped(&format!("{error:#}"));
@@ -395,6 +453,7 @@ impl Serve {
             }
             Err(error) => tracing::error!("{name} was not loaded anew: {error}"),
         }
+        false
     }
 }
 

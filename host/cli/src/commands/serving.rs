@@ -53,7 +53,7 @@ pub struct Serving {
     /// Serve on this address, such as 127.0.0.1:9090, metrics for Prometheus at
     /// /metrics, and health checks: /healthz is 200 while the program runs, /readyz is
     /// 503 while the store cannot be reached or the server ends
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = socket_address)]
     metrics: Option<SocketAddr>,
     #[command(flatten)]
     pub log: LogOptions,
@@ -111,10 +111,13 @@ impl Serving {
     /// If the store or its password cannot be read.
     pub async fn check_store(&self, url: &OsStr) -> Result<()> {
         // A store in memory does not exist before its server.
-        if url != "memory:" {
-            store::open_if_exists(url, self.password.read()?).await?;
+        if url == "memory:" {
+            return Ok(());
         }
-        Ok(())
+        match store::open_if_exists(url, self.password.read()?).await? {
+            Some(_) => Ok(()),
+            None => store::check_creation(url),
+        }
     }
 
     /// Returns the context for sessions in a store, with the clock of its server. Durations are
@@ -153,6 +156,15 @@ impl Serving {
         self.metrics.map(|_| metrics::collect()).transpose()
     }
 
+    /// Says something about the start to a person at a terminal, or in the log if its format is
+    /// for programs.
+    fn announce(&self, text: &str) {
+        match self.log.is_json() {
+            true => tracing::info!("{text}"),
+            false => say(&format!("{text}\n")),
+        }
+    }
+
     /// Prints the addresses, and serves until a signal.
     pub async fn run(
         &self,
@@ -164,16 +176,13 @@ impl Serving {
     ) -> Result<()> {
         let is_stopped = stop.begin_serving();
         if let (Some(address), Some(handle)) = (self.metrics, metrics) {
-            let store = store.map(|store| store as Arc<dyn SessionStore>);
             let readiness = Readiness::new(store, is_stopped.clone());
             let address = metrics::serve(address, handle, readiness).await?;
-            say(&format!("Metrics are at http://{address}/metrics.\n"));
+            self.announce(&format!("Metrics are at http://{address}/metrics."));
         }
-        let open: String = listeners
-            .iter()
-            .map(|listener| format!("Open {listener} and press Ctrl-C to quit.\n"))
-            .collect();
-        say(&open);
+        for listener in &listeners {
+            self.announce(&format!("Open {listener} and press Ctrl-C to quit."));
+        }
         tokio::spawn(notify::watchdog());
         notify::ready();
         let mut serving = JoinSet::new();
@@ -190,8 +199,15 @@ impl Serving {
             }));
         }
         serving.join_all().await;
+        tracing::info!("the server has ended");
         Ok(())
     }
+}
+
+/// Parses the address of the metrics.
+fn socket_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse()
+        .map_err(|_| "write an IP address with a port, such as 127.0.0.1:9090")
 }
 
 /// Writes what a server says at its start to standard output, at once. A server serves even if

@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue};
 /// The section with the options of the command.
 const SECTION: &str = "serve";
 /// The sections of a file.
-const SECTIONS: [&str; 2] = [SECTION, "policy"];
+const SECTIONS: [&str; 3] = [SECTION, "policy", "dev"];
 /// What a file cannot set, because it is about the file itself.
 const COMMAND_LINE_ONLY: [&str; 2] = ["config", "check"];
 /// The types of values that a file writes as numbers.

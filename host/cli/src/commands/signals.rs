@@ -7,13 +7,13 @@ use session3::listen::{TlsConfig, notify};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
-use super::listening;
+use super::{listening, metrics};
 
 /// The signals that end the program: Ctrl-C and SIGTERM.
 ///
 /// Until the server serves, the first of them ends the program at once. From then on, the
 /// first one stops the server, which finishes the requests that are running, and a second one
-/// ends the program at once.
+/// ends the program at once. The log says which signal it was.
 pub struct StopSignals {
     begin_serving: oneshot::Sender<()>,
     is_stopped: watch::Receiver<bool>,
@@ -39,9 +39,12 @@ impl StopSignals {
                 _ = serving => {}
                 status = signals.next() => exit(status),
             }
-            signals.next().await;
+            let name = name(signals.next().await);
+            tracing::info!("{name}: the server finishes the requests that are running, and ends");
             stop.send_replace(true);
-            exit(signals.next().await);
+            let status = signals.next().await;
+            tracing::info!("{}: the server ends at once", self::name(status));
+            exit(status);
         });
         Ok(Self {
             begin_serving,
@@ -74,6 +77,14 @@ impl Signals {
     }
 }
 
+/// Returns the name of the signal that belongs to an exit status.
+fn name(status: i32) -> &'static str {
+    match status - 128 {
+        signal if signal == SignalKind::interrupt().as_raw_value() => "SIGINT",
+        _ => "SIGTERM",
+    }
+}
+
 /// Reads the certificate again on SIGHUP. A server without one has nothing to load again, and
 /// ignores the signal with a line in the log.
 ///
@@ -86,7 +97,7 @@ pub fn reload_on_hangup(tls: Option<TlsConfig>) -> Result<()> {
         while hangup.recv().await.is_some() {
             notify::reloading();
             match &tls {
-                Some(tls) => listening::reload(tls),
+                Some(tls) => metrics::note_reload(listening::reload(tls).await),
                 None => tracing::info!(
                     "SIGHUP was ignored: the demo has no file that could be loaded again"
                 ),

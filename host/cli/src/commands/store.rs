@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
+use rustix::fs::{Access, AtFlags, CWD, accessat};
 use session3::store::directory::Durability;
 use session3::store::{Maintenance, OpenError, StoreOptions};
 
@@ -87,6 +88,34 @@ pub async fn open_if_exists(
         Err(error) if error.is_missing() => Ok(None),
         opened => opened.map(Some).map_err(describe),
     }
+}
+
+/// Checks that this process may create a store that is a file or a directory: that it may write
+/// the nearest directory above that exists.
+///
+/// # Errors
+///
+/// If it may not.
+pub fn check_creation(url: &OsStr) -> Result<()> {
+    let text = url.to_string_lossy();
+    let path = match text.split_once(':') {
+        Some(("dir", path)) => path,
+        Some(("sqlite", path)) => path.split('?').next().unwrap_or_default(),
+        // A server that can be reached creates its tables.
+        Some((scheme, _)) if !scheme.contains('/') => return Ok(()),
+        _ => &text,
+    };
+    let path = std::path::absolute(path)?;
+    let existing = path.ancestors().find(|directory| directory.exists());
+    let directory = existing.unwrap_or(Path::new("/"));
+    let writable = Access::WRITE_OK | Access::EXEC_OK;
+    accessat(CWD, directory, writable, AtFlags::EACCESS).with_context(|| {
+        format!(
+            "{}: cannot be created, because {} cannot be written",
+            path.display(),
+            directory.display()
+        )
+    })
 }
 
 /// Opens an existing store without writing to it.

@@ -7,6 +7,7 @@ mod client;
 mod connection;
 mod handler;
 mod instances;
+mod notice;
 mod observed;
 mod options;
 mod outbound;
@@ -117,6 +118,8 @@ struct Shared {
     /// The component that serves new requests.
     application: watch::Sender<Arc<Application>>,
     static_files: watch::Sender<Arc<StaticFiles>>,
+    /// A page that is the answer to every request.
+    notice: watch::Sender<Option<Arc<str>>>,
     /// One permit for each static file that may be open.
     open_files: Arc<Semaphore>,
     sessions: SessionsCtx,
@@ -164,6 +167,7 @@ impl Server {
         let shared = Shared {
             application: watch::Sender::new(Arc::new(application)),
             static_files: watch::Sender::new(Arc::new(static_files)),
+            notice: watch::Sender::new(None),
             open_files: Arc::new(Semaphore::new(MAX_OPEN_FILES)),
             sessions,
             admissions: Arc::new(Semaphore::new(options.max_admitted())),
@@ -199,6 +203,14 @@ impl Server {
         shared.application.send_replace(Arc::new(application));
         shared.static_files.send_replace(Arc::new(static_files));
         Ok(())
+    }
+
+    /// Answers every request with a page and the status 503, in place of the application and of
+    /// static files, until the next call. `None` lets the application answer again.
+    ///
+    /// `page` is HTML. `session3 dev` shows the messages of a failed build in this way.
+    pub fn set_notice(&self, page: Option<Arc<str>>) {
+        self.shared.notice.send_replace(page);
     }
 
     /// Accepts connections and answers requests until `stop` is ready. Then it returns
@@ -364,9 +376,11 @@ impl Shared {
         let (max, time) = (self.options.max_body, self.options.client_timeout);
         let request = RequestBody::limit(request, max, time, &self.buffers);
         let is_head = request.method() == Method::HEAD;
-        let response = match refusal(&request) {
-            Some(failure) => failure_response(failure, in_flight),
-            None => self.find_or_run(request, in_flight).await,
+        let notice = self.notice.borrow().clone();
+        let response = match (refusal(&request), notice) {
+            (Some(failure), _) => failure_response(failure, in_flight),
+            (None, Some(page)) => notice::response(&page, in_flight),
+            (None, None) => self.find_or_run(request, in_flight).await,
         };
         match is_head || has_no_body(response.status()) {
             true => response.map(|body| WithoutContent::new(body).boxed_unsync()),

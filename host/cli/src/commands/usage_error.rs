@@ -1,0 +1,39 @@
+//! Errors of the command line, in one line each.
+
+use clap::error::{ContextKind, ContextValue};
+
+/// Returns an error with its advice as one line.
+pub fn in_one_line(error: &clap::Error) -> String {
+    let command = match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => command_of(&usage.to_string()),
+        _ => "session3".into(),
+    };
+    let advice = match tip(error) {
+        Some(tip) => format!("; {tip}"),
+        None => String::new(),
+    };
+    format!("{}{advice}; see `{command} --help`", message(error))
+}
+
+/// Returns the message of an error without the advice below it.
+pub fn message(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let message = text.split("\n\n").next().unwrap_or_default();
+    let message = message.strip_prefix("error: ").unwrap_or(message);
+    let lines: Vec<&str> = message.lines().map(str::trim).collect();
+    lines.join(" ")
+}
+
+/// Returns the first piece of advice, such as an option with a similar name.
+fn tip(error: &clap::Error) -> Option<String> {
+    let text = error.to_string();
+    let mut lines = text.lines().map(str::trim);
+    lines.find_map(|line| Some(line.strip_prefix("tip: ")?.to_owned()))
+}
+
+/// Returns the command that a usage is about: what comes before its arguments.
+fn command_of(usage: &str) -> String {
+    let words = usage.trim_start_matches("Usage: ").split_whitespace();
+    let names = words.take_while(|word| !word.starts_with(['[', '<', '-']));
+    names.collect::<Vec<_>>().join(" ")
+}
