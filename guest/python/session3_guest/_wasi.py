@@ -1,6 +1,7 @@
 """Requests and responses over wasi:http, and sessions of the session manager. This module exists
 in a component only."""
 
+import os
 import random
 import traceback
 from typing import TYPE_CHECKING, Any
@@ -39,20 +40,26 @@ except HTTPError:
 
 def serve(application: "Application", incoming: IncomingRequest, out: ResponseOutparam) -> None:
     """Answers a request."""
-    _seed()
+    _begin()
     with incoming:
         request = _read(incoming, application.max_body)
         response = application.respond(request, lambda: _open(application, request))
         _send(out, response)
 
 
-def _seed() -> None:
-    """Gives the module `random` a seed of this instance. It was seeded while the component was
-    built, so it would return the same numbers in every instance."""
+def _begin() -> None:
+    """Prepares a new instance for its first request."""
     global _is_first_request
-    if _is_first_request:
-        random.seed()
-        _is_first_request = False
+    if not _is_first_request:
+        return
+    _is_first_request = False
+    # It was seeded while the component was built, so it would return the same numbers in every
+    # instance.
+    random.seed()
+    # Opens the standard streams. An instance that opened one in a later request would have kept
+    # something of that request for the server, and would serve no further one.
+    for descriptor in (1, 2):
+        os.write(descriptor, b"")
 
 
 def _open(application: "Application", request: Request) -> Any:
