@@ -110,7 +110,7 @@ test-embedding: program-for-tests
 	$(CARGO) test $(FEATURES) --package session3-test-embedding
 
 # The program over HTTP, and the operators' commands.
-LANGUAGES = guests:: hosts::
+LANGUAGES = guests:: guests_python:: hosts::
 
 test-program: program-for-tests hadolint
 	@tools/install-packages caddy curl man-db mariadb-server nginx-light openssl postgresql prometheus \
@@ -144,9 +144,10 @@ program-for-tests: compiler
 test-hosts: program-for-tests wasmtime
 	$(CARGO) test $(FEATURES) --package session3-test-program -- --include-ignored stock::
 
-# Every crate as it would be published, in target/package.
+# Every crate and package as it would be published, in target/package.
 package: compiler
 	tools/package
+	tools/package-python
 
 # Builds and runs an embedder's and a store author's program with the packaged crates.
 test-package: package
@@ -212,14 +213,23 @@ compiler:
 
 # The demo application in other languages.
 guests: $(addprefix target/guests/,c.wasm javascript.wasm python.wasm \
-	calling-javascript.wasm calling-python.wasm)
+	calling-javascript.wasm calling-python.wasm python-handling.wasm python-flasking.wasm)
 
 .SECONDEXPANSION:
 target/guests/%.wasm: $$(wildcard guest/$$*/* guest/$$*/*/src/*) \
 		$(wildcard guest/wit/*.wit wit/*.wit wit/deps/*.wit guest/web/src/*.html) | guest-tools
 	guest/$*/build.sh $@
 
+# The package for applications in Python, which contains the WIT.
+PYTHON_PACKAGE = $(addprefix guest/python/,build.sh install-tools.sh requirements.txt) \
+	$(wildcard guest/python/session3_guest/*.* guest/python/session3_guest/wit/*.wit)
+target/guests/python.wasm: $(PYTHON_PACKAGE) guest/python/demo/app.py
+
 # Applications for tests, with the same tools.
+target/guests/python-%.wasm: target/guests/python.wasm \
+		$(wildcard tests/fixtures/python/*.* tests/fixtures/python/templates/*)
+	tests/fixtures/python/build.sh $* $@
+
 target/guests/calling-%.wasm: target/guests/%.wasm $(wildcard tests/fixtures/calling/*)
 	tests/fixtures/calling/build.sh $* $@
 
