@@ -278,7 +278,7 @@ fn an_error_of_the_command_line_is_not_blamed_on_the_file() {
         let output = place.command(arguments).output().unwrap();
         let said = text_of(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{said}");
-        assert!(said.starts_with(&format!("error: {expected}")), "{said}");
+        assert!(said.starts_with(&format!("session3: {expected}")), "{said}");
     }
 }
 

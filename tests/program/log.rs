@@ -45,8 +45,14 @@ fn forged_events_stay_on_their_lines() {
     let log = log_of(FORGER, &["--grant", "store"], "one", "reported");
     let forged = r#"session="0\n INFO user changed session=forged\u{1b}[2J""#;
     assert_eq!(log.matches(forged).count(), 5, "{log}");
-    assert_eq!(log.lines().count(), 5, "{log}");
-    assert!(log.lines().all(|line| line.contains(forged)), "{log}");
+    let mut lines = log.lines().filter(|line| line.contains("request{"));
+    assert!(
+        lines.by_ref().take(5).all(|line| line.contains(forged)),
+        "{log}"
+    );
+    assert_eq!(lines.next(), None, "{log}");
+    // Two more are about the end of the server.
+    assert_eq!(log.lines().count(), 5 + 2, "{log}");
 }
 
 #[test]

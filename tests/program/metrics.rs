@@ -155,7 +155,8 @@ fn events_that_are_not_logged_are_counted() {
     assert_eq!(value(&export, changes), 20_000.0);
     assert_eq!(server.stop().code(), Some(0));
     let lines = fs::read_to_string(&log).unwrap().lines().count();
-    assert!(lines <= 10_000, "{lines} lines");
+    // Two more lines are about the end of the server.
+    assert!(lines <= 10_000 + 2, "{lines} lines");
 }
 
 /// The program's time is a hundred times as fast, so that a silent client has 0.1 seconds.

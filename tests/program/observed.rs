@@ -7,6 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 use session3_test_fixtures::{NOSY, SITE};
 use session3_test_program::{Browser, Demo, between, session3};
+use session3_test_servers::free_port;
 use session3_test_support::wait_until;
 use tempfile::TempDir;
 
@@ -139,11 +140,25 @@ fn the_access_log_has_a_line_for_each_request() {
 
 #[test]
 fn a_log_of_json_has_an_object_in_each_line() {
-    let place = Place::serve(SITE, &["--access-log", "--log-format", "json"]);
-    place.get("visit");
-    place.get("trap");
-    place.lines("answered", 2);
-    let log = place.log();
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = command(&directory, SITE);
+    let log_file = directory.path().join("log");
+    // The address is in the log, too, so `Demo` does not find it.
+    let port = free_port();
+    command
+        .args(["--access-log", "--log-format", "json"])
+        .args(["--port", &port.to_string()])
+        .stderr(File::create(&log_file).unwrap());
+    let mut server = command.spawn().unwrap();
+    let log = || fs::read_to_string(&log_file).unwrap();
+    wait_until("the address", || log().contains("Open http://"));
+    let site = format!("http://127.0.0.1:{port}/");
+    Browser::new().get(&site, "visit");
+    Browser::new().get(&site, "trap");
+    wait_until("two requests", || log().matches("answered").count() == 2);
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let log = log();
     let lines: Vec<Value> = log
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -157,7 +172,7 @@ fn a_log_of_json_has_an_object_in_each_line() {
         (&visit["status"], &visit["bytes"]),
         (&200.into(), &1.into())
     );
-    assert_eq!(visit["session"], sessions(place.directory.path()));
+    assert_eq!(visit["session"], sessions(directory.path()));
     assert_eq!(visit["span"]["method"], "GET");
     let failure = about("/trap", "ERROR");
     assert!(

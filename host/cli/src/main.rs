@@ -38,7 +38,9 @@ fn main() -> ExitCode {
         Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => match error.downcast::<clap::Error>() {
             Ok(error) if error.use_stderr() => {
-                output::print_error(&usage_error::in_one_line(&error));
+                let command = env::args_os().nth(1);
+                let command = command.as_ref().and_then(|command| command.to_str());
+                output::print_error(&usage_error::in_one_line(&error, command));
                 ExitCode::from(2)
             }
             Ok(error) => error.exit(),

@@ -241,14 +241,14 @@ impl Serve {
     /// Checks that the directories of options exist, so that an error names the option.
     fn check_directories(&self) -> Result<()> {
         let options = [
-            ("--dir", &self.directories),
-            ("--static", &self.static_files),
+            ("--dir", "directory", &self.directories),
+            ("--static", "directory of static files", &self.static_files),
         ];
-        for (option, directories) in options {
+        for (option, what, directories) in options {
             for directory in directories {
                 let (host, _) = directory.split_once("::").unwrap_or((directory, ""));
-                let opened = fs::read_dir(host).with_context(|| format!("{option} {host}"));
-                opened.with_context(|| "a directory cannot be opened")?;
+                fs::read_dir(host)
+                    .with_context(|| format!("{option} {host}: the {what} cannot be read"))?;
             }
         }
         Ok(())

@@ -1,12 +1,17 @@
 //! Errors of the command line, in one line each.
 
-use clap::error::{ContextKind, ContextValue};
+use clap::CommandFactory;
+
+use super::Cli;
 
 /// Returns an error with its advice as one line.
-pub fn in_one_line(error: &clap::Error) -> String {
-    let command = match error.get(ContextKind::Usage) {
-        Some(ContextValue::StyledStr(usage)) => command_of(&usage.to_string()),
-        _ => "session3".into(),
+///
+/// `command` is the first argument of the program.
+pub fn in_one_line(error: &clap::Error, command: Option<&str>) -> String {
+    let names = Cli::command();
+    let command = match command.filter(|name| names.find_subcommand(name).is_some()) {
+        Some(name) => format!("session3 {name}"),
+        None => "session3".into(),
     };
     let advice = match tip(error) {
         Some(tip) => format!("; {tip}"),
@@ -29,11 +34,4 @@ fn tip(error: &clap::Error) -> Option<String> {
     let text = error.to_string();
     let mut lines = text.lines().map(str::trim);
     lines.find_map(|line| Some(line.strip_prefix("tip: ")?.to_owned()))
-}
-
-/// Returns the command that a usage is about: what comes before its arguments.
-fn command_of(usage: &str) -> String {
-    let words = usage.trim_start_matches("Usage: ").split_whitespace();
-    let names = words.take_while(|word| !word.starts_with(['[', '<', '-']));
-    names.collect::<Vec<_>>().join(" ")
 }

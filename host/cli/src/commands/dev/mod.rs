@@ -40,7 +40,6 @@ const FILE: &str = "session3.toml";
     verbatim_doc_comment,
     after_help = "\
 Examples:
-  session3 new shop --lang python
   session3 dev shop
   session3 dev shop --port 8081"
 )]
@@ -71,8 +70,7 @@ impl Dev {
         env::set_current_dir(&self.directory).with_context(name)?;
         if !Path::new(FILE).exists() {
             bail!(
-                "{}: there is no {FILE}: name the directory of an application, such as \
-                 `session3 new` makes",
+                "{}: there is no {FILE}: name the directory of an application",
                 name()
             );
         }
