@@ -17,7 +17,7 @@ from flask.wrappers import Request, Response
 
 from . import values
 from .errors import HTTPError
-from .handler import error_page
+from .handler import error_page, log
 from .session import Session
 from .wsgi import SESSION, wsgi_handler
 
@@ -96,6 +96,7 @@ def flask_handler(app: Flask, **options: Any) -> type:
 
 def _failed(error: HTTPError) -> tuple[str, int, dict[str, str]]:
     """Answers a request that failed with a status of its own, and saves nothing."""
+    log(error)
     session = request.environ.get(SESSION)
     if session is not None and session._opened is not None:
         session.forget_changes()

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, overload
 
 from . import headers
 from ._wit import IN_COMPONENT
-from .errors import HTTPError, SessionError
+from .errors import HTTPError, Invalid
 from .http import Request, Response
 from .session import Mode, Session
 
@@ -69,21 +69,20 @@ class Application:
                 session.commit()
             return response
         except HTTPError as error:
-            if error.status >= 500:
-                _log(error)
+            log(error)
             return self._failed(error.status, error.page)
         except Exception as error:
-            _log(error)
+            log(error)
             return self._failed(HTTPError.status, HTTPError.page)
 
     def _failed(self, status: int, text: str) -> Response:
         try:
             response = _checked(self.error_page(status, text))
         except Exception as error:
-            _log(error)
+            log(error)
             response = error_page(status, text)
-        # It may depend on the session, and says nothing of that.
-        response.headers.append(("Cache-Control", "no-store"))
+        # It may depend on the session, and has no Vary header that says so.
+        response.headers = headers.with_session(response.headers, [("Cache-Control", "no-store")])
         return response
 
 
@@ -160,12 +159,10 @@ def _checked(answer: Any) -> Response:
     return response
 
 
-def _log(error: Exception) -> None:
-    """Writes an exception to the log of the server."""
-    if isinstance(error, SessionError):
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return
-    try:
+def log(error: Exception) -> None:
+    """Writes an exception to the log of the server, unless it is one of the ordinary answers to
+    a browser, such as 404."""
+    if not isinstance(error, HTTPError):
         traceback.print_exception(error)
-    except Exception:
+    elif error.status >= 500 or isinstance(error, Invalid):
         print(f"{type(error).__name__}: {error}", file=sys.stderr)

@@ -72,6 +72,7 @@ class FlaskSessions(unittest.TestCase):
         for how, status in [("conflict", 409), ("error", 500), ("503", 503)]:
             self.assertEqual(self.client.get(f"/fail/{how}").status, status)
             self.assertEqual(self.client.get("/add/pear").text.split()[0], "apple", how)
+        self.assertNotIn("Conflict", self.log.getvalue())
 
     def test_a_response_that_the_application_chose_is_no_failure(self):
         self.assertEqual(self.client.get("/fail/403").status, 403)

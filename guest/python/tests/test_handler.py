@@ -111,6 +111,7 @@ class Handlers(unittest.TestCase):
         page = client_of(app).get("/")
         self.assertEqual(page.status, 400)
         self.assertNotIn("Saved", page.text)
+        self.assertIn("Invalid: the attribute 'cart' cannot be nan", self.log.getvalue())
         self.assertEqual(headers(page, "Set-Cookie"), [])
 
     def test_a_head_request_changes_nothing_and_has_no_body(self):
@@ -135,10 +136,12 @@ class Handlers(unittest.TestCase):
             raise HTTPError(403, "Not you.")
 
         def page(status, text):
-            return Response(f"<h1>{status}</h1>{text}", status)
+            caching = {"Cache-Control": "max-age=60"}
+            return Response(f"<h1>{status}</h1>{text}", status, caching)
 
         found = client_of(app, error_page=page).get("/")
         self.assertEqual((found.status, found.text), (403, "<h1>403</h1>Not you."))
+        self.assertEqual(headers(found, "Cache-Control"), ["no-store"])
         found = client_of(app, error_page=lambda status, text: None).get("/")
         self.assertEqual((found.status, found.text), (403, "Not you.\n"))
 
