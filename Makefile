@@ -156,7 +156,8 @@ test-package: package
 # What `test-stores` runs for about a minute, for longer: a thousand kills, power cuts,
 # failing system calls. Then the server under load. Mounts file systems, which needs root.
 torture: program-for-tests
-	$(CARGO) test $(FEATURES) --package session3-test-program -- --include-ignored frozen::
+	$(CARGO) test $(FEATURES) --package session3-test-program -- --include-ignored \
+		frozen:: stalled:: the_search_list
 	TORTURE=long $(CARGO) test $(STORES) --package session3-test-torture --test torture
 	TORTURE=long $(CARGO) test $(STORES) --test stores -- \
 		--include-ignored --nocapture --test-threads 1 $(FIGURES)

@@ -12,4 +12,5 @@ mod cookies;
 mod embedding;
 mod filesystem;
 mod layer;
+mod outbound;
 mod server;

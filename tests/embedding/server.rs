@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use session3::store::MemoryStore;
 use session3::{ServeOptions, Server, SessionsCtx};
@@ -20,9 +20,20 @@ async fn serve() -> SocketAddr {
 async fn serve_until(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> (SocketAddr, JoinHandle<()>) {
+    listen(server(500), stop).await
+}
+
+/// Returns a server that limits the time of a request, in milliseconds.
+fn server(time_limit: u64) -> Server {
     let sessions = SessionsCtx::new(Arc::new(MemoryStore::default()));
-    let options = ServeOptions::default().time_limit(Duration::from_millis(500));
-    let server = Server::new(GUEST, sessions, options).unwrap();
+    let options = ServeOptions::default().time_limit(Duration::from_millis(time_limit));
+    Server::new(GUEST, sessions, options).unwrap()
+}
+
+async fn listen(
+    server: Server,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> (SocketAddr, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     (
@@ -93,6 +104,29 @@ fn a_request_under_way_is_finished_before_the_end() {
         );
         server.await.unwrap();
         tokio::net::TcpStream::connect(address).await.unwrap_err();
+    });
+}
+
+/// Two clones of a server serve two listeners, and one of them ends while a request of the other
+/// one runs.
+#[test]
+fn each_listener_stops_for_itself() {
+    block_on(async {
+        let server = server(5000);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (other, _) = listen(server.clone(), std::future::pending()).await;
+        let (address, first) = listen(server, async { stopped.await.unwrap() }).await;
+        assert_eq!(get(address, "/").await.0, 200);
+        let running = tokio::spawn(get(other, "/loop"));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stop.send(()).unwrap();
+        let start = Instant::now();
+        while !first.is_finished() {
+            assert_eq!(get(other, "/").await.0, 200);
+            assert!(start.elapsed() < Duration::from_secs(4), "it goes on");
+        }
+        assert!(!running.is_finished(), "the request of the other one runs");
+        assert_eq!(running.await.unwrap().0, 504);
     });
 }
 

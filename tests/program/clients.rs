@@ -14,7 +14,7 @@ use session3_test_fixtures::{GUEST, HANDLER};
 use session3_test_program::Demo;
 use session3_test_support::block_on;
 
-use crate::place::{Place, get, read, send};
+use crate::place::{Place, get, hold_instance, read, send};
 
 /// The size of a page that fits the server's buffers, in KiB.
 const PAGE: usize = 147;
@@ -61,16 +61,21 @@ pub type Http2 = http2::SendRequest<Empty<Bytes>>;
 
 /// Opens a connection of HTTP/2 that takes no bodies: with a window of 0 bytes.
 pub async fn http_2_without_a_window(server: &Demo) -> Http2 {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .initial_stream_window_size(0)
+        .max_concurrent_streams(None);
+    http_2(server, &builder).await
+}
+
+/// Opens a connection of HTTP/2.
+async fn http_2(server: &Demo, builder: &http2::Builder<TokioExecutor>) -> Http2 {
     let address = server
         .url
         .strip_prefix("http://")
         .unwrap()
         .trim_end_matches('/');
     let stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder
-        .initial_stream_window_size(0)
-        .max_concurrent_streams(None);
     let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
     sender
@@ -126,8 +131,9 @@ fn a_client_that_stalls_is_disconnected() {
     thread::sleep(Duration::from_secs(6));
     let answer = read(client);
     assert!(answer.len() < 60_000 << 10, "all was sent");
-    // A page that hyper takes at once, and one that it does not.
-    for path in ["bytes/4", "bytes/60000"] {
+    // A page that hyper takes at once, one that it does not, and two that are shorter than their
+    // headers, of which the server wrote the second.
+    for path in ["bytes/4", "bytes/60000", "", "status/100"] {
         block_on(async {
             let sender = http_2_without_a_window(&server).await;
             let response = sender.clone().send_request(page(&server, path)).await;
@@ -141,6 +147,57 @@ fn a_client_that_stalls_is_disconnected() {
             assert!(body.collect().await.is_err());
         });
     }
+}
+
+/// What a client does not want any more, it does not have to take.
+#[test]
+fn a_client_that_gives_up_a_response_keeps_its_connection() {
+    let (_place, server) = serve(&["--client-timeout", "1"]);
+    block_on(async {
+        let builder = http2::Builder::new(TokioExecutor::new());
+        let mut sender = http_2(&server, &builder).await;
+        let response = sender.send_request(page(&server, "bytes/60000")).await;
+        let mut body = response.unwrap().into_body();
+        assert!(body.frame().await.unwrap().is_ok());
+        drop(body);
+        // The client may have some time in reserve.
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        let response = sender.send_request(page(&server, "")).await.unwrap();
+        assert_eq!(
+            response.into_body().collect().await.unwrap().to_bytes(),
+            "fine"
+        );
+    });
+}
+
+#[test]
+fn a_client_that_asks_for_heads_keeps_its_connection() {
+    let (_place, server) = serve(&["--client-timeout", "1"]);
+    let mut client = send(&server, "");
+    for seconds in [0, 6] {
+        thread::sleep(Duration::from_secs(seconds));
+        let head = b"HEAD /bytes/30 HTTP/1.1\r\nHost: h\r\n\r\n";
+        client.write_all(head).unwrap();
+        let mut said = [0; 15];
+        client.read_exact(&mut said).unwrap();
+        assert_eq!(&said, b"HTTP/1.1 200 OK");
+        assert!(!is_closed(&client));
+    }
+}
+
+#[test]
+fn requests_that_are_refused_cannot_fill_the_log() {
+    let (place, server) = serve(&["--max-instances", "1", "--timeout", "3"]);
+    let hold = hold_instance(&server);
+    let waiting: Vec<_> = (0..4).map(|_| request(&server, "")).collect();
+    thread::sleep(Duration::from_millis(300));
+    for _ in 0..100 {
+        assert_eq!(get(&server, "").status, 503);
+    }
+    place.wait_for("a request was refused");
+    let lines = place.log().matches("a request was refused").count();
+    assert!(lines <= 10, "{lines}");
+    drop((hold, waiting));
 }
 
 #[test]

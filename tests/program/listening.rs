@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use session3_test_fixtures::SITE;
 use session3_test_program::{Application, Browser, Demo, session3};
@@ -206,10 +206,18 @@ fn what_a_trusted_proxy_says_about_its_client_is_believed() {
         ("X-Request-Id", "of-the-proxy_1"),
     ];
     for (kind, address, scheme, host) in [
-        ("x-forwarded", "203.0.113.7", "https", "shop.example"),
-        ("forwarded", "192.0.2.1", "http", "other.example"),
+        // The proxy may have passed on the host that the client wrote.
+        ("x-forwarded", "203.0.113.7", "https", None),
+        (
+            "x-forwarded-host",
+            "203.0.113.7",
+            "https",
+            Some("shop.example"),
+        ),
+        ("forwarded", "192.0.2.1", "http", Some("other.example")),
     ] {
         let server = place.serve(&["--trust-proxy", "loopback", "--forwarded-header", kind]);
+        let host = host.unwrap_or_else(|| server.url.split('/').nth(2).unwrap());
         let page = Browser::new().get_with(&server, "headers", &said).text;
         assert_eq!(header(&page, "x-forwarded-for").as_deref(), Some(address));
         assert_eq!(header(&page, "x-forwarded-proto").as_deref(), Some(scheme));
@@ -265,7 +273,8 @@ fn a_proxy_names_its_client_in_the_proxy_protocol() {
         .trim_end_matches('/');
     let ask = |header: &str| {
         let mut stream = TcpStream::connect(address).unwrap();
-        let request = "GET /headers HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+        let request = "GET /headers HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 192.0.2.1\r\n\
+                       Connection: close\r\n\r\n";
         stream
             .write_all(format!("{header}{request}").as_bytes())
             .unwrap();
@@ -275,11 +284,17 @@ fn a_proxy_names_its_client_in_the_proxy_protocol() {
             Err(error) => panic!("{error}"),
         }
     };
-    let page = ask("PROXY TCP4 203.0.113.7 127.0.0.1 4000 80\r\n").replace('\r', "");
-    assert_eq!(
-        header(&page, "x-forwarded-for").as_deref(),
-        Some("203.0.113.7")
-    );
+    // The headers of a client that is no proxy are not believed, nor are those of one whom the
+    // proxy does not know.
+    for (header_line, expected) in [
+        ("TCP4 203.0.113.7 127.0.0.1 4000 80", Some("203.0.113.7")),
+        ("TCP4 127.0.0.9 127.0.0.1 4000 80", Some("192.0.2.1")),
+        ("UNKNOWN", None),
+    ] {
+        let page = ask(&format!("PROXY {header_line}\r\n")).replace('\r', "");
+        let address = header(&page, "x-forwarded-for");
+        assert_eq!(address.as_deref(), expected, "{header_line}");
+    }
 
     let mut stream = TcpStream::connect(address).unwrap();
     let sent = stream.write_all(b"GET /headers HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -378,6 +393,84 @@ fn a_request_on_a_kept_connection_is_answered_while_the_server_ends() {
     let answer = ask();
     assert!(answer.starts_with("http/1.1 200"), "{answer}");
     assert!(answer.contains("connection: close"), "{answer}");
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+/// Returns connections on which nothing is sent.
+fn silent(server: &Demo, count: usize) -> Vec<TcpStream> {
+    let address = server.url.split('/').nth(2).unwrap();
+    (0..count)
+        .map(|_| TcpStream::connect(address).unwrap())
+        .collect()
+}
+
+#[test]
+fn clients_that_begin_no_tls_do_not_shut_others_out() {
+    let place = Place::new();
+    place.certify();
+    for (arguments, limit) in [
+        (&["--header-timeout", "1"][..], 5),
+        // Most connections are taken, so there is less time.
+        (&["--max-connections", "4"], 8),
+    ] {
+        let server = place.serve(&[&TLS[..], arguments].concat());
+        let silent = silent(&server, 4);
+        let start = Instant::now();
+        let trusted = ["--cacert", "cert.pem"];
+        if arguments.contains(&"--header-timeout") {
+            for mut client in &silent {
+                assert!(matches!(client.read(&mut [0]), Ok(0) | Err(_)));
+            }
+        }
+        let url = format!("{}status/200", by_name(&server));
+        assert!(curl(place.0.path(), &trusted, &url).is_some());
+        let seconds = start.elapsed().as_secs();
+        assert!(seconds < limit, "{arguments:?}: {seconds} s");
+    }
+}
+
+#[test]
+fn a_server_does_not_wait_for_clients_without_a_request_when_it_ends() {
+    let place = Place::new();
+    place.certify();
+    for arguments in [&TLS[..], &[]] {
+        let server = place.serve(arguments);
+        let mut clients = silent(&server, 2);
+        if arguments.is_empty() {
+            clients[1].write_all(b"GET / HTTP/1.1\r\nHo").unwrap();
+        }
+        thread::sleep(Duration::from_millis(300));
+        let start = Instant::now();
+        assert_eq!(server.stop().code(), Some(0));
+        let seconds = start.elapsed().as_secs();
+        assert!(seconds < 5, "{arguments:?}: {seconds} s");
+    }
+    assert!(
+        !fs::read_to_string(place.path("log"))
+            .unwrap()
+            .contains("WARN")
+    );
+}
+
+/// The system accepts connections for a server that is stopped for a while. They are not lost if
+/// it ends before it has seen them.
+#[test]
+fn connections_that_wait_are_answered_before_the_server_ends() {
+    let place = Place::new();
+    let server = place.serve(&[]);
+    server.signal("STOP");
+    let clients = silent(&server, 100);
+    for mut client in &clients {
+        let request = b"GET /status/200 HTTP/1.1\r\nHost: h\r\n\r\n";
+        client.write_all(request).unwrap();
+    }
+    server.signal("TERM");
+    server.signal("CONT");
+    for mut client in clients {
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
     assert_eq!(server.wait().code(), Some(0));
 }
 

@@ -38,6 +38,7 @@ mod releases;
 mod reuse;
 mod serve;
 mod signals;
+mod stalled;
 mod starting;
 mod static_files;
 mod stock;

@@ -1,6 +1,11 @@
 //! What an application may call over HTTP.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::net::UdpSocket;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::thread;
 
 use session3_test_fixtures::{NOSY, SITE};
 use session3_test_program::{Browser, Demo, session3};
@@ -15,13 +20,20 @@ struct Caller {
 
 impl Caller {
     fn start(arguments: &[&str]) -> Self {
+        Self::start_in(arguments, |server| server)
+    }
+
+    /// Starts the command in which `around` puts the one of the server.
+    fn start_in(arguments: &[&str], around: impl Fn(Command) -> Command) -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("application.wasm"), NOSY).unwrap();
         let mut command = session3();
         command
-            .current_dir(&directory)
             .args(["serve", "application.wasm", "--store", "sessions"])
-            .args(arguments)
+            .args(arguments);
+        let mut command = around(command);
+        command
+            .current_dir(&directory)
             .stderr(File::create(directory.path().join("log")).unwrap());
         let server = Demo::run(&mut command);
         Self { directory, server }
@@ -95,6 +107,8 @@ fn an_application_calls_what_is_allowed_and_nothing_else() {
     for line in [
         "session3_outbound_requests_total{result=\"ok\"} 2",
         "session3_outbound_requests_total{result=\"denied\"} 2",
+        "session3_outbound_seconds_count{result=\"ok\"} 2",
+        "session3_outbound_seconds_count{result=\"denied\"} 2",
     ] {
         assert!(metrics.contains(line), "{line}\n{metrics}");
     }
@@ -125,6 +139,57 @@ fn https_needs_a_certificate_of_an_authority_that_is_trusted() {
     let caller = Caller::start(&["--allow-outbound", &allowed, "--outbound-ca", authority]);
     let page = caller.call(&url);
     assert!(page.starts_with("200 scheme: https\n"), "{page}");
+}
+
+/// A name server that knows no name, and the names that it was asked for.
+fn name_server(address: &str) -> Arc<Mutex<BTreeSet<String>>> {
+    let asked = Arc::<Mutex<BTreeSet<String>>>::default();
+    let (socket, names) = (UdpSocket::bind(address).unwrap(), asked.clone());
+    thread::spawn(move || {
+        let mut message = [0; 512];
+        while let Ok((length, client)) = socket.recv_from(&mut message) {
+            // The name stands after the header of 12 bytes (RFC 1035 §4.1).
+            let (mut labels, mut rest) = (Vec::new(), &message[12..length]);
+            while let [size @ (1..), after @ ..] = rest {
+                let (label, after) = after.split_at(usize::from(*size));
+                labels.push(String::from_utf8(label.to_vec()).unwrap());
+                rest = after;
+            }
+            names.lock().unwrap().insert(labels.join("."));
+            // A response with the status "no such name".
+            (message[2], message[3]) = (0x81, 0x83);
+            socket.send_to(&message[..length], client).unwrap();
+        }
+    });
+    asked
+}
+
+/// With the settings that Kubernetes gives to a container.
+#[test]
+#[ignore = "mounts a file over /etc/resolv.conf, which needs root: make torture"]
+fn the_search_list_is_for_names_without_a_dot() {
+    const SERVER: &str = "127.0.0.77";
+    let asked = name_server(&format!("{SERVER}:53"));
+    let settings = tempfile::NamedTempFile::new().unwrap();
+    let text = format!("nameserver {SERVER}\nsearch corp.test\noptions ndots:5\n");
+    fs::write(&settings, text).unwrap();
+    let rules = ["--allow-outbound", "db", "--allow-outbound", "*.shop.test"];
+    let script = "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
+    let caller = Caller::start_in(&rules, |server| {
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "sh", "-c", script])
+            .arg(settings.path())
+            .arg(server.get_program())
+            .args(server.get_args());
+        command
+    });
+    for url in ["http://api.shop.test/", "http://db/", "http://metadata/"] {
+        let page = caller.call(url);
+        assert!(page.starts_with("ErrorCode::"), "{page}");
+    }
+    let asked: Vec<String> = asked.lock().unwrap().iter().cloned().collect();
+    assert_eq!(asked, ["api.shop.test", "db", "db.corp.test"]);
 }
 
 #[test]

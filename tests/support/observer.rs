@@ -53,6 +53,15 @@ impl Observer {
         self.values(name).iter().sum()
     }
 
+    /// Returns the counter of this name with this value of its label.
+    pub fn counter_of(&self, name: &str, label: &str) -> u64 {
+        let metrics = self.metrics.lock();
+        let is_meant =
+            |key: &Key| key.name() == name && key.labels().any(|found| found.value() == label);
+        let found = metrics.iter().find(|(key, _)| is_meant(key));
+        found.map_or(0, |(_, value)| value.load(Ordering::SeqCst))
+    }
+
     /// Returns the values of the gauges of this name.
     pub fn gauges(&self, name: &str) -> Vec<f64> {
         self.values(name).into_iter().map(f64::from_bits).collect()

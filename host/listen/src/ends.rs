@@ -12,10 +12,13 @@ pub enum Peer {
     Ip(SocketAddr),
     /// A process on this machine, through a Unix socket.
     Unix,
+    /// A client of a proxy that says in the PROXY protocol that it does not know the client's
+    /// address. It is never a trusted proxy.
+    Unknown,
 }
 
 impl Peer {
-    /// Returns the IP address, which a client of a Unix socket does not have.
+    /// Returns the IP address, which only [`Peer::Ip`] has.
     ///
     /// ```
     /// use session3_listen::Peer;
@@ -28,7 +31,7 @@ impl Peer {
     pub fn ip(&self) -> Option<IpAddr> {
         match self {
             Self::Ip(address) => Some(address.ip()),
-            Self::Unix => None,
+            Self::Unix | Self::Unknown => None,
         }
     }
 }
@@ -44,6 +47,7 @@ impl fmt::Display for Peer {
         match self {
             Self::Ip(address) => address.fmt(f),
             Self::Unix => f.write_str("a client of a Unix socket"),
+            Self::Unknown => f.write_str("a client that its proxy does not know"),
         }
     }
 }

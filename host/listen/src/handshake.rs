@@ -49,7 +49,8 @@ pub struct Connection {
     /// The bytes of the connection.
     pub stream: Stream,
     /// The client, or the last proxy before this server. A header of the PROXY protocol replaces
-    /// the address of the proxy that sent it.
+    /// the proxy that sent it, so that [`Forwarding`](crate::Forwarding) believes the headers of
+    /// requests only if the client that the header names is a trusted proxy as well.
     pub peer: Peer,
     /// The address of this server that the client has connected to.
     pub local: LocalAddress,
@@ -108,7 +109,7 @@ impl Accepted {
                 return Err(HandshakeError::UntrustedProxy(peer));
             }
             if let Some(client) = proxy_header::read(&mut stream).await? {
-                peer = client.into();
+                peer = client;
             }
         }
         if let Some(tls) = &handshake.tls {

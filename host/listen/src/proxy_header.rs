@@ -4,11 +4,13 @@
 //! [specification]: https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ppp::{v1, v2};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt};
+
+use crate::Peer;
 
 /// What version 2 begins with (§2.2).
 const SIGNATURE: &[u8] = v2::PROTOCOL_PREFIX;
@@ -48,11 +50,14 @@ pub enum ProxyHeaderError {
 }
 
 /// Reads a header, and nothing of what follows. Returns the client, or `None` if the header says
-/// that the connection is the proxy's own or does not name the client: its peer is then that of
-/// the socket, as the specification demands for `LOCAL` and `UNKNOWN`.
+/// that the connection is the proxy's own (`LOCAL`): its peer is then that of the socket.
+///
+/// A client whose address the proxy does not know (`UNKNOWN`, `AF_UNSPEC`) is
+/// [`Peer::Unknown`]. The specification allows the address of the proxy in its place, but the
+/// server would then believe this client as it believes the proxy.
 pub(crate) async fn read(
     stream: &mut (impl AsyncRead + Unpin),
-) -> Result<Option<SocketAddr>, ProxyHeaderError> {
+) -> Result<Option<Peer>, ProxyHeaderError> {
     // The shortest header is `PROXY UNKNOWN` with a line break, which is longer.
     let mut header = vec![0; SIGNATURE.len()];
     stream.read_exact(&mut header).await?;
@@ -67,7 +72,7 @@ pub(crate) async fn read(
 async fn read_v1(
     stream: &mut (impl AsyncRead + Unpin),
     mut line: Vec<u8>,
-) -> Result<Option<SocketAddr>, ProxyHeaderError> {
+) -> Result<Option<Peer>, ProxyHeaderError> {
     while !line.ends_with(b"\n") {
         if line.len() == MAX_V1 {
             return Err(ProxyHeaderError::TooLong(MAX_V1));
@@ -80,17 +85,17 @@ async fn read_v1(
     if header.header.len() != line.len() {
         return Err(ProxyHeaderError::Malformed);
     }
-    Ok(match header.addresses {
-        v1::Addresses::Unknown => None,
-        v1::Addresses::Tcp4(ip) => Some((ip.source_address, ip.source_port).into()),
-        v1::Addresses::Tcp6(ip) => Some((ip.source_address, ip.source_port).into()),
-    })
+    Ok(Some(match header.addresses {
+        v1::Addresses::Unknown => Peer::Unknown,
+        v1::Addresses::Tcp4(ip) => client(ip.source_address, ip.source_port),
+        v1::Addresses::Tcp6(ip) => client(ip.source_address, ip.source_port),
+    }))
 }
 
 async fn read_v2(
     stream: &mut (impl AsyncRead + Unpin),
     mut header: Vec<u8>,
-) -> Result<Option<SocketAddr>, ProxyHeaderError> {
+) -> Result<Option<Peer>, ProxyHeaderError> {
     header.resize(FIXED, 0);
     stream.read_exact(&mut header[SIGNATURE.len()..]).await?;
     let [.., command, family, high, low] = header[..] else {
@@ -102,20 +107,26 @@ async fn read_v2(
     }
     header.resize(FIXED + length, 0);
     stream.read_exact(&mut header[FIXED..]).await?;
-    if command == LOCAL || (command, family) == (PROXY, UNSPECIFIED) {
-        return Ok(None);
+    match (command, family) {
+        (LOCAL, _) => return Ok(None),
+        (PROXY, UNSPECIFIED) => return Ok(Some(Peer::Unknown)),
+        _ => {}
     }
     let parsed = v2::Header::try_from(header.as_slice());
     let header = parsed.map_err(|_| ProxyHeaderError::Malformed)?;
     match (header.protocol, header.addresses) {
         (v2::Protocol::Stream, v2::Addresses::IPv4(ip)) => {
-            Ok(Some((ip.source_address, ip.source_port).into()))
+            Ok(Some(client(ip.source_address, ip.source_port)))
         }
         (v2::Protocol::Stream, v2::Addresses::IPv6(ip)) => {
-            Ok(Some((ip.source_address, ip.source_port).into()))
+            Ok(Some(client(ip.source_address, ip.source_port)))
         }
         _ => Err(ProxyHeaderError::NotTcp),
     }
+}
+
+fn client(address: impl Into<IpAddr>, port: u16) -> Peer {
+    SocketAddr::new(address.into(), port).into()
 }
 
 #[cfg(test)]
@@ -125,7 +136,7 @@ mod tests {
     use super::*;
 
     /// Reads a header, and returns what follows it.
-    fn read_from(mut bytes: &[u8]) -> (Result<Option<SocketAddr>, ProxyHeaderError>, &[u8]) {
+    fn read_from(mut bytes: &[u8]) -> (Result<Option<Peer>, ProxyHeaderError>, &[u8]) {
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let result = runtime.expect("a runtime").block_on(read(&mut bytes));
         (result, bytes)
@@ -178,8 +189,7 @@ mod tests {
             };
             header.extend(&rest);
             let (result, following) = read_from(&header);
-            let expected = SocketAddr::new(source.ip(), source.port());
-            prop_assert_eq!(result.expect("a header"), Some(expected));
+            prop_assert_eq!(result.expect("a header"), Some(Peer::from(source)));
             prop_assert_eq!(following, &rest);
         }
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use parking_lot::RwLock;
+use tokio::task::spawn_blocking;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
@@ -73,13 +74,24 @@ impl TlsConfig {
     }
 
     /// Reads the files again, for new connections. Those that exist keep the certificate that
-    /// they have.
+    /// they have. A slow file system blocks no thread of the runtime.
     ///
     /// # Errors
     ///
     /// Those of [`load`](Self::load). The previous certificate then remains in use.
-    pub fn reload(&self) -> Result<(), TlsError> {
-        let loaded = Certificate::load(&self.files.certificate, &self.files.key)?;
+    pub async fn reload(&self) -> Result<(), TlsError> {
+        let files = self.files.clone();
+        let loading = spawn_blocking(move || Certificate::load(&files.certificate, &files.key));
+        let loaded = match loading.await {
+            Ok(loaded) => loaded?,
+            // Only a runtime that ends, or a panic, leaves the files unread.
+            Err(error) => {
+                return Err(TlsError::Read {
+                    path: self.files.certificate.clone(),
+                    source: error.into(),
+                });
+            }
+        };
         *self.current.0.write() = loaded;
         Ok(())
     }

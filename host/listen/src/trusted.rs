@@ -69,6 +69,7 @@ impl TrustedProxies {
         match peer {
             Peer::Ip(address) => self.contains_ip(address.ip()),
             Peer::Unix => self.unix,
+            Peer::Unknown => false,
         }
     }
 

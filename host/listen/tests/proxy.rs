@@ -60,8 +60,9 @@ fn ipv4(source: [u8; 4], port: u16) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_header_names_the_client_and_nothing_more_is_read() {
-    let client: SocketAddr = "192.0.2.1:4711".parse().expect("an address");
-    let client6: SocketAddr = "[2001:db8::1]:4711".parse().expect("an address");
+    let peer = |text: &str| Peer::from(text.parse::<SocketAddr>().expect(text));
+    let (client, client6) = (peer("192.0.2.1:4711"), peer("[2001:db8::1]:4711"));
+    let unknown = Some(Peer::Unknown);
     let mut ipv6 = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1].to_vec();
     ipv6.extend([0; 16]);
     ipv6.extend([0x12, 0x67, 0, 80]);
@@ -84,18 +85,18 @@ async fn a_header_names_the_client_and_nothing_more_is_read() {
             Some(client6),
         ),
         (mapped, Some(client)),
-        (b"PROXY UNKNOWN\r\n".to_vec(), None),
+        (b"PROXY UNKNOWN\r\n".to_vec(), unknown),
         (
             b"PROXY UNKNOWN 192.0.2.1 10.0.0.1 4711 80\r\n".to_vec(),
-            None,
+            unknown,
         ),
-        (longest.into_bytes(), None),
+        (longest.into_bytes(), unknown),
         (v2(0x21, 0x11, &ipv4([192, 0, 2, 1], 4711)), Some(client)),
         (v2(0x21, 0x21, &ipv6), Some(client6)),
         (v2(0x21, 0x11, &with_tlvs), Some(client)),
         (v2(0x21, 0x11, &with_nonsense), Some(client)),
-        (v2(0x21, 0, b""), None),
-        (v2(0x21, 0, b"ignored"), None),
+        (v2(0x21, 0, b""), unknown),
+        (v2(0x21, 0, b"ignored"), unknown),
         (v2(0x20, 0, b""), None),
         (v2(0x20, 0x11, &ipv4([192, 0, 2, 1], 4711)), None),
         (v2(0x20, 0x11, b""), None),
@@ -111,7 +112,7 @@ async fn a_header_names_the_client_and_nothing_more_is_read() {
             let (connection, _client, socket) = send(&listener, &parts).await;
             let name = String::from_utf8_lossy(&header);
             let mut connection = connection.unwrap_or_else(|error| panic!("{name}: {error}"));
-            assert_eq!(connection.peer, expected.map_or(socket, Peer::Ip), "{name}");
+            assert_eq!(connection.peer, expected.unwrap_or(socket), "{name}");
             let mut request = [0; 5];
             connection
                 .stream

@@ -4,7 +4,9 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
@@ -192,7 +194,7 @@ async fn a_client_resumes_its_session_with_a_ticket_also_after_a_reload() {
             let stream = connect(&client, &address).await.expect("a connection");
             let stream = exchange(stream, 100).await;
             assert_eq!(stream.get_ref().1.handshake_kind(), Some(expected));
-            config.reload().expect("a certificate");
+            config.reload().await.expect("a certificate");
         }
     }
 }
@@ -210,7 +212,7 @@ async fn keys_may_be_of_several_kinds() {
         &PKCS_ED25519,
     ] {
         files.write_with(algorithm, |_| {});
-        config.reload().expect("a certificate");
+        config.reload().await.expect("a certificate");
         for version in [&TLS12, &TLS13] {
             let client = files.client(&[], &[version]);
             let stream = connect(&client, &address).await.expect("a connection");
@@ -231,7 +233,7 @@ async fn a_new_certificate_is_for_new_connections() {
     let before = connect(&old_client, &address).await.expect("a connection");
 
     files.renew();
-    config.reload().expect("a certificate");
+    config.reload().await.expect("a certificate");
     let client = files.client(&["h2"], &[&TLS13]);
     let after = connect(&client, &address).await.expect("a connection");
     let chain = after
@@ -295,7 +297,8 @@ async fn a_bad_certificate_is_refused_and_the_previous_one_stays() {
                 None => fs::remove_file(path).expect("a file"),
             }
         }
-        for error in [config.reload().expect_err(why), good.load().expect_err(why)] {
+        let reloaded = config.reload().await;
+        for error in [reloaded.expect_err(why), good.load().expect_err(why)] {
             let text = error.to_string();
             assert!(text.contains(why) && !text.contains('\n'), "{why}: {text}");
             assert!(text.contains(".pem") && !text.contains("AAAA"), "{text}");
@@ -308,8 +311,8 @@ async fn a_bad_certificate_is_refused_and_the_previous_one_stays() {
     assert!(directory.to_string().contains("cannot read"));
 }
 
-#[test]
-fn dates_and_permissions_are_warnings() {
+#[tokio::test]
+async fn dates_and_permissions_are_warnings() {
     let files = Files::new();
     let day = time::Duration::days(1);
     let now = OffsetDateTime::now_utc();
@@ -317,7 +320,7 @@ fn dates_and_permissions_are_warnings() {
     assert_eq!(config.warnings(), Vec::<String>::new());
 
     files.write(|params| params.not_after = now - day);
-    config.reload().expect("an expired certificate");
+    config.reload().await.expect("an expired certificate");
     let warnings = config.warnings();
     let date = (now - day).date().to_string();
     assert!(
@@ -332,7 +335,7 @@ fn dates_and_permissions_are_warnings() {
     assert!(ago.as_secs().abs_diff(86_400) < 60, "{ago:?}");
 
     files.write(|params| params.not_before = now + day);
-    config.reload().expect("a future certificate");
+    config.reload().await.expect("a future certificate");
     let warnings = config.warnings();
     assert!(
         warnings.len() == 1 && warnings[0].contains("not valid before"),
@@ -342,7 +345,7 @@ fn dates_and_permissions_are_warnings() {
     files.renew();
     for (mode, count) in [(0o600, 0), (0o640, 0), (0o644, 1), (0o604, 1)] {
         fs::set_permissions(files.path("key.pem"), Permissions::from_mode(mode)).expect("a file");
-        config.reload().expect("a certificate");
+        config.reload().await.expect("a certificate");
         let warnings = config.warnings();
         assert_eq!(warnings.len(), count, "{mode:o}: {warnings:?}");
         assert!(
@@ -493,4 +496,28 @@ async fn tls_follows_the_header_of_the_proxy_protocol_also_on_a_unix_socket() {
     assert_eq!(connection.peer, Peer::Ip(([192, 0, 2, 1], 4711).into()));
     assert!(connection.stream.is_tls() && stream.is_ok());
     connection.stream.set_nodelay(true).expect("no effect");
+}
+
+/// The file that the certificate is read from is a FIFO without a writer, as a stand-in for a
+/// file system that does not answer.
+#[tokio::test]
+async fn a_reload_blocks_no_thread_of_the_runtime() {
+    let files = Files::new();
+    let config = files.load().expect("a certificate");
+    let certificate = fs::read(files.path("cert.pem")).expect("a file");
+    fs::remove_file(files.path("cert.pem")).expect("a file");
+    let made = Command::new("mkfifo").arg(files.path("cert.pem")).status();
+    assert!(made.expect("mkfifo").success());
+    let fifo = files.path("cert.pem");
+    let writer = thread::spawn(move || {
+        thread::sleep(Duration::from_secs(1));
+        fs::write(fifo, certificate).expect("a reader");
+    });
+    let others = async {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        assert!(!writer.is_finished(), "the certificate was read first");
+    };
+    let (reloaded, ()) = tokio::join!(config.reload(), others);
+    reloaded.expect("a certificate");
+    writer.join().expect("a certificate");
 }

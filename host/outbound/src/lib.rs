@@ -57,6 +57,8 @@
 //! - The rule `localhost` allows the name `localhost` to be a loopback address.
 //! - The connection is made to an address that was checked. The name is not resolved again in
 //!   between, so that a name server cannot answer differently the second time.
+//! - A name with a dot is absolute: the search list of the system's resolver is not appended to it
+//!   ([`SystemResolver`]).
 //! - If a name has several addresses, those that are not allowed are left out.
 //! - An address in a URL needs a rule for addresses. IPv4 addresses are four decimal numbers;
 //!   `127.1`, `0x7f.1` and `2130706433` are refused, and `::ffff:127.0.0.1` is `127.0.0.1`.
@@ -102,6 +104,7 @@ mod failure;
 mod figures;
 mod headers;
 mod host;
+mod hosts_file;
 mod options;
 #[cfg(test)]
 mod random;

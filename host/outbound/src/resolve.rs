@@ -7,6 +7,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
+use crate::hosts_file;
+
 /// Resolves names to addresses. The default is [`SystemResolver`].
 ///
 /// A name is resolved once for each connection. The addresses are checked, and the connection
@@ -22,6 +24,11 @@ pub trait Resolve: Send + Sync + 'static {
 }
 
 /// Asks the system, which reads `/etc/hosts` and asks the name servers of `/etc/resolv.conf`.
+///
+/// A name with a dot is looked up as it stands. The search list of `/etc/resolv.conf` is not
+/// appended, since what answers then would be another host than the one that the rules allow. A
+/// name without a dot, such as `db`, is looked up as other programs do it, with the search list:
+/// only a rule that names exactly this name allows it.
 ///
 /// The system's function blocks a thread, also after the time limit. At most 32 threads do so
 /// at once. While name servers do not answer, more requests wait until their time limit, and
@@ -50,9 +57,26 @@ impl Resolve for SystemResolver {
         let lookup = move || {
             // The thread has the permit, even if its result is no longer waited for.
             let _permit = permit;
-            let addresses = (name.as_str(), 0).to_socket_addrs()?;
-            Ok(addresses.map(|address| address.ip()).collect())
+            look_up(&name)
         };
         tokio::task::spawn_blocking(lookup).await?
     }
+}
+
+/// Returns the addresses of a name, which is absolute if it has a dot.
+fn look_up(name: &str) -> io::Result<Vec<IpAddr>> {
+    if !name.contains('.') {
+        return ask_system(name);
+    }
+    // With a dot at its end, the system does not find a name in this file.
+    let addresses = hosts_file::addresses(name);
+    match addresses.is_empty() {
+        true => ask_system(&format!("{name}.")),
+        false => Ok(addresses),
+    }
+}
+
+fn ask_system(name: &str) -> io::Result<Vec<IpAddr>> {
+    let addresses = (name, 0).to_socket_addrs()?;
+    Ok(addresses.map(|address| address.ip()).collect())
 }

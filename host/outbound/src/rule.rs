@@ -20,6 +20,9 @@ use crate::target::{DEFAULT_PORTS, Target};
 /// | `192.0.2.1`, `[2001:db8::1]` | this address |
 /// | `10.0.0.0/8`, `[fd00::]/8` | the addresses of this network |
 ///
+/// A name without a dot, such as `db`, is looked up with the search list of the system, and one with
+/// a dot without it.
+///
 /// Without a port, a rule allows the ports 80 and 443. The port of a network stands after the
 /// length of its prefix: `10.0.0.0/8:8080`, `[fd00::]/8:8080`.
 ///

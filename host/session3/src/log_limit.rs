@@ -1,6 +1,6 @@
 //! Limits for the log lines that clients and guests can cause at will: a browser with a dead
-//! cookie, one that has changed since its session began, an application that reports events, and
-//! each request while the store fails.
+//! cookie, one that has changed since its session began, an application that reports events, a
+//! request that fails or is refused, and each request while the store fails.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -42,6 +42,19 @@ impl LogLimit {
         Self {
             max_lines,
             window: Mutex::default(),
+        }
+    }
+
+    /// Returns whether a line without a key is logged now. If lines about `what` were left out in
+    /// the minute before, this logs how many.
+    pub fn allows_line(&self, what: &str) -> bool {
+        match self.decide(None, Instant::now()) {
+            Decision::LeaveOut => false,
+            Decision::Log(0) => true,
+            Decision::Log(left_out) => {
+                tracing::warn!(left_out, "there were more {what} than are logged");
+                true
+            }
         }
     }
 

@@ -7,7 +7,6 @@ use clap::{Args, ValueEnum};
 use session3::listen::{Address, ForwardedHeader, Forwarding, Listener, TlsConfig, TrustedProxies};
 use session3::metrics::note_tls_expiry;
 use session3::text::escaped;
-use tokio::task::spawn_blocking;
 
 /// The options about the connections of a server.
 #[derive(Args)]
@@ -37,11 +36,12 @@ pub struct Listening {
         hide_default_value = true
     )]
     trust_proxy: TrustedProxies,
-    /// The headers in which they say it; those of the other kind are removed
+    /// The headers in which they say it; all others of their kind are removed
     #[arg(long, value_name = "KIND", value_enum, default_value = "x-forwarded")]
     forwarded_header: HeaderKind,
     /// Expect the header of the PROXY protocol from the proxies of --trust-proxy, and refuse
-    /// other connections
+    /// other connections; the headers of requests are then believed only if the client that
+    /// it names is one of these proxies, too
     #[arg(long, requires = "trust_proxy")]
     proxy_protocol: bool,
 }
@@ -49,8 +49,10 @@ pub struct Listening {
 /// A kind of headers about clients.
 #[derive(Clone, Copy, ValueEnum)]
 enum HeaderKind {
-    /// X-Forwarded-For, -Proto and -Host
+    /// X-Forwarded-For and -Proto
     XForwarded,
+    /// X-Forwarded-For, -Proto and -Host, if each proxy sets or removes X-Forwarded-Host
+    XForwardedHost,
     /// Forwarded of RFC 7239
     Forwarded,
 }
@@ -92,6 +94,7 @@ impl Listening {
     pub fn forwarding(&self) -> Forwarding {
         let header = match self.forwarded_header {
             HeaderKind::XForwarded => ForwardedHeader::XForwarded,
+            HeaderKind::XForwardedHost => ForwardedHeader::XForwardedHost,
             HeaderKind::Forwarded => ForwardedHeader::Forwarded,
         };
         Forwarding::new(self.trust_proxy.clone(), header)
@@ -142,13 +145,10 @@ fn without_sources(error: impl std::error::Error) -> anyhow::Error {
     }
 }
 
-/// Reads the certificate again, on a thread that may wait for the disk. If that fails, the server
-/// continues with the previous one. Returns whether it succeeded.
+/// Reads the certificate again. If that fails, the server continues with the previous one. Returns
+/// whether it succeeded.
 pub async fn reload(tls: &TlsConfig) -> bool {
-    let again = tls.clone();
-    let reloaded = spawn_blocking(move || again.reload().map_err(|error| error.to_string()));
-    let reloaded = reloaded.await.map_err(|error| error.to_string());
-    match reloaded.flatten() {
+    match tls.reload().await {
         Ok(()) => {
             report(tls);
             let file = escaped(&tls.certificate_file().to_string_lossy());
@@ -156,7 +156,7 @@ pub async fn reload(tls: &TlsConfig) -> bool {
             true
         }
         Err(error) => {
-            let error = escaped(&error);
+            let error = escaped(&error.to_string());
             tracing::error!(
                 "the certificate was not loaded anew, the server continues with the previous \
                  one: {error}"

@@ -119,7 +119,8 @@ pub struct Serve {
     /// response more slowly is closed
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     client_timeout: u32,
-    /// Limit the time in which a client sends the headers of a request, in seconds
+    /// Limit the time in which a client sends the headers of a request, in seconds; before
+    /// the first one, a client has as long for the handshake of TLS
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     header_timeout: u32,
     /// Close connections that have had no request for this time, in seconds

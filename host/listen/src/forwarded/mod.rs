@@ -22,9 +22,13 @@ const MAX_ENTRIES: usize = 64;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ForwardedHeader {
-    /// `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`, as most proxies send them.
+    /// `X-Forwarded-For` and `X-Forwarded-Proto`, as most proxies send them.
     #[default]
     XForwarded,
+    /// These two and `X-Forwarded-Host`. Choose it only if every proxy sets or removes
+    /// `X-Forwarded-Host`: many pass on what the client wrote, and with it the client chooses the
+    /// host of the links that an application sends to other people.
+    XForwardedHost,
     /// `Forwarded` of RFC 7239.
     Forwarded,
 }
@@ -41,6 +45,9 @@ pub enum ForwardedHeader {
 /// and the other one is ignored, even if the chosen one is absent. For the same reason, a trusted
 /// proxy must set or remove every header of the chosen family: one that only sets
 /// `X-Forwarded-For` lets its clients choose `X-Forwarded-Proto`.
+///
+/// A header of the PROXY protocol replaces the peer. So behind a proxy that uses it, the headers
+/// count only if the client that this proxy names is a trusted proxy itself.
 ///
 /// # Which address is the client's
 ///
@@ -65,8 +72,8 @@ pub enum ForwardedHeader {
 /// `proto` and `host` of `Forwarded` are those of the element that names the client (RFC 7239
 /// §4). `X-Forwarded-Proto` is a list like `X-Forwarded-For`, of which the same place from
 /// the end counts, or the first one if the list is shorter, since many proxies replace the list.
-/// `X-Forwarded-Host` counts only if it is a single valid host. What is absent or malformed is
-/// that of the connection and of the request.
+/// `X-Forwarded-Host` counts only with [`ForwardedHeader::XForwardedHost`], and only if it is a
+/// single valid host. What is absent or malformed is that of the connection and of the request.
 ///
 /// # What the application gets
 ///
@@ -169,6 +176,10 @@ impl Forwarding {
         };
         let hop = match self.header {
             ForwardedHeader::XForwarded => x_forwarded::client(headers, peer, &self.proxies),
+            ForwardedHeader::XForwardedHost => Hop {
+                host: x_forwarded::host(headers),
+                ..x_forwarded::client(headers, peer, &self.proxies)
+            },
             ForwardedHeader::Forwarded => client_of(element::hops(headers), peer, &self.proxies).1,
         };
         client.address = hop.address;

@@ -3,12 +3,13 @@
 use http::header::{HeaderMap, HeaderName};
 use http::uri::{Authority, Scheme};
 
-use super::{FORWARDED_FOR, FORWARDED_PROTO, Hop, MAX_ENTRIES, client_of, host, node, scheme};
+use super::{FORWARDED_FOR, FORWARDED_PROTO, Hop, MAX_ENTRIES, client_of, node, scheme};
 use crate::TrustedProxies;
 
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// Returns the client that the headers of a trusted proxy name, or the peer if they name none.
+/// Returns the client that the headers of a trusted proxy name, or the peer if they name none,
+/// without the [`host`].
 pub(super) fn client(headers: &HeaderMap, peer: Hop, proxies: &TrustedProxies) -> Hop {
     let hops = entries(headers, &FORWARDED_FOR).map(|entry| {
         Some(Hop {
@@ -21,7 +22,7 @@ pub(super) fn client(headers: &HeaderMap, peer: Hop, proxies: &TrustedProxies) -
     Hop {
         address: hop.address,
         scheme: scheme_at(headers, place),
-        host: only_host(headers),
+        host: None,
     }
 }
 
@@ -30,10 +31,11 @@ fn scheme_at(headers: &HeaderMap, place: usize) -> Option<Scheme> {
     scheme(entry?)
 }
 
-fn only_host(headers: &HeaderMap) -> Option<Authority> {
+/// Returns the host that a trusted proxy names, if it is the only one.
+pub(super) fn host(headers: &HeaderMap) -> Option<Authority> {
     let mut values = headers.get_all(FORWARDED_HOST).iter();
     match (values.next(), values.next()) {
-        (Some(value), None) => host(value.to_str().ok()?.trim()),
+        (Some(value), None) => super::host(value.to_str().ok()?.trim()),
         _ => None,
     }
 }

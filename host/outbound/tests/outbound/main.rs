@@ -10,7 +10,6 @@ mod http_server;
 mod limits;
 mod messages;
 mod names;
-mod observer;
 mod raw_server;
 mod requests;
 mod stalls;

@@ -1,18 +1,16 @@
-//! What is sent and what is not, and what the log and the metrics say.
+//! What is sent and what is not.
 
 use std::io;
 
 use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::{Empty, Full};
-use session3_outbound::{OUTBOUND_REQUESTS, OUTBOUND_SECONDS, OutboundError, Timeouts};
+use session3_outbound::{OutboundError, Timeouts};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 
 use crate::assert_error;
-use crate::http_server::{HttpServer, text_answer};
 use crate::names::Names;
-use crate::observer::observed;
 use crate::raw_server::{RawServer, read_head};
 use crate::requests::{get, options, outbound, outbound_to, read, text};
 
@@ -129,64 +127,4 @@ async fn what_is_no_http_is_an_error() {
         let result = text(&outbound, &server.url()).await;
         assert_error!(result, OutboundError::Protocol(..));
     }
-}
-
-#[test]
-fn a_denial_is_logged_once_without_secrets() {
-    observed(async |observer| {
-        let names = Names::default().answer("b.example", &["10.0.0.1"]);
-        let outbound = outbound(&["b.example"], options().resolver(names));
-        for _ in 0..3 {
-            for host in ["a.example", "b.example", "127.1"] {
-                let url = format!("http://{host}/secret?secret");
-                get(&outbound, &url).await.unwrap_err();
-            }
-        }
-        get(&outbound, "ftp://a.example/").await.unwrap_err();
-        let lines = observer.lines();
-        let expected = [
-            "the application may not call a.example:80: allow it with --allow-outbound a.example",
-            "the application may not call b.example:80 at 10.0.0.1, a private address: allow it \
-             with --allow-outbound 10.0.0.1",
-            "the application may not call the host \"127.1\": write an IPv4 address as four \
-             decimal numbers, such as 127.0.0.1",
-        ];
-        let relevant: Vec<_> = lines
-            .iter()
-            .filter(|line| line.contains("may not call"))
-            .collect();
-        assert_eq!(relevant.len(), expected.len(), "{lines:?}");
-        for (line, expected) in relevant.iter().zip(expected) {
-            assert!(
-                line.contains(" WARN ") && line.ends_with(expected),
-                "{line}"
-            );
-        }
-        assert!(!lines.concat().contains("secret"), "{lines:?}");
-    });
-}
-
-#[test]
-fn the_metrics_have_each_result() {
-    observed(async |observer| {
-        let server = HttpServer::start(None, |_| text_answer("hello")).await;
-        let silent = RawServer::silent().await;
-        let rules = [server.address.to_string(), silent.address.to_string()];
-        let outbound = outbound(&[&rules[0], &rules[1]], options());
-        text(&outbound, &server.url()).await.unwrap();
-        text(&outbound, &server.url()).await.unwrap();
-        get(&outbound, "http://a.example/").await.unwrap_err();
-        let url = silent.url();
-        let cancelled = get(&outbound, &url);
-        let limit = std::time::Duration::from_millis(50);
-        assert!(tokio::time::timeout(limit, cancelled).await.is_err());
-        let metrics = observer.metrics();
-        for (result, count) in [("ok", 2), ("denied", 1), ("cancelled", 1)] {
-            let line = format!("{OUTBOUND_REQUESTS}{{result=\"{result}\"}} {count}\n");
-            assert!(metrics.contains(&line), "{metrics}");
-            let line = format!("{OUTBOUND_SECONDS}_count{{result=\"{result}\"}} {count}\n");
-            assert!(metrics.contains(&line), "{metrics}");
-        }
-        assert!(!metrics.contains("a.example"), "{metrics}");
-    });
 }

@@ -1,28 +1,26 @@
 //! A compiled and linked component, which answers requests.
 
-use std::io;
 use std::sync::Arc;
 
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Bytes;
 use hyper::{Request, Response};
-use session3_outbound::Outbound;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout};
 use wasmtime::Result;
 use wasmtime::component::Linker;
 use wasmtime_wasi_http::Error;
 
 use super::ServeOptions;
+use super::failure::Failure;
 use super::handler::{Answer, Generation, Handler};
+use super::host::Host;
 use super::instances::Instances;
-use super::observed::ServeMetrics;
-use super::request_body::{Fault, RequestBody};
-use super::running::{Outcome, Permits, Running};
-use super::time_limit::{Exchange, Late, Limits, TimeLimit, Waiting};
+use super::request_body::RequestBody;
+use super::running::{Admission, Outcome, Permits, Running};
+use super::time_limit::{Exchange, Limits, TimeLimit, Waiting};
 use super::turns::{Turn, Turns};
 use crate::compiled::{inspect, load};
-use crate::ctx::SessionsCtx;
 use crate::engine::{Pool, engine};
 use crate::linker::add_to_linker;
 
@@ -33,7 +31,7 @@ pub struct Application {
     instance_permits: Arc<Semaphore>,
     limits: Limits,
     turns: Turns,
-    metrics: Arc<ServeMetrics>,
+    host: Arc<Host>,
 }
 
 /// A component that has sent the head of its response, and may still write the body.
@@ -46,57 +44,6 @@ pub struct Answering {
     pub exchange: Exchange,
 }
 
-/// Why a request got no response from the component.
-pub enum Failure {
-    /// The component exceeded the time limit.
-    TimedOut,
-    /// Too many requests are running and waiting, or too many of them have slow clients.
-    Overloaded,
-    /// The body of the request is not complete.
-    Body(Fault),
-    /// The request does not name one host.
-    NoHost,
-    /// The request has too many headers.
-    TooManyHeaders,
-    /// A static file could not be opened.
-    File(io::Error),
-    /// The component failed, with this message.
-    Guest(String),
-}
-
-impl Failure {
-    /// Returns the reason as a label of the metrics.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::TimedOut => "timed-out",
-            Self::Overloaded => "overloaded",
-            Self::Body(Fault::TooLong) => "body-too-long",
-            Self::Body(Fault::TooSlow) => "body-too-slow",
-            Self::Body(Fault::Broken) => "body-broken",
-            Self::NoHost => "no-host",
-            Self::TooManyHeaders => "too-many-headers",
-            Self::File(_) => "file-failed",
-            Self::Guest(_) => "application-failed",
-        }
-    }
-}
-
-impl From<wasmtime::Error> for Failure {
-    /// Keeps the root cause and drops the backtrace, so that the log has one line.
-    fn from(error: wasmtime::Error) -> Self {
-        Self::Guest(error.root_cause().to_string())
-    }
-}
-
-impl From<Late> for Failure {
-    fn from(late: Late) -> Self {
-        match late {
-            Late::TooLong => Self::TimedOut,
-            Late::SlowClient => Self::Overloaded,
-        }
-    }
-}
-
 impl Application {
     /// Compiles a component and links it.
     ///
@@ -104,17 +51,12 @@ impl Application {
     ///
     /// If the component is not a web application or needs more than the options allow, if a
     /// directory that the options grant cannot be opened, or if compiling or linking fails.
-    pub fn new(
-        component: &[u8],
-        sessions: SessionsCtx,
-        options: Arc<ServeOptions>,
-        outbound: Outbound,
-        metrics: Arc<ServeMetrics>,
-    ) -> Result<Self> {
+    pub fn new(component: &[u8], host: Arc<Host>) -> Result<Self> {
+        let options = &host.options;
         let outline = inspect(component)?;
         let generation = Generation::from_exports(&outline.exports)?;
         // A granted directory that is missing is an error now, not one of every request.
-        options.wasi(&sessions)?;
+        options.wasi(&host.sessions)?;
         let pool = Pool::of(component)?
             .max_instances(options.max_instances)
             .max_memory(options.max_memory);
@@ -129,39 +71,31 @@ impl Application {
         }
         add_to_linker(&mut linker)?;
         let handler = Handler::new(linker.instantiate_pre(&component)?, generation)?;
-        let max_uses = max_uses(&handler, &outline.imports, &options);
+        let max_uses = max_uses(&handler, &outline.imports, options);
         let instance_permits = Arc::new(Semaphore::new(pool.instances() as usize));
         let limits = Limits {
             application: options.time_limit,
             response: options.max_response_time,
             waiting: Waiting::default(),
         };
-        let instances = Instances::new(
-            handler,
-            max_uses,
-            sessions,
-            options,
-            outbound,
-            metrics.clone(),
-        );
         Ok(Self {
-            instances: Arc::new(instances),
+            instances: Arc::new(Instances::new(handler, max_uses, host.clone())),
             instance_permits,
             limits,
             turns: Turns::new(),
-            metrics,
+            host,
         })
     }
 
     /// Passes a request to an instance, and returns the head of its response.
     ///
     /// The instance continues after that, to write the body and to save sessions, even if
-    /// the client closes the connection. `admission` is the permit of the request to run
-    /// or wait.
+    /// the client closes the connection. `admission` is the place of the request among those
+    /// that run or wait.
     pub async fn run(
         &self,
         request: Request<RequestBody>,
-        admission: OwnedSemaphorePermit,
+        admission: Admission,
     ) -> Result<Answering, Failure> {
         let permits = self.wait_for_instance(admission).await?;
         let (exchange, fault) = (request.body().exchange(), request.body().fault());
@@ -198,18 +132,18 @@ impl Application {
     }
 
     /// Waits for a place among the requests that run.
-    async fn wait_for_instance(&self, admission: OwnedSemaphorePermit) -> Result<Permits, Failure> {
+    async fn wait_for_instance(&self, admission: Admission) -> Result<Permits, Failure> {
         if let Ok(permit) = self.instance_permits.clone().try_acquire_owned() {
-            self.metrics.instance_wait.record(0.0);
-            return Ok([permit, admission]);
+            self.host.metrics.instance_wait.record(0.0);
+            return Ok((permit, admission));
         }
         let began = Instant::now();
         let _waiting = self.limits.waiting.add();
         let permit = self.instance_permits.clone().acquire_owned();
         let permit = timeout(self.limits.application, permit).await;
-        self.metrics.instance_wait.record(began.elapsed());
+        self.host.metrics.instance_wait.record(began.elapsed());
         match permit {
-            Ok(Ok(permit)) => Ok([permit, admission]),
+            Ok(Ok(permit)) => Ok((permit, admission)),
             _ => Err(Failure::Overloaded),
         }
     }

@@ -1,6 +1,5 @@
 //! A connection with a client: how long it may be idle, and how slow its client may be.
 
-use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,22 +7,22 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::Version;
-use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use session3_listen::Stream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use wasmtime_wasi_http::Error;
 
 use super::ServeOptions;
-use super::buffers::Share;
-use super::pace::{CROWDED_PACE, Pace};
 use super::response_body::BodyWatch;
+use super::running::RequestsEnd;
 
-/// How long an idle connection is kept if there are too many.
-const CROWDED_IDLE: Duration = Duration::from_secs(5);
+/// How long an idle connection, or one in a handshake, is kept if there are too many.
+pub const CROWDED_IDLE: Duration = Duration::from_secs(5);
+/// How long the end of the server waits for one more request of a connection that has none. The
+/// request may be under way; its response tells the client that the connection closes.
+pub const NEXT_REQUEST: Duration = Duration::from_secs(1);
 /// The longest time between two checks of a connection.
 const MAX_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -32,7 +31,6 @@ const MAX_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 pub struct Timeouts {
     header: Duration,
     idle: Duration,
-    client: Duration,
     /// How often a connection is checked.
     pub check_interval: Duration,
 }
@@ -41,12 +39,10 @@ impl Timeouts {
     /// Returns the timeouts of these options.
     pub fn new(options: &ServeOptions) -> Self {
         let (header, idle) = (options.header_timeout, options.idle_timeout);
-        let client = options.client_timeout;
-        let shortest = header.min(idle).min(client) / 4;
+        let shortest = header.min(idle).min(options.client_timeout) / 4;
         Self {
             header,
             idle,
-            client,
             check_interval: shortest.clamp(Duration::from_millis(10), MAX_CHECK_INTERVAL),
         }
     }
@@ -58,6 +54,7 @@ pub struct Connection {
     /// Notified when a request begins.
     begins: Notify,
     state: Mutex<State>,
+    requests_end: RequestsEnd,
 }
 
 struct State {
@@ -69,49 +66,12 @@ struct State {
     idle_since: Instant,
     /// When the first bytes came after that.
     header_since: Option<Instant>,
+    /// The bodies of responses that the client may not have taken.
     bodies: Vec<BodyWatch>,
-    outgoing: Outgoing,
     /// Whether the connection was told to end.
     is_finishing: bool,
-}
-
-/// The bytes of bodies that hyper has taken for a client, and those that the client's system
-/// has taken. What is between them takes memory.
-struct Outgoing {
-    /// How many bytes hyper has taken.
-    taken: u64,
-    /// How many bytes the client's system has taken, with those of headers.
-    written: u64,
-    /// The memory of what hyper has taken, with the number of bytes until its end.
-    shares: VecDeque<(u64, Share)>,
-    pace: Pace,
-}
-
-impl Outgoing {
-    fn take(&mut self, bytes: u64, share: Share) {
-        self.taken = self.taken.max(self.written) + bytes;
-        self.shares.push_back((self.taken, share));
-        self.pace.wait();
-    }
-
-    fn write(&mut self, bytes: u64) {
-        self.written += bytes;
-        while self
-            .shares
-            .front()
-            .is_some_and(|(end, _)| *end <= self.written)
-        {
-            self.shares.pop_front();
-        }
-        self.pace.note(bytes);
-        if self.shares.is_empty() {
-            self.pace.settle();
-        }
-    }
-
-    fn is_stalled(&self, is_crowded: bool) -> bool {
-        self.pace.left().is_none() || (is_crowded && self.pace.waited() >= CROWDED_PACE)
-    }
+    /// Whether the server ends.
+    is_ending: bool,
 }
 
 /// Whether there is little room for more.
@@ -135,26 +95,23 @@ pub enum Verdict {
 }
 
 impl Connection {
-    /// Creates what is known of a new connection.
-    pub fn new(timeouts: Timeouts) -> Arc<Self> {
+    /// Creates what is known of a new connection. The end of its server waits for its requests
+    /// with `requests_end`.
+    pub fn new(timeouts: Timeouts, requests_end: RequestsEnd) -> Arc<Self> {
         let state = State {
             requests: 0,
             version: None,
             idle_since: Instant::now(),
             header_since: None,
             bodies: Vec::new(),
-            outgoing: Outgoing {
-                taken: 0,
-                written: 0,
-                shares: VecDeque::new(),
-                pace: Pace::new(timeouts.client),
-            },
             is_finishing: false,
+            is_ending: false,
         };
         Arc::new(Self {
             timeouts,
             begins: Notify::new(),
             state: Mutex::new(state),
+            requests_end,
         })
     }
 
@@ -181,16 +138,27 @@ impl Connection {
         }
     }
 
+    /// Notes that the server ends. From then on, the connection is closed as soon as it has had
+    /// nothing to do for a second.
+    pub fn end(&self) {
+        self.state.lock().is_ending = true;
+    }
+
     /// Watches how the client takes the body of a response.
     pub fn watch(&self, body: BodyWatch) {
-        self.state.lock().bodies.push(body);
+        let bodies = &mut self.state.lock().bodies;
+        // A connection may have many requests between two checks.
+        if bodies.len() == bodies.capacity() {
+            bodies.retain(BodyWatch::is_alive);
+        }
+        bodies.push(body);
     }
 
     /// Decides what becomes of the connection, which may have less time if there are too many
     /// others.
     pub fn check(&self, crowding: Crowding) -> Verdict {
         let mut state = self.state.lock();
-        let mut has_stalled = state.outgoing.is_stalled(crowding.bodies);
+        let mut has_stalled = false;
         state.bodies.retain(|body| {
             let is_stalled = body.is_stalled(crowding.bodies);
             has_stalled |= is_stalled == Some(true);
@@ -213,9 +181,13 @@ impl Connection {
             Some(Version::HTTP_2) => false,
             Some(_) => state.header_since.is_some_and(is_late),
         };
-        let has_nothing_to_do = state.version.is_some() && state.outgoing.shares.is_empty();
-        let is_idle = has_nothing_to_do && state.idle_since.elapsed() >= limit(self.timeouts.idle);
-        match (has_late_header, is_idle) {
+        let idle = match state.bodies.is_empty() {
+            true => state.idle_since.elapsed(),
+            false => Duration::ZERO,
+        };
+        let is_idle = state.version.is_some() && idle >= limit(self.timeouts.idle);
+        let is_over = state.is_ending && idle >= NEXT_REQUEST;
+        match (has_late_header || is_over, is_idle) {
             (true, _) => Verdict::Close,
             (_, true) if state.is_finishing => Verdict::Close,
             (_, true) => {
@@ -223,18 +195,6 @@ impl Connection {
                 Verdict::Finish
             }
             _ => Verdict::Keep,
-        }
-    }
-
-    /// Notes that hyper has taken a part of a body, with its share of the memory, which is given
-    /// back when the client's system has taken the part.
-    pub fn note_taken(&self, bytes: usize, share: Share) {
-        self.state.lock().outgoing.take(bytes as u64, share);
-    }
-
-    fn note_written(&self, written: &Poll<io::Result<usize>>) {
-        if let Poll::Ready(Ok(bytes)) = written {
-            self.state.lock().outgoing.write(*bytes as u64);
         }
     }
 
@@ -254,6 +214,12 @@ impl RequestInFlight {
     pub fn connection(&self) -> &Connection {
         &self.0
     }
+
+    /// Returns what the end of the server waits for until the request is over, even if its client
+    /// is gone.
+    pub fn requests_end(&self) -> RequestsEnd {
+        self.0.requests_end.clone()
+    }
 }
 
 impl Drop for RequestInFlight {
@@ -261,45 +227,6 @@ impl Drop for RequestInFlight {
         let mut state = self.0.state.lock();
         state.requests -= 1;
         state.idle_since = Instant::now();
-    }
-}
-
-/// The body of a response, with the request that it answers.
-pub struct AnsweringBody<B> {
-    body: B,
-    /// The request has its whole response when this is dropped.
-    request: RequestInFlight,
-}
-
-impl<B> AnsweringBody<B> {
-    /// Creates the body of the response to a request.
-    pub fn new(body: B, request: RequestInFlight) -> Self {
-        Self { body, request }
-    }
-}
-
-impl<B: Body<Data = Bytes, Error = Error> + Unpin> Body for AnsweringBody<B> {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        if let Some(Ok(frame)) = &frame {
-            let size = frame.data_ref().map_or(0, Bytes::len);
-            self.request.connection().note_taken(size, Share::default());
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 
@@ -337,9 +264,7 @@ impl Write for WatchedStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.connection.note_written(&written);
-        written
+        Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -359,9 +284,7 @@ impl Write for WatchedStream {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
-        self.connection.note_written(&written);
-        written
+        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
     }
 }
 
@@ -369,13 +292,32 @@ impl Write for WatchedStream {
 mod tests {
     use tokio::time::{advance, pause};
 
-    use super::super::buffers::Buffers;
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn connection() -> Arc<Connection> {
-        Connection::new(Timeouts::new(&ServeOptions::default()))
+        let timeouts = Timeouts::new(&ServeOptions::default());
+        Connection::new(timeouts, tokio::sync::watch::channel(()).1)
+    }
+
+    #[tokio::test]
+    async fn a_connection_without_a_request_is_closed_soon_after_the_server_ends() {
+        pause();
+        for version in [None, Some(Version::HTTP_11), Some(Version::HTTP_2)] {
+            let connection = connection();
+            let request = version.map(|version| connection.begin_request(version));
+            advance(10 * SECOND).await;
+            assert_eq!(connection.check(Crowding::default()), Verdict::Keep);
+            connection.end();
+            if request.is_some() {
+                assert_eq!(connection.check(Crowding::default()), Verdict::Keep);
+                drop(request);
+                assert_eq!(connection.check(Crowding::default()), Verdict::Keep);
+                advance(SECOND).await;
+            }
+            assert_eq!(connection.check(Crowding::default()), Verdict::Close);
+        }
     }
 
     #[tokio::test]
@@ -402,21 +344,6 @@ mod tests {
         assert_eq!(connection.check(Crowding::default()), Verdict::Keep);
         advance(SECOND).await;
         assert_eq!(connection.check(Crowding::default()), Verdict::Close);
-    }
-
-    #[tokio::test]
-    async fn a_client_that_does_not_take_what_hyper_has_taken_is_disconnected() {
-        pause();
-        let (connection, buffers) = (connection(), Buffers::new(40_000));
-        let _request = connection.begin_request(Version::HTTP_2);
-        for (written, verdict) in [(20_300, Verdict::Keep), (300, Verdict::Close)] {
-            let share = buffers.take(20_000).expect("there is room");
-            connection.note_taken(20_000, share);
-            connection.note_written(&Poll::Ready(Ok(written)));
-            assert_eq!(buffers.take(30_000).is_some(), verdict == Verdict::Keep);
-            advance(31 * SECOND).await;
-            assert_eq!(connection.check(Crowding::default()), verdict);
-        }
     }
 
     #[tokio::test]

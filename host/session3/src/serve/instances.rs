@@ -8,18 +8,16 @@ use std::time::Duration;
 
 use hyper::Request;
 use parking_lot::Mutex;
-use session3_outbound::Outbound;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 use wasmtime::{Result, Store, ensure};
 
-use super::ServeOptions;
 use super::client::IsSecure;
 use super::handler::{Answer, AnswerSender, Guest, Handler};
-use super::observed::{ServeMetrics, SessionOfRequest};
+use super::host::Host;
+use super::observed::SessionOfRequest;
 use super::request_body::RequestBody;
 use super::state::InstanceState;
-use crate::ctx::SessionsCtx;
 
 /// How long an instance waits for a request before it ends, so that it does not keep the memory
 /// of a busy hour.
@@ -28,8 +26,7 @@ const MAX_IDLE: Duration = Duration::from_secs(60);
 /// The instances of a component that wait for a request, and how new ones are created.
 pub struct Instances {
     handler: Handler,
-    sessions: SessionsCtx,
-    options: Arc<ServeOptions>,
+    host: Arc<Host>,
     /// The instances that wait, the one that has waited for the shortest time last.
     idle: Mutex<Vec<Idle>>,
     /// Whether a task ends the instances that have waited for long.
@@ -42,8 +39,6 @@ pub struct Instances {
     is_single_use: AtomicBool,
     /// Whether the log says that instances hold resources of their requests.
     has_warned: AtomicBool,
-    outbound: Outbound,
-    metrics: Arc<ServeMetrics>,
 }
 
 /// An instance that waits for a request.
@@ -64,26 +59,16 @@ struct Instance {
 
 impl Instances {
     /// Creates the instances of a component, of which each serves `max_uses` requests.
-    pub fn new(
-        handler: Handler,
-        max_uses: u32,
-        sessions: SessionsCtx,
-        options: Arc<ServeOptions>,
-        outbound: Outbound,
-        metrics: Arc<ServeMetrics>,
-    ) -> Self {
+    pub fn new(handler: Handler, max_uses: u32, host: Arc<Host>) -> Self {
         Self {
             handler,
-            sessions,
-            options,
+            host,
             idle: Mutex::default(),
             is_trimming: AtomicBool::new(false),
             max_uses,
             is_reuse_proven: AtomicBool::new(false),
             is_single_use: AtomicBool::new(false),
             has_warned: AtomicBool::new(false),
-            outbound,
-            metrics,
         }
     }
 
@@ -101,11 +86,11 @@ impl Instances {
         let idle = self.idle.lock().pop();
         let mut instance = match idle {
             Some(idle) => {
-                self.metrics.reused_instances.increment(1);
+                self.host.metrics.reused_instances.increment(1);
                 idle.instance
             }
             None => {
-                self.metrics.created_instances.increment(1);
+                self.host.metrics.created_instances.increment(1);
                 self.create().await?
             }
         };
@@ -171,12 +156,13 @@ impl Instances {
     }
 
     async fn create(&self) -> Result<Instance> {
+        let host = &*self.host;
         let mut store = InstanceState::new_store(
             self.handler.engine(),
-            self.options.wasi(&self.sessions)?,
-            self.sessions.for_new_instance(),
-            self.outbound.clone(),
-            self.options.max_memory,
+            host.options.wasi(&host.sessions)?,
+            host.sessions.for_new_instance(),
+            host.outbound.clone(),
+            host.options.max_memory,
         );
         store.set_epoch_deadline(1);
         let guest = self.handler.instantiate(&mut store).await?;

@@ -111,7 +111,9 @@ impl ServeOptions {
         self
     }
 
-    /// Sets how long a client may take for the headers of a request: 30 seconds by default.
+    /// Sets how long a client may take for the headers of a request: 30 seconds by default. Before
+    /// its first one, it may take as long for the handshake of TLS and the header of the PROXY
+    /// protocol, in place of the listener's own timeout.
     pub fn header_timeout(mut self, time: Duration) -> Self {
         self.header_timeout = time.min(MAX_TIME);
         self
@@ -125,8 +127,8 @@ impl ServeOptions {
     }
 
     /// Sets how many connections are open at the same time: 8192 by default. Further clients
-    /// wait until one is closed. If more than three quarters are open, idle connections are
-    /// closed after a few seconds.
+    /// wait until one is closed. If more than three quarters are open, idle connections, and
+    /// handshakes that are not complete, are closed after a few seconds.
     pub fn max_connections(mut self, count: u32) -> Self {
         self.max_connections = count.max(1);
         self
@@ -200,7 +202,8 @@ impl ServeOptions {
     /// `path`, such as `/assets`, and names a file there; the application gets all other
     /// requests. May be called more than once: the first directory that has the file answers.
     ///
-    /// A request for a file takes no instance and no session, and its answer sets no cookie.
+    /// A request for a file takes no instance and no session, and its answer sets no cookie. If
+    /// the file is not found within the [time limit](Self::time_limit), it is answered 503.
     /// `index.html` answers for its directory, if the path ends with a slash. A file whose name
     /// has `.br` or `.gz` at its end is sent in place of the file without, to clients that
     /// accept this encoding. Names that begin with a dot, special files, and symbolic links that

@@ -12,20 +12,39 @@ use std::task::{Context, Poll};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Body, Bytes};
 use tokio::runtime::Handle;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tracing::{Instrument, Span};
 use wasmtime_wasi_http::Error;
 
 use crate::text::escaped;
 
-use super::observed::count_failure;
+use super::failure::cut_off;
 use super::response_body::BodyWriter;
 use super::time_limit::{Exchange, Late, TimeLimit};
 use super::turns::Turn;
 
 /// The place of a request among those that run, and among those that run or wait. It is held
 /// until the response does not need them any more.
-pub type Permits = [OwnedSemaphorePermit; 2];
+pub type Permits = (OwnedSemaphorePermit, Admission);
+
+/// The place of a request among those that run or wait.
+pub struct Admission {
+    _permit: OwnedSemaphorePermit,
+    _end: RequestsEnd,
+}
+
+/// What the end of a server waits for: until each clone is dropped.
+pub type RequestsEnd = watch::Receiver<()>;
+
+impl Admission {
+    /// Admits a request, for which the end of its server waits.
+    pub fn new(permit: OwnedSemaphorePermit, end: RequestsEnd) -> Self {
+        Self {
+            _permit: permit,
+            _end: end,
+        }
+    }
+}
 
 /// How an application ended by itself: whether it trapped. Its places come back.
 pub type Ended = (wasmtime::Result<()>, Permits);
@@ -207,8 +226,7 @@ impl Writing {
 
     /// Notes that the application did not end its response.
     fn cut_off(&mut self, why: &str) {
-        tracing::error!("a response was cut off: {why}");
-        count_failure("cut-off");
+        cut_off("a response", why);
         self.has_failed = true;
     }
 }

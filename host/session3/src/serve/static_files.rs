@@ -58,6 +58,13 @@ impl StaticFiles {
         })
     }
 
+    /// Returns whether a request may be one for a file, by its method and its path.
+    pub fn may_have(&self, request: &Request<()>) -> bool {
+        let path = request.uri().path();
+        [Method::GET, Method::HEAD].contains(request.method())
+            && self.sites.iter().any(|site| site.path_of(path).is_some())
+    }
+
     /// Returns the response to a request for a file; `None` if the application has to answer.
     /// If several directories have the file, the first one answers.
     ///
