@@ -419,7 +419,7 @@ fn the_readme_leads_to_an_application_with_the_wheel_alone() {
     fs::write(work.join("app.py"), application).unwrap();
     fs::write(work.join("test_app.py"), test).unwrap();
     shell(build);
-    shell(&format!(". venv/bin/activate\npython test_app.py"));
+    shell(". venv/bin/activate\npython test_app.py");
 
     assert_eq!(serve, "session3 serve app.wasm --store sessions");
     fs::write(work.join("development.toml"), policy).unwrap();
