@@ -242,14 +242,17 @@ impl Serve {
     /// Checks that the directories of options exist, so that an error names the option.
     fn check_directories(&self) -> Result<()> {
         let options = [
-            ("--dir", "directory", &self.directories),
-            ("--static", "directory of static files", &self.static_files),
+            ("--dir", "the directory cannot be read", &self.directories),
+            (
+                "--static",
+                "the directory of static files cannot be read",
+                &self.static_files,
+            ),
         ];
-        for (option, what, directories) in options {
+        for (option, failure, directories) in options {
             for directory in directories {
                 let (host, _) = directory.split_once("::").unwrap_or((directory, ""));
-                fs::read_dir(host)
-                    .with_context(|| format!("{option} {host}: the {what} cannot be read"))?;
+                fs::read_dir(host).with_context(|| format!("{option} {host}: {failure}"))?;
             }
         }
         Ok(())
