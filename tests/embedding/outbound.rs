@@ -12,7 +12,7 @@ use session3::outbound::{
     OUTBOUND_REQUESTS, Options, Outbound, OutboundError, Resolve, Rule, Timeouts,
 };
 use session3_test_support::observer::observed;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
@@ -79,6 +79,8 @@ fn the_metrics_have_each_result() {
         for _ in 0..2 {
             let answering = async {
                 let (mut stream, _) = listener.accept().await.unwrap();
+                // An answer before the request would be an error of the protocol.
+                assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0);
                 let answer = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
                 stream.write_all(answer).await.unwrap();
             };

@@ -318,6 +318,7 @@ fn everything_is_in_a_log_for_programs() {
         text().contains("Open http://127.0.0.1:")
     });
     server.kill().unwrap();
+    server.wait().unwrap();
     let lines = text();
     assert!(lines.contains("Metrics are at http://"), "{lines}");
     for line in lines.lines() {

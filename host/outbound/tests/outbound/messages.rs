@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use crate::assert_error;
 use crate::names::Names;
 use crate::raw_server::{RawServer, read_head};
-use crate::requests::{get, options, outbound, outbound_to, read, text};
+use crate::requests::{options, outbound, outbound_to, read, text};
 
 /// Starts a server that sends the heads of its requests.
 async fn heads() -> (RawServer, mpsc::UnboundedReceiver<String>) {
