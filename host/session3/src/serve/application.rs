@@ -112,7 +112,7 @@ impl Application {
         metrics: Arc<ServeMetrics>,
     ) -> Result<Self> {
         let outline = inspect(component)?;
-        let generation = Generation::from_exports(&outline.exports)?;
+        let generation = Generation::of(&outline)?;
         // A granted directory that is missing is an error now, not one of every request.
         options.wasi(&sessions)?;
         let pool = Pool::of(component)?

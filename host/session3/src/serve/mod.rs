@@ -12,6 +12,7 @@ mod options;
 mod outbound;
 mod output;
 mod pace;
+mod refusal;
 mod request_body;
 mod response_body;
 mod running;
