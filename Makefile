@@ -110,7 +110,7 @@ test-embedding: program-for-tests
 	$(CARGO) test $(FEATURES) --package session3-test-embedding
 
 # The program over HTTP, and the operators' commands.
-LANGUAGES = guests:: hosts::
+LANGUAGES = guests:: guests_javascript:: hosts::
 
 test-program: program-for-tests hadolint
 	@tools/install-packages caddy curl man-db mariadb-server nginx-light postgresql prometheus \
@@ -144,9 +144,10 @@ program-for-tests: compiler
 test-hosts: program-for-tests wasmtime
 	$(CARGO) test $(FEATURES) --package session3-test-program -- --include-ignored stock::
 
-# Every crate as it would be published, in target/package.
+# Every crate and package as it would be published, in target/package.
 package: compiler
 	tools/package
+	tools/package-javascript
 
 # Builds and runs an embedder's and a store author's program with the packaged crates.
 test-package: package
@@ -212,14 +213,21 @@ compiler:
 
 # The demo application in other languages.
 guests: $(addprefix target/guests/,c.wasm javascript.wasm python.wasm \
-	calling-javascript.wasm calling-python.wasm)
+	calling-javascript.wasm calling-python.wasm javascript-guest.wasm javascript-hono.wasm)
 
 .SECONDEXPANSION:
 target/guests/%.wasm: $$(wildcard guest/$$*/* guest/$$*/*/src/*) \
 		$(wildcard guest/wit/*.wit wit/*.wit wit/deps/*.wit guest/web/src/*.html) | guest-tools
 	guest/$*/build.sh $@
 
+# The package for applications in JavaScript, which contains the WIT.
+target/guests/javascript.wasm: $(wildcard guest/javascript/*/*)
+
 # Applications for tests, with the same tools.
+target/guests/javascript-%.wasm: target/guests/javascript.wasm \
+		$(wildcard tests/fixtures/javascript/* guest/javascript/test/*)
+	tests/fixtures/javascript/build.sh $* $@
+
 target/guests/calling-%.wasm: target/guests/%.wasm $(wildcard tests/fixtures/calling/*)
 	tests/fixtures/calling/build.sh $* $@
 
