@@ -204,8 +204,8 @@ fn a_head_request_changes_nothing() {
     let mut browser = Browser::new();
     served.text(&mut browser, "count");
     let head = browser.head(&served.server, "count");
-    assert_eq!((head.status, head.set_cookie), (200, None));
     assert_eq!(head.values("vary"), ["Cookie"]);
+    assert_eq!((head.status, head.set_cookie), (200, None));
     assert_eq!(served.text(&mut browser, "count"), "2");
 }
 
@@ -309,8 +309,7 @@ fn the_methods_do_what_they_say() {
     let mut other = Browser::new();
     served.text(&mut other, "login?user=ada");
     assert_eq!(served.text(&mut other, "remember"), "true");
-    let own: serde_json::Value =
-        serde_json::from_str(&served.text(&mut browser, "own")).unwrap();
+    let own: serde_json::Value = serde_json::from_str(&served.text(&mut browser, "own")).unwrap();
     assert_eq!(own[0], true);
     assert!(own[1].as_i64().unwrap() > 0, "{own}");
     assert_eq!(own[2], true);
@@ -339,13 +338,32 @@ fn an_instance_is_used_again() {
     let served = Served::new(GUEST, &REUSED);
     let mut browser = Browser::new();
     for (uses, page) in [
-        "user", "count", "set", "push?item=x", "get", "forms", "own", "throw", "fail", "nan",
-        "forbidden", "nothing", "headers", "late", "stream", "ignore", "none", "random",
+        "user",
+        "count",
+        "set",
+        "push?item=x",
+        "get",
+        "forms",
+        "own",
+        "throw",
+        "fail",
+        "nan",
+        "forbidden",
+        "nothing",
+        "headers",
+        "late",
+        "stream",
+        "ignore",
+        "none",
+        "random",
     ]
     .iter()
     .enumerate()
     {
-        assert_eq!(served.text(&mut browser, "uses"), format!("{}", 2 * uses + 1));
+        assert_eq!(
+            served.text(&mut browser, "uses"),
+            format!("{}", 2 * uses + 1)
+        );
         let _ = browser.try_get(&served.server, page);
     }
 }
@@ -361,7 +379,10 @@ fn each_request_of_an_instance_has_random_numbers_of_its_own() {
             for value in text.split(' ') {
                 assert!(seen.insert(value.to_owned()), "{value} twice");
             }
-            assert_eq!(served.text(&mut Browser::new(), "uses"), format!("{}", 2 * uses));
+            assert_eq!(
+                served.text(&mut Browser::new(), "uses"),
+                format!("{}", 2 * uses)
+            );
         }
     }
 }
@@ -373,7 +394,10 @@ fn an_instance_shows_no_user_the_session_of_another() {
     served.text(&mut ada, "login?user=ada");
     served.text(&mut ada, "keep");
     let text = served.text(&mut Browser::new(), "kept");
-    assert!(text.starts_with("Error: The session was used after its request"), "{text}");
+    assert!(
+        text.starts_with("Error: The session was used after its request"),
+        "{text}"
+    );
     assert_eq!(served.text(&mut Browser::new(), "user"), "null");
     let mut eve = Browser::new();
     served.text(&mut eve, "login?user=eve");
@@ -426,7 +450,8 @@ fn hono_has_sessions() {
 /// Returns the code blocks of the package's README that have this language.
 fn blocks(language: &str) -> Vec<String> {
     let readme = fs::read_to_string(root().join("guest/javascript/README.md")).unwrap();
-    let blocks = readme.split(&format!("```{language}\n")).skip(1);
+    let fence = format!("```{language}\n");
+    let blocks = readme.split(&fence).skip(1);
     let code = |block: &str| block.split("```").next().unwrap().to_owned();
     blocks.map(code).collect()
 }
@@ -448,7 +473,11 @@ fn packed(directory: &Path) -> PathBuf {
         script.to_str().unwrap(),
         &[directory.to_str().unwrap()],
     );
-    directory.join(concat!("session3-guest-", env!("CARGO_PKG_VERSION"), ".tgz"))
+    directory.join(concat!(
+        "session3-guest-",
+        env!("CARGO_PKG_VERSION"),
+        ".tgz"
+    ))
 }
 
 /// Follows the README in an empty directory, with the tarball in place of the registry's package.
@@ -462,13 +491,20 @@ fn the_package_is_all_that_the_readme_needs() {
     fs::write(path.join("hono.js"), &code[1]).unwrap();
     fs::write(path.join("development.toml"), &blocks("toml")[0]).unwrap();
     let shell = &blocks("sh")[0];
-    let commands: Vec<Vec<&str>> = shell.lines().map(|line| line.split(' ').collect()).collect();
+    let commands: Vec<Vec<&str>> = shell
+        .lines()
+        .map(|line| line.split(' ').collect())
+        .collect();
     assert_eq!(commands[0], ["npm", "install", "session3-guest"]);
     let install = ["install", "--no-audit", "--no-fund", "--prefer-offline"];
     let packages = [tarball.to_str().unwrap(), "hono@4.13.19"];
     run(path, "npm", &[&install[..], &packages].concat());
     run(path, "npx", &commands[1][1..]);
-    run(path, "npx", &["session3-guest", "build", "hono.js", "-o", "other.wasm"]);
+    run(
+        path,
+        "npx",
+        &["session3-guest", "build", "hono.js", "-o", "other.wasm"],
+    );
 
     assert_eq!(commands[2][0], "session3");
     let mut command = session3();
@@ -482,7 +518,12 @@ fn the_package_is_all_that_the_readme_needs() {
     };
     assert!(page.set_cookie.unwrap().starts_with("session="));
     assert_eq!(log_in(&mut browser, "wrong"), 303);
-    assert!(browser.get(&server, "").text.contains("Wrong name or password"));
+    assert!(
+        browser
+            .get(&server, "")
+            .text
+            .contains("Wrong name or password")
+    );
     assert_eq!(log_in(&mut browser, "lovelace"), 303);
     for visit in ["visit 1.", "visit 2."] {
         let text = browser.get(&server, "").text;
