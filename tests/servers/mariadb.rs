@@ -14,6 +14,13 @@ use crate::{PATIENCE, Server, free_port};
 /// The password of the user `session3` of every server.
 pub const PASSWORD: &str = "secret-of-the-test";
 
+/// The options of a server that an operator runs, as benchmarks need it: a crash loses nothing.
+pub const OPERATED: [&str; 3] = [
+    "--innodb-flush-log-at-trx-commit=1",
+    "--innodb-buffer-pool-size=2G",
+    "--innodb-log-file-size=256M",
+];
+
 /// A server that listens on a port of its own. Dropping it stops it.
 pub struct Mariadb {
     directory: PathBuf,

@@ -14,6 +14,14 @@ use crate::{PATIENCE, Server, free_port};
 /// The password of the user `postgres` of every server.
 pub const PASSWORD: &str = "secret-of-the-test";
 
+/// The configuration of a server that an operator runs, as benchmarks need it: a crash loses
+/// nothing.
+pub const OPERATED: [&str; 3] = [
+    "fsync = on",
+    "synchronous_commit = on",
+    "shared_buffers = '512MB'",
+];
+
 /// A server that listens on a port of its own. Dropping it stops it.
 pub struct Postgres {
     directory: PathBuf,
@@ -78,6 +86,11 @@ impl Postgres {
     /// Returns the directory of the server's data.
     pub fn data(&self) -> PathBuf {
         self.directory.join("data")
+    }
+
+    /// Returns what the server has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.directory.join("log")).unwrap_or_default()
     }
 
     /// Returns the URL of a database of the server.
@@ -153,11 +166,10 @@ impl Postgres {
             if self.process.try_wait().unwrap().is_some() {
                 self.process = run(&self.directory);
             }
-            let log = || fs::read_to_string(self.directory.join("log")).unwrap_or_default();
             assert!(
                 start.elapsed() < PATIENCE,
                 "the server is not ready: {}",
-                log()
+                self.log()
             );
             std::thread::sleep(Duration::from_millis(10));
         }

@@ -13,6 +13,16 @@ use tempfile::TempDir;
 
 use crate::{Server, free_port};
 
+/// The options of a server that an operator runs, as benchmarks need it: a crash loses a second.
+pub const OPERATED: [&str; 6] = [
+    "--save",
+    "",
+    "--appendonly",
+    "yes",
+    "--appendfsync",
+    "everysec",
+];
+
 /// A running server. Dropping it stops it.
 pub struct Redis {
     process: Child,

@@ -8,6 +8,7 @@ use crate::url::Durability;
 /// ID of a session unless a comment says otherwise.
 pub struct Statements {
     pub create: String,
+    pub import_new: String,
     pub find_created: String,
     pub load: String,
     pub save: String,
@@ -52,17 +53,18 @@ impl Statements {
     pub fn new(table: &str, durability: Option<Durability>) -> Self {
         let commit = commit(durability);
         Self {
-            create: create(table, &commit),
+            create: insert(table, &commit, "1", &now("$6")),
+            import_new: insert(table, &commit, "$7", "$6"),
             find_created: find_created(table, &commit),
             load: format!(
                 "SELECT id, version, modified, expires, usr, data FROM {table} WHERE id = $1"
             ),
-            save: save(table, &commit),
+            save: update(table, &commit, "s.version + 1", &now("$7")),
             touch: touch(table),
             delete: format!(
                 "WITH {commit} DELETE FROM {table} USING waits WHERE id = $1 RETURNING 1"
             ),
-            import: import(table, &commit),
+            import: update(table, &commit, "$8", "$7"),
             iterate: iterate(table),
             of_user: format!("SELECT id FROM {table} WHERE usr = $1"),
             lock: lock(table),
@@ -85,14 +87,13 @@ impl Statements {
     }
 }
 
-/// Returns one row if the session was created. This must not run twice, which could revive a
-/// session that was deleted meanwhile.
-fn create(table: &str, commit: &str) -> String {
-    let now = now("$6");
+/// Creates a session with this version and this time. Returns one row if the session was created.
+/// This must not run twice, which could revive a session that was deleted meanwhile.
+fn insert(table: &str, commit: &str, version: &str, modified: &str) -> String {
     format!(
         "WITH {commit} \
          INSERT INTO {table} (id, version, nonce, modified, expires, usr, data) \
-         SELECT $1, 1, $2, {now}, $3, $4, $5 FROM waits \
+         SELECT $1, {version}, $2, {modified}, $3, $4, $5 FROM waits \
          ON CONFLICT (id) DO NOTHING RETURNING 1"
     )
 }
@@ -106,22 +107,21 @@ fn find_created(table: &str, commit: &str) -> String {
     )
 }
 
-/// Returns the version and the nonce before the save, and whether it saved: no row if the
-/// session is absent.
-fn save(table: &str, commit: &str) -> String {
-    let now = now("$7");
+/// Replaces a session whose version is `$2` by one with this version and this time. Returns the
+/// version and the nonce before, and whether it was replaced: no row if the session is absent.
+fn update(table: &str, commit: &str, version: &str, modified: &str) -> String {
     format!(
         "WITH {commit}, \
          found AS MATERIALIZED \
          (SELECT version, nonce FROM {table} WHERE id = $1 FOR UPDATE), \
          saved AS (UPDATE {table} AS s \
-         SET version = s.version + 1, nonce = $3, modified = {now}, expires = $4, usr = $5, \
+         SET version = {version}, nonce = $3, modified = {modified}, expires = $4, usr = $5, \
          data = $6 FROM found, waits WHERE s.id = $1 AND found.version = $2 RETURNING 1) \
          SELECT version, nonce, EXISTS (SELECT FROM saved) FROM found"
     )
 }
 
-/// Returns what a save returns. The reply to a touch does not wait for the disk.
+/// Returns what an update returns. The reply to a touch does not wait for the disk.
 fn touch(table: &str) -> String {
     let (commit, now) = (set_commit("off"), now("$4"));
     format!(
@@ -131,26 +131,6 @@ fn touch(table: &str) -> String {
          touched AS (UPDATE {table} AS s SET modified = {now}, expires = $3 \
          FROM found, waits WHERE s.id = $1 AND found.version = $2 RETURNING 1) \
          SELECT version, nonce, EXISTS (SELECT FROM touched) FROM found"
-    )
-}
-
-/// Replaces a session whose version is `$8`, or creates it if that is null. Returns what a
-/// save returns, and always one row.
-fn import(table: &str, commit: &str) -> String {
-    format!(
-        "WITH {commit}, \
-         found AS MATERIALIZED \
-         (SELECT version, nonce FROM {table} WHERE id = $1 FOR UPDATE), \
-         created AS (INSERT INTO {table} AS s \
-         (id, version, nonce, modified, expires, usr, data) \
-         SELECT $1, $2, $3, $4, $5, $6, $7 FROM waits WHERE $8 IS NULL \
-         ON CONFLICT (id) DO UPDATE SET nonce = s.nonce WHERE s.nonce = EXCLUDED.nonce \
-         RETURNING 1), \
-         saved AS (UPDATE {table} AS s \
-         SET version = $2, nonce = $3, modified = $4, expires = $5, usr = $6, data = $7 \
-         FROM found, waits WHERE s.id = $1 AND found.version = $8 RETURNING 1) \
-         SELECT (SELECT version FROM found), (SELECT nonce FROM found), \
-         EXISTS (SELECT FROM saved) OR EXISTS (SELECT FROM created)"
     )
 }
 

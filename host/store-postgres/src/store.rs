@@ -106,7 +106,7 @@ fn user(state: &SessionState) -> Value {
     Value::User(state.user.as_ref().map(|user| user.clone().into_bytes()))
 }
 
-/// What a save, a touch or an import found.
+/// What a save, a touch or an import that replaces a session found.
 struct Found {
     /// The version before, unless the session was absent.
     version: Option<Version>,
@@ -157,23 +157,9 @@ impl SessionStore for PostgresStore {
         id: &SessionId,
         state: &SessionState,
     ) -> Result<Version, StoreError> {
-        self.inner.check_size(state)?;
-        let values = vec![
-            uuid(id),
-            Value::Uuid(nonce()),
-            number(state.expires),
-            user(state),
-            Value::Bytes(state.data.clone()),
-            self.inner.now(),
-        ];
-        let inner = &self.inner;
-        let answer = inner
-            .run_or(|all| &all.create, |all| &all.find_created, values)
-            .await?;
-        match answer.rows.is_empty() {
-            false => Ok(1),
-            true => Err(answer.not_created()),
-        }
+        let rest = vec![self.inner.now()];
+        self.insert(|all| &all.create, id, state, rest).await?;
+        Ok(1)
     }
 
     async fn load_session(&self, id: &SessionId) -> Result<Option<StoredSession>, StoreError> {
@@ -187,19 +173,9 @@ impl SessionStore for PostgresStore {
         state: &SessionState,
         expected: Version,
     ) -> Result<Version, StoreError> {
-        self.inner.check_size(state)?;
-        let nonce = nonce();
-        let values = vec![
-            uuid(id),
-            number(expected),
-            Value::Uuid(nonce),
-            number(state.expires),
-            user(state),
-            Value::Bytes(state.data.clone()),
-            self.inner.now(),
-        ];
-        let answer = self.inner.run(|all| &all.save, values).await?;
-        Found::new(&answer, Some(nonce))?.result(&answer)?;
+        let rest = vec![self.inner.now()];
+        self.update(|all| &all.save, id, state, expected, rest)
+            .await?;
         Ok(expected.saturating_add(1))
     }
 
@@ -233,23 +209,14 @@ impl SessionStore for PostgresStore {
         session: &StoredSession,
         expected: Option<Version>,
     ) -> Result<(), StoreError> {
-        self.inner.check_size(&session.state)?;
-        let nonce = nonce();
-        let values = vec![
-            uuid(&session.id),
-            number(session.version),
-            Value::Uuid(nonce),
-            number(session.modified),
-            number(session.state.expires),
-            user(&session.state),
-            Value::Bytes(session.state.data.clone()),
-            Value::Time(expected.map(Number)),
-        ];
-        let answer = self.inner.run(|all| &all.import, values).await?;
-        let found = Found::new(&answer, Some(nonce))?;
-        match found.is_changed || expected.is_some() {
-            true => found.result(&answer),
-            false => Err(answer.refusal(StoreError::Exists)),
+        let StoredSession { id, state, .. } = session;
+        let rest = vec![number(session.modified), number(session.version)];
+        match expected {
+            None => self.insert(|all| &all.import_new, id, state, rest).await,
+            Some(expected) => {
+                self.update(|all| &all.import, id, state, expected, rest)
+                    .await
+            }
         }
     }
 
@@ -301,6 +268,58 @@ impl SessionStore for PostgresStore {
 
     fn is_thread_safe(&self) -> bool {
         true
+    }
+}
+
+impl PostgresStore {
+    /// Runs a statement that creates a session, with `rest` as its last values. If the answer is
+    /// lost, the session is only looked up.
+    async fn insert(
+        &self,
+        statement: fn(&Statements) -> &String,
+        id: &SessionId,
+        state: &SessionState,
+        rest: Vec<Value>,
+    ) -> Result<(), StoreError> {
+        self.inner.check_size(state)?;
+        let mut values = vec![
+            uuid(id),
+            Value::Uuid(nonce()),
+            number(state.expires),
+            user(state),
+            Value::Bytes(state.data.clone()),
+        ];
+        values.extend(rest);
+        let find: fn(&Statements) -> &String = |all| &all.find_created;
+        let answer = self.inner.run_or(statement, find, values).await?;
+        match answer.rows.is_empty() {
+            false => Ok(()),
+            true => Err(answer.not_created()),
+        }
+    }
+
+    /// Runs a statement that replaces a session, with `rest` as its last values.
+    async fn update(
+        &self,
+        statement: fn(&Statements) -> &String,
+        id: &SessionId,
+        state: &SessionState,
+        expected: Version,
+        rest: Vec<Value>,
+    ) -> Result<(), StoreError> {
+        self.inner.check_size(state)?;
+        let nonce = nonce();
+        let mut values = vec![
+            uuid(id),
+            number(expected),
+            Value::Uuid(nonce),
+            number(state.expires),
+            user(state),
+            Value::Bytes(state.data.clone()),
+        ];
+        values.extend(rest);
+        let answer = self.inner.run(statement, values).await?;
+        Found::new(&answer, Some(nonce))?.result(&answer)
     }
 }
 

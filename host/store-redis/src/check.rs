@@ -30,11 +30,13 @@ pub(crate) async fn check(
         observer,
         report: CheckReport::default(),
     };
-    for node in server.nodes().await? {
-        check.keys(&node).await?;
+    let nodes = server.nodes().await?;
+    for (index, node) in nodes.iter().enumerate() {
+        let share = |done| (index as f64 + done) / nodes.len() as f64;
+        check.keys(node, |done| share(done) / 2.0).await?;
     }
     for digits in 0..=u8::MAX {
-        check.observer.progress(f64::from(digits) / 256.0);
+        check.observer.progress(0.5 + f64::from(digits) / 512.0);
         let (ids, users) = (server.keys.ids(digits), server.keys.users(digits));
         let checked = check.sessions(digits, &ids).await;
         check.unless_of_another_type(ids, checked)?;
@@ -54,11 +56,17 @@ struct Check<'a> {
 impl Check<'_> {
     /// Looks through all keys of a node for foreign ones, and for sessions that an index lacks.
     /// Unlike a walk through the IDs, this also finds sessions whose list of IDs was evicted.
-    async fn keys(&mut self, node: &Link) -> Result<(), StoreError> {
+    /// `progress` returns how much of the check is done when this much of the node is.
+    async fn keys(&mut self, node: &Link, progress: impl Fn(f64) -> f64) -> Result<(), StoreError> {
+        let size = count_keys(self.server, node).await?;
+        let mut steps = 0;
         // A scan may return a key twice.
         let (mut foreign, mut missing) = (BTreeSet::new(), BTreeSet::new());
         let mut cursor = b"0".to_vec();
         loop {
+            let done = (steps * SCANNED) as f64 / size.max(1) as f64;
+            self.observer.progress(progress(done.min(1.0)));
+            steps += 1;
             let (next, keys) = scan(self.server, node, &cursor).await?;
             let mut ids = Vec::new();
             for key in keys {
@@ -152,6 +160,14 @@ impl Check<'_> {
             }
             checked => checked,
         }
+    }
+}
+
+/// Returns the number of keys of a node, also of those that are not the store's.
+async fn count_keys(server: &Server, node: &Link) -> Result<u64, StoreError> {
+    match server.ask(node, redis::cmd("DBSIZE")).await? {
+        Value::Int(size) => Ok(size.try_into().unwrap_or_default()),
+        _ => Err(outcome::unexpected()),
     }
 }
 

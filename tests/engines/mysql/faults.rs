@@ -200,6 +200,24 @@ fn a_refusal_after_a_lost_reply_leaves_the_doubt() {
 
 #[test]
 fn a_create_whose_reply_was_lost_revives_no_session_that_was_deleted_meanwhile() {
+    lose_the_reply_and_delete(|store| async move {
+        store.create_session(&id(1), &state("a")).await.map(drop)
+    });
+}
+
+#[test]
+fn an_import_whose_reply_was_lost_revives_no_session_that_was_deleted_meanwhile() {
+    lose_the_reply_and_delete(
+        |store| async move { store.import_session(&imported(1, 7), None).await },
+    );
+}
+
+/// Loses the reply to an operation that makes a session, and deletes the session before the store
+/// can ask again.
+fn lose_the_reply_and_delete<F>(make: impl FnOnce(MysqlStore) -> F)
+where
+    F: Future<Output = Result<(), StoreError>> + Send + 'static,
+{
     block_on(async {
         let proxy = Proxy::new(shared().port).await;
         let table = table();
@@ -212,19 +230,19 @@ fn a_create_whose_reply_was_lost_revives_no_session_that_was_deleted_meanwhile()
         );
         let store = MysqlStore::open(&url, patient).await.unwrap();
         let direct = crate::server::open(&shared_url(&table)).await;
-        // The server has the create and waits, the connections end, and new ones are not made
+        // The server has the statement and waits, the connections end, and new ones are not made
         // until the session was deleted.
         let mut client = client(shared()).await;
         let lock = format!("LOCK TABLES `{table}` READ");
         client.query_drop(lock).await.unwrap();
-        let creating = tokio::spawn(async move { store.create_session(&id(1), &state("a")).await });
+        let making = tokio::spawn(make(store));
         let waiting = format!(
             "SELECT count(*) FROM information_schema.processlist \
              WHERE state LIKE 'Waiting for table%' AND info LIKE '%`{table}`%'"
         );
         // Under this lock, only the tables that are locked can be read, and those of the server.
         let mut observer = crate::server::client(shared()).await;
-        eventually("the create to wait", async || {
+        eventually("the statement to wait", async || {
             observer.query_first::<u64, _>(&waiting).await.unwrap() == Some(1)
         })
         .await;
@@ -236,9 +254,9 @@ fn a_create_whose_reply_was_lost_revives_no_session_that_was_deleted_meanwhile()
         })
         .await;
         proxy.set_silent(false);
-        let created = creating.await.unwrap();
+        let made = making.await.unwrap();
         assert_eq!(direct.load_session(&id(1)).await, Ok(None));
-        assert!(is_unavailable(&created), "{created:?}");
+        assert!(is_unavailable(&made), "{made:?}");
     });
 }
 

@@ -141,6 +141,30 @@ fn a_refusal_after_a_lost_reply_leaves_the_doubt() {
 
 #[test]
 fn a_create_whose_reply_was_lost_revives_no_session_that_was_deleted_meanwhile() {
+    lose_the_reply_and_delete(|store| async move {
+        store.create_session(&id(1), &state("a")).await.map(drop)
+    });
+}
+
+#[test]
+fn an_import_whose_reply_was_lost_revives_no_session_that_was_deleted_meanwhile() {
+    lose_the_reply_and_delete(|store| async move {
+        let new = StoredSession {
+            id: id(1),
+            version: 7,
+            modified: 5,
+            state: state("a"),
+        };
+        store.import_session(&new, None).await
+    });
+}
+
+/// Loses the reply to an operation that makes a session, and deletes the session before the store
+/// can ask again.
+fn lose_the_reply_and_delete<F>(make: impl FnOnce(PostgresStore) -> F)
+where
+    F: Future<Output = Result<(), StoreError>> + Send + 'static,
+{
     block_on(async {
         let proxy = Proxy::new(shared().port).await;
         let table = table();
@@ -152,13 +176,13 @@ fn a_create_whose_reply_was_lost_revives_no_session_that_was_deleted_meanwhile()
             .await
             .unwrap();
         let direct = crate::server::open(&url(shared().port)).await;
-        // The server has the create and waits, the connections end, and new ones are not made
+        // The server has the statement and waits, the connections end, and new ones are not made
         // until the session was deleted.
         let client = client(shared()).await;
         let lock = format!("BEGIN; LOCK TABLE {table} IN SHARE MODE");
         client.batch_execute(&lock).await.unwrap();
-        let creating = tokio::spawn(async move { store.create_session(&id(1), &state("a")).await });
-        eventually("the create to wait", async || {
+        let making = tokio::spawn(make(store));
+        eventually("the statement to wait", async || {
             waiting(&client, &table).await == 1
         })
         .await;
@@ -170,9 +194,9 @@ fn a_create_whose_reply_was_lost_revives_no_session_that_was_deleted_meanwhile()
         })
         .await;
         proxy.set_silent(false);
-        let created = creating.await.unwrap();
+        let made = making.await.unwrap();
         assert_eq!(direct.load_session(&id(1)).await, Ok(None));
-        assert!(is_unavailable(&created), "{created:?}");
+        assert!(is_unavailable(&made), "{made:?}");
     });
 }
 

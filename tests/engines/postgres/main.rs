@@ -11,6 +11,7 @@ mod health;
 mod index;
 mod maintenance;
 mod opening;
+mod prepared;
 mod server;
 
 session3_test_engines::engine_tests!(server::Engine);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use session3_store::{SessionId, SessionState, SessionStore, StoreError};
+use session3_store::{SessionId, SessionState, SessionStore, StoreError, StoredSession};
 use session3_store_redis::{Options, RedisStore};
 use session3_test_support::dice::Dice;
 use session3_test_support::{block_on, id, random, state};
@@ -61,12 +61,20 @@ fn a_write_whose_answer_was_lost_succeeds_and_counts_once() {
         let loaded = given.direct.load_session(&id(1)).await.unwrap().unwrap();
         assert_eq!((loaded.version, loaded.state), (2, state("b")));
         given.proxy.cut_next(Cut::BeforeAnswer, b"EVALSHA");
-        let import = session3_store::StoredSession {
+        let import = StoredSession {
             version: 7,
             ..given.direct.load_session(&id(1)).await.unwrap().unwrap()
         };
         assert_eq!(store.import_session(&import, Some(2)).await, Ok(()));
         assert!(given.proxy.has_cut());
+        let new = StoredSession {
+            id: id(2),
+            ..import
+        };
+        given.proxy.cut_next(Cut::BeforeAnswer, b"EVALSHA");
+        assert_eq!(store.import_session(&new, None).await, Ok(()));
+        assert!(given.proxy.has_cut());
+        assert_eq!(given.direct.load_session(&id(2)).await, Ok(Some(new)));
     });
 }
 
@@ -75,11 +83,20 @@ fn a_request_that_never_arrived_is_not_made_twice() {
     block_on(async {
         let given = given().await;
         let store = &given.store;
-        // A second create could revive a session that was deleted.
+        // A second create or import could revive a session that was deleted.
         given.proxy.cut_next(Cut::BeforeRequest, b"EVALSHA");
         assert!(is_unavailable(
             &store.create_session(&id(1), &state("a")).await
         ));
+        assert_eq!(given.direct.load_session(&id(1)).await, Ok(None));
+        let import = StoredSession {
+            id: id(1),
+            version: 7,
+            modified: 5,
+            state: state("a"),
+        };
+        given.proxy.cut_next(Cut::BeforeRequest, b"EVALSHA");
+        assert!(is_unavailable(&store.import_session(&import, None).await));
         assert_eq!(given.direct.load_session(&id(1)).await, Ok(None));
         assert_eq!(store.create_session(&id(1), &state("a")).await, Ok(1));
         // A second save cannot do harm.

@@ -54,6 +54,24 @@ pub async fn check(store: &RedisStore, repair: bool) -> (CheckReport, Vec<Findin
     (report, observed.findings)
 }
 
+#[test]
+fn a_check_reports_its_progress_while_it_looks_through_the_keys() {
+    block_on(async {
+        let server = Server::start();
+        let store = open(&server).await;
+        for number in 0..3000 {
+            create(&store, &in_tag(7, number), "alice").await;
+        }
+        let mut observed = Observed::default();
+        let report = store.check(false, &mut observed).await.unwrap();
+        assert_eq!(report, counts(3000, 0));
+        let progress = observed.progress;
+        assert!(progress.is_sorted() && progress[0] == 0.0);
+        let of_the_keys = progress.iter().filter(|done| (0.1..0.5).contains(*done));
+        assert!(of_the_keys.count() >= 2, "{progress:?}");
+    });
+}
+
 async fn create(store: &RedisStore, id: &SessionId, user: &str) {
     let new = SessionState {
         user: Some(user.into()),

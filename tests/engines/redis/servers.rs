@@ -63,7 +63,18 @@ impl Server {
 
     /// Starts the server again, with the same options and data.
     pub fn restart(&self) {
-        *self.process.lock() = spawn(self.program, &self.arguments, self.directory.path());
+        self.restart_with(&[]);
+    }
+
+    /// Starts the server again as a replica of the server with this port.
+    pub fn restart_as_replica(&self, primary: u16) {
+        self.restart_with(&["--replicaof", "127.0.0.1", &primary.to_string()]);
+    }
+
+    fn restart_with(&self, options: &[&str]) {
+        let options = options.iter().map(|&option| option.to_owned());
+        let arguments: Vec<_> = self.arguments.iter().cloned().chain(options).collect();
+        *self.process.lock() = spawn(self.program, &arguments, self.directory.path());
         self.wait_until_ready();
     }
 
