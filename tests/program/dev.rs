@@ -127,8 +127,8 @@ fn a_component_that_cannot_be_served_is_explained() {
 fn the_first_build_may_fail_too() {
     let project = Project::new();
     project.set_source("missing");
-    let build = format!("touch attempted\n{BUILD}");
-    project.write("build.sh", build.as_bytes());
+    let failing = "built.wasm || { touch attempted; exit 1; }";
+    project.write("build.sh", BUILD.replace("built.wasm", failing).as_bytes());
     let (attempted, source) = (project.path("attempted"), project.path("source/name"));
     let mending = thread::spawn(move || {
         wait_until("the first build", || attempted.exists());

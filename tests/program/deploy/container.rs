@@ -66,7 +66,9 @@ impl Image {
         let words = [words("ENTRYPOINT"), words("CMD")].concat();
         let words = words.iter().map(|word| {
             let word = word.replace("0.0.0.0:8080", "127.0.0.1:0");
-            word.replace("0.0.0.0:9090", "127.0.0.1:0")
+            let word = word.replace("0.0.0.0:9090", "127.0.0.1:0");
+            // Then standard output has the addresses.
+            word.replace("--log-format=json", "--log-format=text")
         });
         let mut command = Command::new("unshare");
         command
