@@ -273,12 +273,16 @@ async fn a_bad_certificate_is_refused_and_the_previous_one_stays() {
         (None, Some(key_text.as_str()), "cannot read"),
         (Some(certificate_text.as_str()), None, "cannot read"),
         (Some(""), Some(&key_text), "contains no certificate"),
-        (Some(&key_text), Some(&key_text), "contains no certificate"),
+        (
+            Some(&key_text),
+            Some(&key_text),
+            "contains a private key and no certificate",
+        ),
         (Some(&certificate_text), Some(""), "contains no private key"),
         (
             Some(&certificate_text),
             Some(&certificate_text),
-            "contains no private key",
+            "contains a certificate and no private key",
         ),
         (
             Some(&certificate_text),
@@ -288,7 +292,7 @@ async fn a_bad_certificate_is_refused_and_the_previous_one_stays() {
         (Some(&certificate_text), Some(ENCRYPTED), "is encrypted"),
         (Some(&certificate_text), Some(OLD_ENCRYPTED), "is encrypted"),
         (Some(&certificate_text), Some(DAMAGED_KEY), "cannot be used"),
-        (Some(&certificate_text), Some(HALF_KEY), "must be in PEM"),
+        (Some(&certificate_text), Some(HALF_KEY), "is not in PEM: "),
         (Some(DAMAGED), Some(&key_text), "cannot be used"),
     ] {
         for (path, text) in [(&certificate, certificate_now), (&key, key_now)] {

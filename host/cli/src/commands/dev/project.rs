@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn the_end_of_a_long_output_is_kept() {
         let project = Project {
-            build: "yes | head -c 1000000; echo end; false".into(),
+            build: "head -c 100000 /dev/zero | tr '\\0' x; echo end; false".into(),
             watch: Vec::new(),
         };
         let output = project.build().expect_err("a failure").output;
