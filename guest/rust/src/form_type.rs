@@ -28,7 +28,10 @@ mod tests {
     fn only_forms_in_the_url_encoding_are_read() {
         for (content_type, is_right) in [
             (Some("application/x-www-form-urlencoded"), true),
-            (Some("Application/X-WWW-Form-Urlencoded ; charset=utf-8"), true),
+            (
+                Some("Application/X-WWW-Form-Urlencoded ; charset=utf-8"),
+                true,
+            ),
             (Some("multipart/form-data; boundary=a"), false),
             (Some("application/json"), false),
             (Some(""), false),
