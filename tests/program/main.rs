@@ -22,6 +22,7 @@ mod listening;
 mod log;
 mod metrics;
 mod middleware;
+mod mistakes;
 mod moving;
 mod observed;
 mod operators;
