@@ -11,6 +11,7 @@ mod copy;
 mod delete;
 mod demo;
 mod descriptors;
+mod encode;
 mod input;
 mod list;
 mod listening;
@@ -75,6 +76,7 @@ enum Command {
     Component(component::Component),
     Compose(compose::Compose),
     Compile(compile::Compile),
+    Encode(encode::Encode),
     Wit(wit::Wit),
     Completions(completions::Completions),
     Man(man::Man),
@@ -114,6 +116,7 @@ impl Cli {
             Command::Component(component) => component.run().await,
             Command::Compose(compose) => compose.run().await,
             Command::Compile(compile) => compile.run().await,
+            Command::Encode(encode) => encode.run(),
             Command::Wit(wit) => wit.run(),
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),
