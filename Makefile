@@ -13,6 +13,10 @@ FEATURES = --locked --package session3-test-features --features session3-test-fe
 DEMO = --locked --package session3-test-features --package session3-cli --no-default-features
 STORES = --locked --package session3-test-features --package session3-test-stores
 
+# The package for authors of applications in C.
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+C_PACKAGE = target/package/session3-guest-c-$(VERSION).tar.gz
+
 .PHONY: demo program install uninstall test lint test-stores test-engines test-embedding test-program test-browser \
 	test-languages program-for-tests hadolint test-hosts test-package package wasmtime torture load fuzz mutants \
 	bench bench-engines compiler guests guest-tools examples browser peers
@@ -110,7 +114,7 @@ test-embedding: program-for-tests
 	$(CARGO) test $(FEATURES) --package session3-test-embedding
 
 # The program over HTTP, and the operators' commands.
-LANGUAGES = guests:: hosts::
+LANGUAGES = guests:: guests_c:: hosts::
 
 test-program: program-for-tests hadolint
 	@tools/install-packages caddy curl man-db mariadb-server nginx-light postgresql prometheus \
@@ -144,8 +148,8 @@ program-for-tests: compiler
 test-hosts: program-for-tests wasmtime
 	$(CARGO) test $(FEATURES) --package session3-test-program -- --include-ignored stock::
 
-# Every crate as it would be published, in target/package.
-package: compiler
+# Every crate as it would be published, and the package for C, in target/package.
+package: compiler $(C_PACKAGE)
 	tools/package
 
 # Builds and runs an embedder's and a store author's program with the packaged crates.
@@ -218,6 +222,13 @@ guests: $(addprefix target/guests/,c.wasm javascript.wasm python.wasm \
 target/guests/%.wasm: $$(wildcard guest/$$*/* guest/$$*/*/src/*) \
 		$(wildcard guest/wit/*.wit wit/*.wit wit/deps/*.wit guest/web/src/*.html) | guest-tools
 	guest/$*/build.sh $@
+
+# The package for C, and the demo, which is built with it as the applications of authors are.
+$(C_PACKAGE): $(wildcard guest/c/* guest/c/*/* guest/c/*/src/* wit/*.wit wit/deps/*.wit) | guest-tools
+	guest/c/package.sh $@
+
+target/guests/c.wasm: $(C_PACKAGE) $(wildcard guest/web/src/*.html) | program-for-tests
+	guest/c/demo/build.sh $@
 
 # Applications for tests, with the same tools.
 target/guests/calling-%.wasm: target/guests/%.wasm $(wildcard tests/fixtures/calling/*)

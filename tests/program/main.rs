@@ -14,6 +14,7 @@ mod deploy;
 mod engines;
 mod frozen;
 mod guests;
+mod guests_c;
 mod hosts;
 mod http;
 mod https;
