@@ -1,7 +1,6 @@
 // The attributes of a session as a plain object.
 
 import { call, invalid } from "./errors.js";
-import { unsigned } from "./unsigned.js";
 import { decode, encode, text } from "./values.js";
 
 // The attributes of one view of a session. `view()` returns the session of the session manager.
@@ -34,8 +33,7 @@ export class Attributes {
   set(name, value) {
     const stored = encode(name, value);
     const view = this.#view();
-    text("the name of an attribute", name);
-    call(() => unsigned(() => view.set(name, stored)));
+    call(() => view.set(text("the name of an attribute", name), stored));
     this.#remember(name, value, stored);
   }
 

@@ -2,22 +2,14 @@
 
 import { Fields, OutgoingBody, OutgoingResponse, ResponseOutparam } from "wasi:http/types@0.2.10";
 
-// Returns the headers of a response as the host takes them, or throws a TypeError that names a
-// header which the host refuses.
+// Returns the headers of a response as the host takes them.
 export function fieldsOf(response) {
-  const fields = new Fields();
-  try {
-    for (const [name, value] of response.headers) append(fields, name, value);
-    return fields;
-  } catch (error) {
-    fields[Symbol.dispose]();
-    throw error;
-  }
+  return Fields.fromList([...response.headers].map(([name, value]) => [name, toBytes(value)]));
 }
 
 // Adds the headers of the session: see `sessionHeaders`.
 export function addHeaders(fields, { added, cacheControl }) {
-  for (const [name, value] of added) append(fields, name, value);
+  for (const [name, value] of added) fields.append(name, toBytes(value));
   if (cacheControl !== undefined) fields.set("cache-control", [toBytes(cacheControl)]);
 }
 
@@ -28,8 +20,8 @@ export async function send(response, fields, outparam, isHead) {
   const body = outgoing.body();
   ResponseOutparam.set(outparam, { tag: "ok", val: outgoing });
   try {
-    if (isHead) await response.body?.cancel();
-    else if (response.body !== null) await write(response.body, body);
+    // Even to look at the body of a response makes the engine keep resources of the host.
+    if (!isHead && response.body !== null) await write(response.body, body);
   } catch (error) {
     // The client sees that the body is not complete.
     body[Symbol.dispose]();
@@ -68,14 +60,6 @@ function waitFor(output) {
   const ready = output.subscribe();
   ready.block();
   ready[Symbol.dispose]();
-}
-
-function append(fields, name, value) {
-  try {
-    fields.append(name, toBytes(value));
-  } catch (error) {
-    throw new TypeError(`The response has the header ${name}, which the server refuses.`, { cause: error });
-  }
 }
 
 // Returns the bytes of a header, whose string has one character for each byte.

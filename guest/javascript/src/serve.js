@@ -1,5 +1,6 @@
 // The handler of requests that an application exports.
 
+import "./bindings.js";
 import { SessionManager, defaultConfig } from "session3:sessions/manager@0.2.0";
 import { SessionError } from "./errors.js";
 import { sessionHeaders } from "./headers.js";

@@ -2,7 +2,6 @@
 
 import { Attributes } from "./data.js";
 import { call, invalid } from "./errors.js";
-import { unsigned } from "./unsigned.js";
 import { fromInteger, text } from "./values.js";
 
 const date = (timestamp) => new Date(Number(timestamp));
@@ -98,9 +97,8 @@ export class Session {
     const isInteger = typeof delta === "bigint" || Number.isSafeInteger(delta);
     if (!isInteger) invalid(`add takes an integer, and ${String(delta)} is none`);
     if (BigInt.asIntN(64, BigInt(delta)) !== BigInt(delta)) invalid("add takes 64 bits at most");
-    text("the name of an attribute", name);
-    const integer = BigInt(delta);
-    return fromInteger(this.#call((view) => unsigned(() => view.add(name, integer))));
+    const attribute = text("the name of an attribute", name);
+    return fromInteger(this.#call((view) => view.add(attribute, BigInt(delta))));
   }
 
   csrfToken() {
@@ -129,7 +127,7 @@ export class Session {
   }
 
   takeFlashes() {
-    return this.#call((view) => view.takeFlashes());
+    return Array.from(this.#call((view) => view.takeFlashes()));
   }
 
   renew() {
@@ -142,7 +140,7 @@ export class Session {
   }
 
   ownSessions() {
-    return this.#call((view) => view.ownSessions()).map((own) => ({
+    return Array.from(this.#call((view) => view.ownSessions()), (own) => ({
       ...own,
       created: date(own.created),
       accessed: date(own.accessed),
@@ -166,7 +164,8 @@ export class Session {
     if (this.#view === undefined && !this.#isClosed) return [];
     this.#hasFailed = true;
     this.#attributes.save();
-    const headers = this.#call((view) => view.commit()).map(({ name, value }) => [name, value]);
+    const returned = this.#call((view) => view.commit());
+    const headers = Array.from(returned, ({ name, value }) => [name, value]);
     this.#hasFailed = this.#isTouched = false;
     this.#commits.push(headers);
     return headers;

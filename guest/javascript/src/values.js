@@ -27,6 +27,9 @@ export function decode(name, { tag, val }) {
   switch (tag) {
     case "integer":
       return fromInteger(val);
+    case "bytes":
+      // The array of the bindings is of another global environment.
+      return new Uint8Array(val);
     case "json":
       return fromJson(name, val);
     default:
