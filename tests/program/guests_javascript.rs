@@ -283,9 +283,15 @@ fn bodies_pass_in_both_directions() {
 #[test]
 fn what_the_fetch_standard_excludes_is_a_bad_request() {
     let served = Served::new(GUEST, &[]);
-    let request = "OPTIONS * HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
-    let answer = read(send(&served.server, request));
-    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    for request in [
+        "OPTIONS * HTTP/1.1\r\nHost: h",
+        "GET / HTTP/1.1\r\nHost: xn--a",
+    ] {
+        let request = format!("{request}\r\nConnection: close\r\n\r\n");
+        let answer = read(send(&served.server, &request));
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        assert!(answer.ends_with("400: Bad Request\n"), "{answer}");
+    }
 }
 
 #[test]
@@ -293,7 +299,13 @@ fn a_body_cannot_change_the_session() {
     let served = Served::new(GUEST, &[]);
     let mut browser = Browser::new();
     served.text(&mut browser, "count");
-    assert!(browser.try_get(&served.server, "late").is_err());
+    let request = format!(
+        "GET /late HTTP/1.1\r\nHost: h\r\nCookie: {}\r\nConnection: close\r\n\r\n",
+        browser.cookie
+    );
+    let answer = read(send(&served.server, &request));
+    assert!(!answer.ends_with("0\r\n\r\n"), "complete: {answer}");
+    assert!(served.stored().iter().any(|line| line == "counter = 2"));
     assert!(!served.stored().iter().any(|line| line.contains("late")));
 }
 
@@ -364,8 +376,12 @@ fn an_instance_is_used_again() {
         "logout",
     ] {
         browser.get(&served.server, page);
-        browser.head(&served.server, page);
-        uses += 3;
+        uses += 2;
+        // A timer that the stream has started is left when its response has no body.
+        if page != "stream" {
+            browser.head(&served.server, page);
+            uses += 1;
+        }
         assert_eq!(
             served.text(&mut browser, "uses"),
             uses.to_string(),
@@ -420,7 +436,7 @@ fn an_instance_shows_no_user_the_session_of_another() {
         assert_eq!(served.text(&mut ada, "user"), "ada");
         assert_eq!(served.text(&mut eve, "user"), "eve");
     }
-    assert_eq!(served.text(&mut ada, "uses"), "11");
+    assert_eq!(served.text(&mut ada, "uses"), "12");
 }
 
 /// Posts a form to the application of Hono, and returns the status and the text.

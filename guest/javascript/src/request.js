@@ -55,7 +55,9 @@ export class Incoming {
   #url() {
     const scheme = this.#incoming.scheme()?.tag === "HTTPS" ? "https" : "http";
     const authority = this.#incoming.authority() ?? "localhost";
-    return `${scheme}://${authority}${this.#incoming.pathWithQuery() ?? "/"}`;
+    const path = this.#incoming.pathWithQuery() ?? "/";
+    if (!path.startsWith("/")) throw new TypeError(`The address ${path} has no path.`);
+    return `${scheme}://${authority}${path}`;
   }
 
   // Returns a header that is valid UTF-8.

@@ -15,13 +15,16 @@ export function addHeaders(fields, { added, cacheControl }) {
 
 // Sends the head, and then the body unless the request was HEAD.
 export async function send(response, fields, outparam, isHead) {
+  // The engine writes the length of a text into the headers, and the host compares it with the
+  // body that it gets.
+  if (isHead) fields.delete("content-length");
   const outgoing = new OutgoingResponse(fields);
   outgoing.setStatusCode(response.status);
   const body = outgoing.body();
   ResponseOutparam.set(outparam, { tag: "ok", val: outgoing });
   try {
-    // Even to look at the body of a response makes the engine keep resources of the host.
-    if (!isHead && response.body !== null) await write(response.body, body);
+    if (isHead) await response.body?.cancel();
+    else if (response.body !== null) await write(response.body, body);
   } catch (error) {
     // The client sees that the body is not complete.
     body[Symbol.dispose]();
