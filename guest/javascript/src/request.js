@@ -5,7 +5,8 @@ import { IncomingBody } from "wasi:http/types@0.2.10";
 const CHUNK = 65536n;
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
-// A request that came in, and the resources of the host that it holds until `close`.
+// A request that came in, and the resources of the host that it holds until `close`. Each call of
+// the host takes longer than much JavaScript does, so the headers are fetched in one.
 export class Incoming {
   #incoming;
   #headers;
@@ -13,13 +14,15 @@ export class Incoming {
 
   constructor(incoming) {
     this.#incoming = incoming;
-    this.#headers = incoming.headers();
+    const fields = incoming.headers();
+    this.#headers = fields.entries().map(([name, value]) => [name.toLowerCase(), value]);
+    fields[Symbol.dispose]();
   }
 
   // Returns the parts that the session manager uses.
   client() {
     return {
-      cookies: this.#headers.get("cookie"),
+      cookies: this.#values("cookie"),
       // The client's address, which session3 serve writes into this header.
       remoteAddress: this.#text("x-forwarded-for"),
       userAgent: this.#text("user-agent"),
@@ -31,11 +34,11 @@ export class Incoming {
   request() {
     const method = methodOf(this.#incoming.method());
     const headers = new Headers();
-    for (const [name, value] of this.#headers.entries()) {
-      if (name.toLowerCase() !== "cookie") headers.append(name, fromBytes(value));
+    for (const [name, value] of this.#headers) {
+      if (name !== "cookie") headers.append(name, fromBytes(value));
     }
     // HTTP/2 splits the cookies, and RFC 9113 §8.2.3 joins them so.
-    const cookies = this.#headers.get("cookie").map(fromBytes).join("; ");
+    const cookies = this.#values("cookie").map(fromBytes).join("; ");
     if (cookies !== "") headers.set("cookie", cookies);
     const init = { method, headers };
     if (method !== "GET" && method !== "HEAD") {
@@ -48,7 +51,6 @@ export class Incoming {
   // Drops the resources, so that the instance can serve another request.
   close() {
     this.#body.close();
-    this.#headers[Symbol.dispose]();
     this.#incoming[Symbol.dispose]();
   }
 
@@ -60,9 +62,14 @@ export class Incoming {
     return `${scheme}://${authority}${path}`;
   }
 
+  // Returns the values of all headers with this name.
+  #values(name) {
+    return this.#headers.filter((header) => header[0] === name).map(([, value]) => value);
+  }
+
   // Returns a header that is valid UTF-8.
   #text(name) {
-    const [value] = this.#headers.get(name);
+    const [value] = this.#values(name);
     try {
       return value === undefined ? undefined : utf8.decode(value);
     } catch {

@@ -19,7 +19,7 @@ export async function send(response, fields, outparam, isHead) {
   // body that it gets.
   if (isHead) fields.delete("content-length");
   const outgoing = new OutgoingResponse(fields);
-  outgoing.setStatusCode(response.status);
+  if (response.status !== 200) outgoing.setStatusCode(response.status);
   const body = outgoing.body();
   ResponseOutparam.set(outparam, { tag: "ok", val: outgoing });
   try {
@@ -42,7 +42,6 @@ async function write(stream, body) {
       if (done) break;
       writeChunk(output, value);
     }
-    output.blockingFlush();
   } finally {
     output[Symbol.dispose]();
   }
