@@ -248,6 +248,15 @@ fn another_user_is_told_what_the_right_user_may_do() {
 }
 
 #[test]
+fn a_store_that_is_an_empty_file_can_be_created() {
+    let place = Place::new();
+    fs::write(place.path("empty.db"), "").unwrap();
+    let mut check = place.command(&["serve", "site.wasm", "--store", "sqlite:empty.db"]);
+    let output = check.arg("--check").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
 fn a_user_without_rights_learns_how_to_use_a_low_port() {
     let place = Place::new();
     place.open();

@@ -111,12 +111,9 @@ impl Serving {
     /// If the store or its password cannot be read.
     pub async fn check_store(&self, url: &OsStr) -> Result<()> {
         // A store in memory does not exist before its server.
-        if url == "memory:" {
-            return Ok(());
-        }
-        match store::open_if_exists(url, self.password.read()?).await? {
-            Some(_) => Ok(()),
-            None => store::check_creation(url),
+        match url == "memory:" {
+            true => Ok(()),
+            false => store::check(url, self.password.read()?).await,
         }
     }
 

@@ -90,23 +90,24 @@ pub async fn open_if_exists(
     }
 }
 
-/// Checks that this process may create a store that is a file or a directory: that it may write
-/// the nearest directory above that exists.
+/// Checks that a store can be read, or, if it does not exist, that this process may create it.
 ///
 /// # Errors
 ///
-/// If it may not.
-pub fn check_creation(url: &OsStr) -> Result<()> {
-    let text = url.to_string_lossy();
-    let path = match text.split_once(':') {
-        Some(("dir", path)) => path,
-        Some(("sqlite", path)) => path.split('?').next().unwrap_or_default(),
+/// If it cannot be read or created.
+pub async fn check(url: &OsStr, password: Option<String>) -> Result<()> {
+    let options = with_password(StoreOptions::default().read_only(true), password);
+    match options.open(url).await {
         // A server that can be reached creates its tables.
-        Some((scheme, _)) if !scheme.contains('/') => return Ok(()),
-        _ => &text,
-    };
+        Err(error) if error.is_missing() => error.missing_path().map_or(Ok(()), check_creation),
+        opened => opened.map(drop).map_err(describe),
+    }
+}
+
+/// Checks that this process may write the nearest directory above a path that exists.
+fn check_creation(path: &Path) -> Result<()> {
     let path = std::path::absolute(path)?;
-    let existing = path.ancestors().find(|directory| directory.exists());
+    let existing = path.ancestors().find(|directory| directory.is_dir());
     let directory = existing.unwrap_or(Path::new("/"));
     let writable = Access::WRITE_OK | Access::EXEC_OK;
     accessat(CWD, directory, writable, AtFlags::EACCESS).with_context(|| {

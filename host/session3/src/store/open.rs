@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -234,12 +235,6 @@ impl OpenError {
     /// Returns whether the store does not exist yet, so that it can be created.
     pub fn is_missing(&self) -> bool {
         match self {
-            Self::Directory(directory::OpenError::Missing(_)) => true,
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(error) => {
-                use session3_store_sqlite::OpenError::{Empty, Missing};
-                matches!(error, Missing(_) | Empty(_))
-            }
             #[cfg(feature = "redis")]
             Self::Redis(error) => {
                 matches!(error, session3_store_redis::OpenError::Missing(..))
@@ -252,7 +247,24 @@ impl OpenError {
             Self::Mysql(error) => {
                 matches!(error, session3_store_mysql::OpenError::Missing(..))
             }
-            _ => false,
+            _ => self.missing_path().is_some(),
+        }
+    }
+
+    /// Returns the path of the directory or file of a store that [does not
+    /// exist](Self::is_missing); `None` if the store is on a server.
+    pub fn missing_path(&self) -> Option<&Path> {
+        match self {
+            Self::Directory(directory::OpenError::Missing(path)) => Some(path),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(error) => {
+                use session3_store_sqlite::OpenError::{Empty, Missing};
+                match error {
+                    Missing(path) | Empty(path) => Some(path),
+                    _ => None,
+                }
+            }
+            _ => None,
         }
     }
 }
