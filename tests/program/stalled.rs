@@ -51,6 +51,22 @@ fn ask(server: &Demo, path: &str) -> std::net::TcpStream {
     send(server, &head)
 }
 
+/// Asks for a file that stalls, many times. Meanwhile the server has to serve its visitors, and to
+/// have few threads.
+fn ask_while_visitors_are_served(server: &Demo) -> Vec<std::net::TcpStream> {
+    let clients = (0..REQUESTS)
+        .map(|_| ask(server, "assets/slow.bin"))
+        .collect();
+    thread::sleep(Duration::from_millis(500));
+    for _ in 0..10 {
+        let start = Instant::now();
+        assert_eq!(get(server, "visit").text, "1");
+        assert!(start.elapsed() < Duration::from_secs(1), "{start:?}");
+    }
+    assert!(threads(server) < 120, "{}", threads(server));
+    clients
+}
+
 /// Returns how many threads a server has.
 fn threads(server: &Demo) -> usize {
     let tasks = format!("/proc/{}/task", server.id());
@@ -64,16 +80,7 @@ fn files_that_cannot_be_opened_leave_the_application_to_its_visitors() {
     let server = serve(&place);
     assert_eq!(get(&server, "visit").text, "1");
     let stall = Stall::begin(&place, "open", "public/slow.bin");
-    let clients: Vec<_> = (0..REQUESTS)
-        .map(|_| ask(&server, "assets/slow.bin"))
-        .collect();
-    thread::sleep(Duration::from_millis(500));
-    for _ in 0..10 {
-        let start = Instant::now();
-        assert_eq!(get(&server, "visit").text, "1");
-        assert!(start.elapsed() < Duration::from_secs(1), "{start:?}");
-    }
-    assert!(threads(&server) < 120, "{}", threads(&server));
+    let clients = ask_while_visitors_are_served(&server);
     for client in clients {
         let answer = read(client);
         assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
@@ -94,16 +101,7 @@ fn files_that_cannot_be_read_leave_the_application_to_its_visitors() {
     let place = Place::new(SITE);
     let server = serve(&place);
     let stall = Stall::begin(&place, "read", "public/slow.bin");
-    let clients: Vec<_> = (0..REQUESTS)
-        .map(|_| ask(&server, "assets/slow.bin"))
-        .collect();
-    thread::sleep(Duration::from_millis(500));
-    for _ in 0..10 {
-        let start = Instant::now();
-        assert_eq!(get(&server, "visit").text, "1");
-        assert!(start.elapsed() < Duration::from_secs(1), "{start:?}");
-    }
-    assert!(threads(&server) < 120, "{}", threads(&server));
+    let clients = ask_while_visitors_are_served(&server);
     for mut client in clients {
         let mut answer = Vec::new();
         let _ = client.read_to_end(&mut answer);

@@ -336,7 +336,7 @@ class Session(MutableMapping[str, Any]):
         return values.decode(name, case, content)
 
     def _close(self) -> None:
-        """Ends the request. Whoever has kept the session cannot use it any more."""
+        """Ends the request. An application that has kept the session cannot use it any more."""
         view, self._opened, self._open_view = self._opened, None, _refuse
         self._kept.clear()
         if view is not None:

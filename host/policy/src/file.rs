@@ -264,19 +264,30 @@ fn in_words(message: &str) -> String {
     };
     let (key, known) = rest.split_once('`').unwrap_or((rest, ""));
     let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
-    let likeness = |known: &&&str| strsim::jaro_winkler(key, known);
-    let best = known
-        .iter()
-        .max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
-    match best {
-        Some(best) if likeness(&best) >= MIN_LIKENESS => {
-            format!("unknown key `{key}`: did you mean `{best}`?")
-        }
-        _ => format!(
+    match nearest(known.iter().copied(), key) {
+        Some(nearest) => format!("unknown key `{key}`: did you mean `{nearest}`?"),
+        None => format!(
             "unknown key `{key}`: the keys here are {}",
             known.join(", ")
         ),
     }
+}
+
+/// Returns the name that is most like a misspelt one; `None` if none is much like it.
+///
+/// # Examples
+///
+/// ```
+/// use session3_policy::nearest;
+///
+/// let names = ["idle-timeout", "absolute-timeout"];
+/// assert_eq!(nearest(names.into_iter(), "idle-timout"), Some("idle-timeout"));
+/// assert_eq!(nearest(names.into_iter(), "cookie"), None);
+/// ```
+pub fn nearest<'a>(names: impl Iterator<Item = &'a str>, misspelt: &str) -> Option<&'a str> {
+    let likenesses = names.map(|name| (strsim::jaro_winkler(name, misspelt), name));
+    let (likeness, nearest) = likenesses.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
+    (likeness >= MIN_LIKENESS).then_some(nearest)
 }
 
 /// Returns whether a file has a section. A text that is not TOML has none.

@@ -36,7 +36,7 @@ mod write;
 #[cfg(feature = "file")]
 pub use file::{
     CookieDefaults, CookieRequirements, PolicyError, Reaction, RememberDefaults,
-    RememberRequirements, Requirements, SameSite, SessionPolicy, UserCaching,
+    RememberRequirements, Requirements, SameSite, SessionPolicy, UserCaching, nearest,
 };
 #[cfg(feature = "file")]
 pub use write::write;

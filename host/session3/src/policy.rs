@@ -15,7 +15,7 @@ use crate::manager::{
 };
 use crate::store::MemoryStore;
 
-pub use session3_policy::{PolicyError, SessionPolicy};
+pub use session3_policy::{PolicyError, SessionPolicy, nearest};
 
 /// Returns the session manager component with this policy in place of the one that it had.
 ///

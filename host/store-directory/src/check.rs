@@ -264,24 +264,32 @@ fn foreign_locks(root: &Root) -> Result<Vec<String>, StoreError> {
     Ok(names)
 }
 
-/// Returns whether a directory has files of a store, or, if `may_be_empty`, none at all.
-pub fn is_store(root: &Root, may_be_empty: bool) -> Result<bool, StoreError> {
-    let names = names_of(root)?;
-    let is_empty = names.iter().all(|name| may_be_in_new_store(name));
-    Ok(is_empty && may_be_empty || names.iter().any(|name| is_ours(root, name)))
+/// What a directory has, which may be a store.
+pub enum Contents {
+    /// Files of a store.
+    Store,
+    /// Nothing but what may be in a new store.
+    Empty,
+    /// Other files, of which this is one.
+    Foreign(String),
 }
 
-/// Returns the name of a file in a directory that has other files and none of a store; `None`
-/// if the directory is empty, or is a store.
-pub fn first_foreign_name(root: &Root) -> Result<Option<String>, StoreError> {
-    let (mut is_store, mut foreign) = (false, None);
-    root.list(".", &mut |name| {
-        is_store = is_store || is_ours(root, &name);
-        if foreign.is_none() && !may_be_in_new_store(&name) {
-            foreign = Some(name);
-        }
-    })?;
-    Ok(foreign.filter(|_| !is_store))
+impl Contents {
+    /// Looks what a directory has.
+    pub fn find(root: &Root) -> Result<Self, StoreError> {
+        let (mut is_store, mut foreign) = (false, None);
+        root.list(".", &mut |name| {
+            is_store = is_store || is_ours(root, &name);
+            if foreign.is_none() && !may_be_in_new_store(&name) {
+                foreign = Some(name);
+            }
+        })?;
+        Ok(match foreign {
+            _ if is_store => Self::Store,
+            Some(name) => Self::Foreign(name),
+            None => Self::Empty,
+        })
+    }
 }
 
 fn is_ours(root: &Root, name: &str) -> bool {

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::RwLock;
 use session3_store::{StoreError, Timestamp};
 
-use crate::check::{first_foreign_name, is_store};
-use crate::fs::{Place, is_stale};
+use crate::check::Contents;
+use crate::fs::{Place, Root, is_stale};
 use crate::open_store::OpenStore;
 use crate::{OpenError, Options, sweep};
 
@@ -38,13 +38,11 @@ impl StorePath {
         let failed = |error| OpenError::new(path, options.read_only, error);
         let opened = OpenStore::open(path, &options).map_err(failed)?;
         let root = &opened.inner.root;
-        let foreign = first_foreign_name(root).map_err(|error| failed(io::Error::other(error)))?;
-        if let Some(name) = foreign {
+        let contents = Contents::find(root).map_err(|error| failed(io::Error::other(error)))?;
+        if let Contents::Foreign(name) = contents {
             return Err(OpenError::Foreign(path.to_owned(), name));
         }
-        if options.create && !options.read_only {
-            sweep::prepare(root);
-        }
+        prepare(root, &options);
         Ok(Self {
             path: std::path::absolute(path).map_err(failed)?,
             checked_at: AtomicU64::new(opened.now),
@@ -70,8 +68,7 @@ impl StorePath {
     where
         F: Future<Output = Result<T, StoreError>>,
     {
-        let result = self.run_in(self.current()?, operation).await;
-        result.map_err(|error| self.with_path(error))
+        self.run_in(self.current()?, operation).await
     }
 
     /// Runs an operation on a thread that may block.
@@ -86,8 +83,7 @@ impl StorePath {
             may_block: true,
             ..self.current()?
         };
-        let result = self.run_in(store, operation).await;
-        result.map_err(|error| self.with_path(error))
+        self.run_in(store, operation).await
     }
 
     async fn run_in<T, F>(
@@ -99,7 +95,7 @@ impl StorePath {
         F: Future<Output = Result<T, StoreError>>,
     {
         let result = operation(store.clone()).await;
-        match &result {
+        let result = match &result {
             Err(error) if is_stale(error) => {
                 let reopened = OpenStore {
                     may_block: store.may_block,
@@ -113,7 +109,8 @@ impl StorePath {
                 result
             }
             _ => result,
-        }
+        };
+        result.map_err(|error| self.with_path(error))
     }
 
     /// Returns the directory that the path leads to. Looks it up once a second.
@@ -152,12 +149,12 @@ impl StorePath {
         let root = &opened.inner.root;
         // Under a file system that was unmounted, there is an empty directory, too.
         let may_be_empty = root.is_on_device_of(&used.inner.root);
-        if !is_store(root, may_be_empty)? {
-            return Err(self.unavailable("was replaced by one without sessions"));
+        match Contents::find(root)? {
+            Contents::Store => {}
+            Contents::Empty if may_be_empty => {}
+            _ => return Err(self.unavailable("was replaced by one without sessions")),
         }
-        if self.options.create && !self.options.read_only {
-            sweep::prepare(root);
-        }
+        prepare(root, &self.options);
         let mut current = self.current.write();
         if !Arc::ptr_eq(&current.inner, &used.inner) {
             return Ok(current.clone());
@@ -169,13 +166,14 @@ impl StorePath {
 
     /// Adds the path to what the system said.
     fn with_path(&self, error: StoreError) -> StoreError {
+        let StoreError::Unavailable(what) = error else {
+            return error;
+        };
         let path = self.path.display().to_string();
-        match error {
-            StoreError::Unavailable(what) if !what.starts_with(&path) => {
-                StoreError::Unavailable(format!("{path}: {what}"))
-            }
-            error => error,
-        }
+        StoreError::Unavailable(match what.starts_with(&path) {
+            true => what,
+            false => format!("{path}: {what}"),
+        })
     }
 
     fn unavailable(&self, what: &str) -> StoreError {
@@ -184,5 +182,12 @@ impl StorePath {
              same file system",
             self.path.display()
         ))
+    }
+}
+
+/// Creates what a new store has, if the options let it.
+fn prepare(root: &Root, options: &Options) {
+    if options.create && !options.read_only {
+        sweep::prepare(root);
     }
 }

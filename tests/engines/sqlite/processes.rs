@@ -266,7 +266,7 @@ fn processes_that_create_the_database_at_once_all_open_it() {
 /// Whether a file is ours must be seen at one moment, also while another connection creates
 /// the tables.
 #[test]
-fn stores_that_create_the_database_at_once_take_none_for_somebody_elses() {
+fn stores_that_create_the_database_at_once_all_recognise_it() {
     for _ in 0..100 {
         let place = Place::new();
         block_on(async {

@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Error, Result, anyhow};
+use anyhow::{Error, Result, anyhow};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, CommandFactory, Parser};
@@ -23,6 +23,8 @@ const APPLICATION: &str = "application";
 pub struct Configuration {
     file: PathBuf,
     command_line: Vec<OsString>,
+    /// The keys of the options that the command line has.
+    given: Vec<String>,
     /// What the file set when the server started.
     settings: Vec<Setting>,
 }
@@ -42,17 +44,19 @@ pub struct Reloaded {
 /// If the file cannot be read, or has something that the command does not take;
 /// [`clap::Error`] if the command line itself is wrong.
 pub fn parse(command_line: Vec<OsString>) -> Result<Cli> {
-    let file = given(&command_line).and_then(|matches| {
+    let matches = given(&command_line);
+    let file = matches.as_ref().and_then(|matches| {
         let file: Option<&PathBuf> = matches.get_one("config");
-        file.cloned()
+        Some((file?.clone(), given_keys(matches)))
     });
-    let Some(file) = file else {
+    let Some((file, given)) = file else {
         return Ok(Cli::try_parse_from(command_line)?);
     };
     let configuration = Configuration {
         settings: read(&file)?,
         file,
         command_line,
+        given,
     };
     let mut cli = configuration.parse(&configuration.settings)?;
     if let super::Command::Serve(serve) = &mut cli.command {
@@ -121,18 +125,10 @@ impl Configuration {
     /// contradict such an option. An environment variable replaces its option, too.
     fn applied<'a>(&self, settings: &'a [Setting]) -> Vec<&'a Setting> {
         let command = serve_command();
-        let Some(matches) = given(&self.command_line) else {
-            return settings.iter().collect();
-        };
-        let arguments = command.get_arguments();
-        let given: Vec<&str> = arguments
-            .filter(|argument| is_given(&matches, argument.get_id().as_str()))
-            .map(key_of)
-            .collect();
         let is_applied = |setting: &&Setting| {
             let is_in_the_way =
-                |given: &&str| *given == setting.key || contradict(&command, given, &setting.key);
-            !given.iter().any(is_in_the_way)
+                |given: &String| *given == setting.key || contradict(&command, given, &setting.key);
+            !self.given.iter().any(is_in_the_way)
         };
         settings.iter().filter(is_applied).collect()
     }
@@ -170,10 +166,7 @@ impl Configuration {
 }
 
 fn read(file: &Path) -> Result<Vec<Setting>> {
-    let name = || file.display().to_string();
-    let bytes = input::read(file).with_context(name)?;
-    let text = String::from_utf8(bytes).context("it is not UTF-8");
-    let parsed = settings::parse(&text.with_context(name)?, &serve_command());
+    let parsed = settings::parse(&input::read_text(file)?, &serve_command());
     parsed.map_err(|fault| anyhow!("{}:{fault}", file.display()))
 }
 
@@ -190,6 +183,14 @@ fn given(command_line: &[OsString]) -> Option<ArgMatches> {
     let command = Cli::command().ignore_errors(true);
     let matches = command.try_get_matches_from(command_line).ok()?;
     matches.subcommand_matches("serve").cloned()
+}
+
+/// Returns the keys of the options and arguments that the command line has.
+fn given_keys(matches: &ArgMatches) -> Vec<String> {
+    let command = serve_command();
+    let arguments = command.get_arguments();
+    let given = arguments.filter(|argument| is_given(matches, argument.get_id().as_str()));
+    given.map(|argument| key_of(argument).to_owned()).collect()
 }
 
 fn is_given(matches: &ArgMatches, id: &str) -> bool {

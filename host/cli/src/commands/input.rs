@@ -49,6 +49,12 @@ pub fn read(file: &Path) -> Result<Vec<u8>> {
     Ok(read_with_metadata(file)?.0)
 }
 
+/// Reads a regular file in UTF-8. The error begins with the name of the file.
+pub fn read_text(file: &Path) -> Result<String> {
+    let text = read(file).and_then(|bytes| String::from_utf8(bytes).context("it is not UTF-8"));
+    text.with_context(|| file.display().to_string())
+}
+
 /// Reads a regular file, and returns whose it is as well.
 pub fn read_with_metadata(file: &Path) -> Result<(Vec<u8>, Metadata)> {
     // Without this flag, opening a FIFO waits as well.

@@ -29,7 +29,9 @@ impl Policy {
     pub fn is_given(&self) -> bool {
         let file = self.config.as_deref();
         // The errors of a file that cannot be read come when it is used.
-        file.is_some_and(|file| read(file).map_or(true, |text| SessionPolicy::is_in(&text)))
+        file.is_some_and(|file| {
+            input::read_text(file).map_or(true, |text| SessionPolicy::is_in(&text))
+        })
     }
 
     /// Lets browsers keep the session cookie without TLS, whatever the policy says.
@@ -63,13 +65,9 @@ impl Policy {
     }
 }
 
-fn read(file: &Path) -> Result<String> {
-    String::from_utf8(input::read(file)?).context("it is not UTF-8")
-}
-
 /// Reads the policy of a file; `None` if the file has none.
 fn parse(file: &Path) -> Result<Option<SessionPolicy>> {
-    let text = read(file).with_context(|| file.display().to_string())?;
+    let text = input::read_text(file)?;
     let policy = SessionPolicy::from_toml(&text).map_err(|error| with_place(file, error))?;
     Ok(SessionPolicy::is_in(&text).then_some(policy))
 }

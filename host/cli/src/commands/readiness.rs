@@ -27,7 +27,8 @@ impl Readiness {
         Self { store, is_stopped }
     }
 
-    /// Looks up a session, and whether one could be created. Returns why the server is not ready, as a line.
+    /// Looks up a session, and whether one could be created. Returns why the server is not ready,
+    /// as a line.
     pub async fn check(&self) -> Result<(), String> {
         if *self.is_stopped.borrow() {
             return Err("the server ends".into());

@@ -7,6 +7,7 @@ use std::fmt;
 use std::ops::Range;
 
 use clap::{Arg, ArgAction, Command};
+use session3::policy::nearest;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -25,8 +26,6 @@ const NUMBERS: [TypeId; 6] = [
     TypeId::of::<usize>(),
     TypeId::of::<i64>(),
 ];
-/// How alike a key and a misspelt one are at least, from 0 to 1.
-const MIN_LIKENESS: f64 = 0.8;
 
 /// An option that a file sets.
 #[derive(Clone, Debug)]
@@ -54,6 +53,16 @@ pub struct Fault {
     /// The line, counted from 1.
     line: usize,
     why: String,
+}
+
+impl Fault {
+    /// Says why a text is not what was expected of it.
+    pub fn of_toml(text: &str, error: &toml::de::Error) -> Self {
+        Self {
+            line: error.span().map_or(1, |span| line_of(text, &span)),
+            why: error.message().trim().replace('\n', "; "),
+        }
+    }
 }
 
 impl fmt::Display for Fault {
@@ -104,14 +113,8 @@ pub fn argument_of<'a>(command: &'a Command, key: &str) -> Option<&'a Arg> {
 ///
 /// If the text is not TOML, or if the section has an unknown key or a value of the wrong type.
 pub fn parse(text: &str, command: &Command) -> Result<Vec<Setting>, Fault> {
-    let line_of = |span: Range<usize>| {
-        let before = text.get(..span.start).unwrap_or_default();
-        1 + before.matches('\n').count()
-    };
-    let file = DeTable::parse(text).map_err(|error| Fault {
-        line: error.span().map_or(1, line_of),
-        why: error.message().trim().replace('\n', "; "),
-    })?;
+    let line_of = |span: Range<usize>| line_of(text, &span);
+    let file = DeTable::parse(text).map_err(|error| Fault::of_toml(text, &error))?;
     for name in file.get_ref().keys() {
         check_section(name.get_ref()).map_err(|why| Fault {
             line: line_of(name.span()),
@@ -145,6 +148,12 @@ pub fn parse(text: &str, command: &Command) -> Result<Vec<Setting>, Fault> {
     Ok(settings)
 }
 
+/// Returns the line where a part of a text begins, counted from 1.
+fn line_of(text: &str, part: &Range<usize>) -> usize {
+    let before = text.get(..part.start).unwrap_or_default();
+    1 + before.matches('\n').count()
+}
+
 /// Refuses a misspelt section: otherwise the file would be a session policy as a whole, whose
 /// errors say nothing of sections.
 fn check_section(name: &str) -> Result<(), String> {
@@ -171,13 +180,6 @@ fn known<'a>(command: &'a Command, key: &str) -> Result<&'a Arg, String> {
         };
         format!("unknown key {key}: {advice}")
     })
-}
-
-/// Returns the name that is most like a misspelt one, if it is much like it.
-fn nearest<'a>(names: impl Iterator<Item = &'a str>, misspelt: &str) -> Option<&'a str> {
-    let likenesses = names.map(|name| (strsim::jaro_winkler(name, misspelt), name));
-    let (likeness, nearest) = likenesses.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
-    (likeness >= MIN_LIKENESS).then_some(nearest)
 }
 
 /// Returns the values of an option with their places in the text; `None` if the value is of

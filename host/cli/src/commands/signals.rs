@@ -37,14 +37,14 @@ impl StopSignals {
                 // A signal that came after `begin_serving` has to find the server serving.
                 biased;
                 _ = serving => {}
-                status = signals.next() => exit(status),
+                stop = signals.next() => exit(stop.status()),
             }
-            let name = name(signals.next().await);
-            tracing::info!("{name}: the server finishes the requests that are running, and ends");
+            let first = signals.next().await.name();
+            tracing::info!("{first}: the server finishes the requests that are running, and ends");
             stop.send_replace(true);
-            let status = signals.next().await;
-            tracing::info!("{}: the server ends at once", self::name(status));
-            exit(status);
+            let second = signals.next().await;
+            tracing::info!("{}: the server ends at once", second.name());
+            exit(second.status());
         });
         Ok(Self {
             begin_serving,
@@ -66,22 +66,36 @@ struct Signals {
 }
 
 impl Signals {
-    /// Waits for a signal, and returns the exit status that shells give to a program that it
-    /// has killed.
-    async fn next(&mut self) -> i32 {
-        let kind = tokio::select! {
-            _ = self.interrupt.recv() => SignalKind::interrupt(),
-            _ = self.terminate.recv() => SignalKind::terminate(),
-        };
-        128 + kind.as_raw_value()
+    async fn next(&mut self) -> StopSignal {
+        tokio::select! {
+            _ = self.interrupt.recv() => StopSignal::Interrupt,
+            _ = self.terminate.recv() => StopSignal::Terminate,
+        }
     }
 }
 
-/// Returns the name of the signal that belongs to an exit status.
-fn name(status: i32) -> &'static str {
-    match status - 128 {
-        signal if signal == SignalKind::interrupt().as_raw_value() => "SIGINT",
-        _ => "SIGTERM",
+/// A signal that ends the program.
+#[derive(Clone, Copy)]
+enum StopSignal {
+    Interrupt,
+    Terminate,
+}
+
+impl StopSignal {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Interrupt => "SIGINT",
+            Self::Terminate => "SIGTERM",
+        }
+    }
+
+    /// Returns the exit status that shells give to a program that the signal has killed.
+    fn status(self) -> i32 {
+        let kind = match self {
+            Self::Interrupt => SignalKind::interrupt(),
+            Self::Terminate => SignalKind::terminate(),
+        };
+        128 + kind.as_raw_value()
     }
 }
 

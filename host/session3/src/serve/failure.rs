@@ -16,6 +16,9 @@ static REFUSALS: LazyLock<LogLimit> = LazyLock::new(|| LogLimit::new(10));
 /// Limits the lines about requests that failed and responses that were cut off.
 static FAILURES: LazyLock<LogLimit> = LazyLock::new(|| LogLimit::new(100));
 
+/// What a line says of how many lines were left out.
+const LEFT_OUT: &str = "failures of requests";
+
 /// Why a request got no response from the component.
 pub enum Failure {
     /// The component exceeded the time limit.
@@ -62,27 +65,23 @@ impl Failure {
 
     /// Logs a failure that is not the client's.
     fn log(&self) {
-        let limit = match self {
-            Self::Overloaded => &REFUSALS,
-            Self::TimedOut | Self::File(_) | Self::SlowFile | Self::Guest(_) => &FAILURES,
-            Self::Body(_) | Self::NoHost | Self::TooManyHeaders => return,
-        };
-        if !limit.allows_line("failures of requests") {
-            return;
-        }
         match self {
             Self::Overloaded => {
-                tracing::warn!("a request was refused: too many requests are running and waiting");
+                if REFUSALS.allows_line(LEFT_OUT) {
+                    tracing::warn!(
+                        "a request was refused: too many requests are running and waiting"
+                    );
+                }
             }
-            Self::TimedOut => {
-                tracing::error!("a request failed: it exceeded the time limit");
+            Self::TimedOut => log_failure("a request failed: it exceeded the time limit"),
+            Self::File(error) => {
+                log_failure(&format!("a static file could not be opened: {error}"));
             }
-            Self::File(error) => tracing::error!("a static file could not be opened: {error}"),
-            Self::SlowFile => tracing::error!(
+            Self::SlowFile => log_failure(
                 "a static file was not found in time: its file system is slow, or too many \
-                 requests for files are under way"
+                 requests for files are under way",
             ),
-            Self::Guest(error) => tracing::error!("a request failed: {}", escaped(error)),
+            Self::Guest(error) => log_failure(&format!("a request failed: {}", escaped(error))),
             Self::Body(_) | Self::NoHost | Self::TooManyHeaders => {}
         }
     }
@@ -149,7 +148,11 @@ impl From<Late> for Failure {
 /// Logs and counts that `what`, such as a response, was cut off after its head.
 pub fn cut_off(what: &str, why: &str) {
     count_failure("cut-off");
-    if FAILURES.allows_line("failures of requests") {
-        tracing::error!("{what} was cut off: {why}");
+    log_failure(&format!("{what} was cut off: {why}"));
+}
+
+fn log_failure(text: &str) {
+    if FAILURES.allows_line(LEFT_OUT) {
+        tracing::error!("{text}");
     }
 }

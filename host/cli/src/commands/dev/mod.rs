@@ -135,7 +135,7 @@ fn build_again(
                 say("The new build is served.\n");
             }
             Err(unbuilt) => {
-                server.set_notice(Some(page::of(&unbuilt)));
+                server.set_notice(Some(page::about(&unbuilt)));
                 say(&format!("{unbuilt}. Waiting for a change.\n"));
             }
         }

@@ -1,11 +1,13 @@
 //! The page about a failed build.
 
+use console::strip_ansi_codes;
+
 use super::project::Unbuilt;
 
 /// Returns the page about a failed build. It loads itself again until a build succeeds.
-pub fn of(unbuilt: &Unbuilt) -> String {
+pub fn about(unbuilt: &Unbuilt) -> String {
     let what = escaped(&unbuilt.what);
-    let output = escaped(&without_colours(&unbuilt.output));
+    let output = escaped(&strip_ansi_codes(&unbuilt.output));
     format!(
         r#"<!doctype html>
 <html lang="en">
@@ -30,24 +32,13 @@ fn escaped(text: &str) -> String {
         .replace('>', "&gt;")
 }
 
-/// Removes the sequences with which programs colour their output: ESC, `[`, parameters, a letter.
-fn without_colours(text: &str) -> String {
-    let mut parts = text.split("\x1b[");
-    let mut plain = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let end = part.find(|end: char| end.is_ascii_alphabetic());
-        plain.push_str(end.and_then(|end| part.get(end + 1..)).unwrap_or(part));
-    }
-    plain
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn messages_are_text() {
-        let page = of(&Unbuilt {
+        let page = about(&Unbuilt {
             what: "The build failed".into(),
             output: "\x1b[1;31merror\x1b[0m: <T> & so on\n".into(),
         });

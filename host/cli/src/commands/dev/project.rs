@@ -9,6 +9,7 @@ use anyhow::{Context, Error, Result, anyhow};
 use serde::Deserialize;
 
 use crate::commands::input;
+use crate::commands::settings::Fault;
 
 /// How much of a build's output is kept for the page, in bytes.
 const MAX_OUTPUT: usize = 64 << 10;
@@ -64,15 +65,9 @@ impl Project {
     /// If the file cannot be read, or has no valid section `dev`.
     pub fn read(file: &Path) -> Result<Self> {
         let name = file.display();
-        let bytes = input::read(file).with_context(|| name.to_string())?;
-        let text = String::from_utf8(bytes).with_context(|| format!("{name}: it is not UTF-8"))?;
+        let text = input::read_text(file)?;
         let parsed: Result<File, _> = toml::from_str(&text);
-        let parsed = parsed.map_err(|error| {
-            let before = error.span().and_then(|span| text.get(..span.start));
-            let line = before.map_or(1, |before| 1 + before.matches('\n').count());
-            let why = error.message().trim().replace('\n', "; ");
-            anyhow!("{name}:{line}: {why}")
-        });
+        let parsed = parsed.map_err(|error| anyhow!("{name}:{}", Fault::of_toml(&text, &error)));
         parsed?.dev.with_context(|| {
             format!(
                 "{name}: there is no section [dev]: add it, with build = \"…\", the command that \
