@@ -38,6 +38,7 @@ mod place;
 mod policy;
 mod processes;
 mod protocol;
+mod quotes;
 mod readme;
 mod releases;
 mod reuse;
