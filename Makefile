@@ -114,7 +114,7 @@ test-embedding: program-for-tests
 	$(CARGO) test $(FEATURES) --package session3-test-embedding
 
 # The program over HTTP, and the operators' commands.
-LANGUAGES = guests:: guests_c:: guests_javascript:: guests_python:: hosts:: templates::
+LANGUAGES = guests:: guests_c:: guests_javascript:: guests_python:: hosts:: readme:: templates::
 
 test-program: program-for-tests hadolint
 	@tools/install-packages caddy curl man-db mariadb-server nginx-light openssl postgresql prometheus \

@@ -89,9 +89,10 @@ fn applications_get_the_operators_defaults() {
 }
 
 #[test]
-fn the_policy_of_the_readme_is_one() {
-    let readme = include_str!("../../README.md");
-    let place = Place::new(&between(readme, "```toml\n", "```"));
+fn the_policy_of_the_book_is_one() {
+    let chapter = include_str!("../../docs/src/operating.md");
+    let (_, policy) = chapter.split_once("## The session policy").unwrap();
+    let place = Place::new(&between(policy, "```toml\n", "```"));
     assert!(cookie(&place.serve(&["--secure-cookies"])).contains("; SameSite=Strict"));
 }
 

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::hosts::with_node;
 
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     fs::canonicalize(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).unwrap()
 }
 
@@ -53,7 +53,7 @@ fn pack_crates(packages: &Path) {
     }
 }
 
-fn run(command: &mut Command) -> String {
+pub fn run(command: &mut Command) -> String {
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert!(output.status.success(), "{command:?}: {text}");
@@ -103,25 +103,9 @@ impl Project {
         }
     }
 
-    /// Adds to the environment of a command what finds the tools of each language.
-    fn with_tools(&self, mut command: Command) -> Command {
-        let program = session3().get_program().to_owned();
-        let programs = Path::new(&program).parent().unwrap().display().to_string();
-        let node = root().join("target/guests/javascript/venv/bin");
-        let path = std::env::var("PATH").unwrap();
-        let wheels = root().join("target/guests/python/wheels");
-        command
-            .env("PATH", format!("{programs}:{}:{path}", node.display()))
-            .env("PIP_NO_INDEX", "1")
-            .env("PIP_FIND_LINKS", wheels)
-            .env("npm_config_prefer_offline", "true")
-            // Applications in Rust share what they depend on.
-            .env("CARGO_TARGET_DIR", root().join("target/guests/rust"))
-            .current_dir(self.path());
-        for (name, value) in session3().get_envs() {
-            command.env(name, value.unwrap_or_default());
-        }
-        command
+    /// Returns a command that finds the tools of each language.
+    fn with_tools(&self, command: Command) -> Command {
+        with_tools(command, &self.path())
     }
 
     /// Builds and serves the application.
@@ -138,6 +122,27 @@ impl Project {
     }
 }
 
+/// Adds to a command what finds the tools of each language, and lets it run in a directory.
+pub fn with_tools(mut command: Command, directory: &Path) -> Command {
+    let program = session3().get_program().to_owned();
+    let programs = Path::new(&program).parent().unwrap().display().to_string();
+    let node = root().join("target/guests/javascript/venv/bin");
+    let path = std::env::var("PATH").unwrap();
+    let wheels = root().join("target/guests/python/wheels");
+    command
+        .env("PATH", format!("{programs}:{}:{path}", node.display()))
+        .env("PIP_NO_INDEX", "1")
+        .env("PIP_FIND_LINKS", wheels)
+        .env("npm_config_prefer_offline", "true")
+        // Applications in Rust share what they depend on.
+        .env("CARGO_TARGET_DIR", root().join("target/guests/rust"))
+        .current_dir(directory);
+    for (name, value) in session3().get_envs() {
+        command.env(name, value.unwrap_or_default());
+    }
+    command
+}
+
 /// Checks that a page sends the browser back to another one.
 fn goes_to(page: &Page, path: &str) {
     let location = page.location.as_deref();
@@ -151,7 +156,7 @@ fn log_in(browser: &mut Browser, server: &Demo, password: &str, more: &[(&str, &
 }
 
 /// What a user does with each of the applications.
-fn use_it(server: &Demo) {
+pub fn use_it(server: &Demo) {
     let mut browser = Browser::new();
     goes_to(&browser.get(server, "devices"), "/");
     goes_to(&log_in(&mut browser, server, "wrong", &[]), "/");
