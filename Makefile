@@ -223,7 +223,7 @@ compiler:
 
 # The demo application in other languages.
 guests: $(addprefix target/guests/,c.wasm javascript.wasm python.wasm \
-	calling-javascript.wasm calling-python.wasm python-handling.wasm python-flasking.wasm \
+	calling-javascript.wasm calling-python.wasm python-handling.wasm python-flasking.wasm python-guide.wasm \
 	javascript-guest.wasm javascript-hono.wasm)
 
 .SECONDEXPANSION:

@@ -97,6 +97,17 @@ fn the_policy_of_the_book_is_one() {
 }
 
 #[test]
+fn the_policy_of_the_guides_ends_a_session_soon() {
+    let chapter = include_str!("../../docs/src/guides.md");
+    let place = Place::new(&between(chapter, "```toml\n", "```"));
+    let server = place.serve(&["--secure-cookies"]);
+    let mut browser = Browser::new();
+    assert!(browser.get(&server, "keep").set_cookie.is_some());
+    thread::sleep(Duration::from_secs(5));
+    assert_eq!(browser.look(&server).0, "None");
+}
+
+#[test]
 fn an_application_cannot_weaken_what_is_required() {
     let place = Place::new("[require.cookie]\nsecure = true\n");
     // Over plain HTTP, the demo wants a cookie without Secure.
