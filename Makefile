@@ -136,11 +136,12 @@ test-languages: program-for-tests guests examples
 	$(CARGO) test $(FEATURES) --package session3-test-program -- $(LANGUAGES)
 
 # The templates that `test-languages` leaves out.
-test-docs: program-for-tests guests
+test-docs: program-for-tests guests browser
 	$(CARGO) test $(FEATURES) --package session3-test-program -- --ignored templates::
+	$(CARGO) test $(FEATURES) --package session3-test-browser -- --ignored
 
 # The demo in a real browser.
-test-browser: program-for-tests browser
+test-browser: program-for-tests guests browser
 	@tools/install-packages postgresql
 	$(CARGO) test $(FEATURES) --package session3-test-browser
 
@@ -228,7 +229,7 @@ guests: $(addprefix target/guests/,c.wasm javascript.wasm python.wasm \
 
 .SECONDEXPANSION:
 target/guests/%.wasm: $$(wildcard guest/$$*/* guest/$$*/*/src/*) \
-		$(wildcard guest/wit/*.wit wit/*.wit wit/deps/*.wit guest/web/src/*.html) | guest-tools
+		$(wildcard wit/*.wit wit/deps/*.wit guest/web/src/*.html) | guest-tools
 	guest/$*/build.sh $@
 
 # The package for applications in Python, which contains the WIT.

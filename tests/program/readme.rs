@@ -5,12 +5,13 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
+use session3_test_program::project::{root, run, with_tools};
 use session3_test_program::{Browser, Demo, session3};
 use tempfile::TempDir;
 
 use crate::book::blocks;
 use crate::place::Place;
-use crate::templates::{root, run, use_it, with_tools};
+use crate::templates::use_it;
 
 const README: &str = include_str!("../../README.md");
 const GETTING_STARTED: &str = include_str!("../../docs/src/getting-started.md");
