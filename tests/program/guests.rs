@@ -1,6 +1,8 @@
 //! The demo in other languages: the scenarios of the demo in Rust hold for each, and all of
 //! them can use the same sessions.
 
+mod worlds;
+
 use std::collections::HashSet;
 use std::path::Path;
 

@@ -7,12 +7,12 @@ use std::thread;
 
 use session3_test_program::{Browser, Demo, Page, target_directory};
 
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// Returns a command that finds Node.js, as `make guests` installed it or from the system.
-fn with_node(program: &str) -> Command {
+pub fn with_node(program: &str) -> Command {
     let own = root().join("target/guests/javascript/venv/bin");
     let path = std::env::var("PATH").unwrap();
     let mut command = Command::new(program);

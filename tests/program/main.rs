@@ -25,6 +25,7 @@ mod log;
 mod messages;
 mod metrics;
 mod middleware;
+mod mistakes;
 mod moving;
 mod observed;
 mod operators;

@@ -8,6 +8,8 @@ use wac_graph::types::Package;
 use wac_graph::{CompositionGraph, EncodeOptions, NodeId, PackageId};
 
 use crate::outline::{NotAComponent, Outline, inspect};
+use crate::part::{Part, is_composed, world_of};
+use crate::warning::Warning;
 
 /// The version of the contract, without the patch.
 const CONTRACT: &str = "0.2";
@@ -149,6 +151,9 @@ impl<'a> Composition<'a> {
     /// interface was not granted.
     pub fn compose(&self) -> Result<Vec<u8>, ComposeError> {
         let outline = outline_of("application", self.application)?;
+        if let Some(part) = Part::of(&outline) {
+            return Err(ComposeError::NotAnApplication(part));
+        }
         self.check("application", &outline)?;
         let store = self.store.map(outline_of_store).transpose()?;
         if let Some(outline) = &store {
@@ -165,6 +170,15 @@ impl<'a> Composition<'a> {
         Ok(component)
     }
 
+    /// Returns what is probably a mistake in the application, although it can be composed.
+    ///
+    /// # Errors
+    ///
+    /// If the application is not a component.
+    pub fn warnings(&self) -> Result<Vec<Warning>, ComposeError> {
+        outline_of("application", self.application).map(|outline| Warning::of(&outline))
+    }
+
     /// Checks that imports are granted. The version does not count, since a host may accept
     /// another one.
     fn check(&self, which: &'static str, outline: &Outline) -> Result<(), ComposeError> {
@@ -178,6 +192,9 @@ impl<'a> Composition<'a> {
             };
             if !self.grants.contains(&grant) {
                 let interface = interface.to_owned();
+                if is_composed(outline) {
+                    return Err(ComposeError::Composed(interface, grant));
+                }
                 return Err(ComposeError::NotGranted {
                     which,
                     interface,
@@ -285,8 +302,11 @@ fn check_contract(which: &'static str, outline: &Outline) -> Result<(), ComposeE
                 .is_some_and(|rest| rest.starts_with('.'))
         });
         if !is_current {
-            let interface = interface.clone();
-            return Err(ComposeError::OtherContract { which, interface });
+            return Err(ComposeError::OtherContract {
+                which,
+                interface: interface.clone(),
+                world: world_of(outline),
+            });
         }
     }
     Ok(())
@@ -365,9 +385,21 @@ fn does_not_fit(error: impl fmt::Display) -> ComposeError {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ComposeError {
-    /// The named component is not a component.
+    /// The named component is not a component. The text has the reason, too, so the reason is
+    /// no source that would be printed again.
     #[error("the {0} is not a component: {1}")]
-    NotAComponent(&'static str, #[source] NotAComponent),
+    NotAComponent(&'static str, NotAComponent),
+    /// The application is a part of session3.
+    #[error("this is {0}: name the component of the application")]
+    NotAnApplication(Part),
+    /// The application was composed with a session manager already, and imports this interface
+    /// without the grant.
+    #[error(
+        "it is composed with the session manager already, and imports {0}: name the component \
+         that it was composed from, or allow the interface with {option}",
+        option = .1.option()
+    )]
+    Composed(String, Grant),
     /// The components do not fit together.
     #[error("the components do not fit together: {0}")]
     DoesNotFit(String),
@@ -388,13 +420,15 @@ pub enum ComposeError {
     /// A component was built for another version of the contract.
     #[error(
         "the {which} has {interface}, and this program has version {CONTRACT}: build the {which} \
-         again with the WIT files that `session3 wit` writes"
+         again with the WIT files of `session3 wit --world {world} -o wit`"
     )]
     OtherContract {
         /// The component that has it.
         which: &'static str,
         /// The interface, with its version.
         interface: String,
+        /// The world that fits it.
+        world: &'static str,
     },
     /// The application imports `session3:sessions/current`, and there is no middleware.
     #[error(
@@ -405,11 +439,15 @@ pub enum ComposeError {
     /// There is a middleware, and the application is not for WASI 0.3.
     #[error(
         "the application does not export {HANDLER}, so the middleware has nothing to pass \
-         requests on to: leave out --middleware"
+         requests on to: leave out --middleware, or build the application with the WIT files of \
+         `session3 wit --world application-behind-middleware -o wit`"
     )]
     NotAHandler,
     /// The store component does not export a store.
-    #[error("the store component does not export {STORE}")]
+    #[error(
+        "the store component does not export {STORE}: name one that does, such as that of \
+         `session3 component store-filesystem -o store.wasm`"
+    )]
     NotAStore,
     /// The result imports a store, and the host has none.
     #[error("{STORE} is imported and nothing provides it: name a directory with --store")]

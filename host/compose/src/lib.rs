@@ -21,6 +21,10 @@
 
 mod composition;
 mod outline;
+mod part;
+mod warning;
 
 pub use composition::{ComposeError, Composition, Grant, compose};
 pub use outline::{Needs, NotAComponent, Outline, inspect, is_async};
+pub use part::Part;
+pub use warning::Warning;

@@ -4,8 +4,8 @@
 use thiserror::Error;
 use wasmparser::{
     ComponentAlias, ComponentExport, ComponentExternalKind, ComponentImport, ComponentInstance,
-    ComponentOuterAliasKind, Encoding, Instance, MemoryType, Parser, Payload, TableType, Validator,
-    WasmFeatures,
+    ComponentOuterAliasKind, Encoding, Instance, KnownCustom, MemoryType, Parser, Payload,
+    ProducersSectionReader, TableType, Validator, WasmFeatures,
 };
 
 /// The outline of a component.
@@ -16,6 +16,30 @@ pub struct Outline {
     pub exports: Vec<String>,
     /// The resources that each instance needs.
     pub needs: Needs,
+    /// The languages and tools that made the component, as far as it names them.
+    pub producers: Vec<String>,
+}
+
+impl Outline {
+    /// Returns whether the component handles HTTP requests, for any version of WASI.
+    pub fn is_handler(&self) -> bool {
+        let handlers = ["wasi:http/incoming-handler@", "wasi:http/handler@"];
+        let is_handler = |name: &String| handlers.iter().any(|start| name.starts_with(start));
+        self.exports.iter().any(is_handler)
+    }
+
+    /// Returns whether the component was made from JavaScript by componentize-js, which jco uses.
+    pub fn is_javascript(&self) -> bool {
+        self.producers.iter().any(|name| name == "ComponentizeJS")
+    }
+
+    /// Returns whether random numbers of the component are the same in each of its instances.
+    /// That is so in JavaScript without `wasi:random/random`, which jco leaves out with
+    /// `--disable random`.
+    pub fn has_constant_random_numbers(&self) -> bool {
+        let imports_random = |name: &String| name.starts_with("wasi:random/random@");
+        self.is_javascript() && !self.imports.iter().any(imports_random)
+    }
 }
 
 /// The resources that one instance needs. Sums saturate, so that a hostile component cannot
@@ -42,15 +66,55 @@ pub struct Needs {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum NotAComponent {
-    /// The bytes are not WebAssembly, or damaged.
-    #[error("it is not WebAssembly, or damaged: {0}")]
+    /// There are no bytes.
+    #[error("it is empty: build the component again")]
+    Empty,
+    /// The bytes are WebAssembly in the text format.
+    #[error(
+        "it is WebAssembly in the text format: convert it with `wasm-tools parse FILE -o \
+         application.wasm`"
+    )]
+    TextFormat,
+    /// The bytes are an executable of Linux.
+    #[error(
+        "it is an executable of this system: build it for WebAssembly, as with `cargo build \
+         --target wasm32-wasip2`"
+    )]
+    Executable,
+    /// The bytes are a text or anything else.
+    #[error("it is not WebAssembly: name the file that the build of the application wrote")]
+    NotWebAssembly,
+    /// The bytes are WebAssembly, and incomplete or damaged.
+    #[error("it is incomplete or damaged ({0}): build it again, or copy it again")]
     Malformed(String),
     /// The bytes are a core module.
-    #[error("it is a core module: make a component of it with `wasm-tools component new`")]
+    #[error(
+        "it is a core module: build it for the target wasm32-wasip2, or make a component of it \
+         with `wasm-tools component new`"
+    )]
     CoreModule,
     /// The component imports or exports modules or components.
     #[error("it takes or hands out modules or components: join them into one with `wac`")]
     Unsupported,
+}
+
+impl NotAComponent {
+    /// Returns what bytes are that do not begin as WebAssembly.
+    fn other(bytes: &[u8]) -> Self {
+        let text = bytes.trim_ascii_start();
+        if bytes.is_empty() {
+            Self::Empty
+        } else if bytes.starts_with(b"\x7fELF") {
+            Self::Executable
+        } else if [&b"(component"[..], b"(module", b";;", b"(;"]
+            .iter()
+            .any(|start| text.starts_with(start))
+        {
+            Self::TextFormat
+        } else {
+            Self::NotWebAssembly
+        }
+    }
 }
 
 impl From<wasmparser::BinaryReaderError> for NotAComponent {
@@ -65,6 +129,9 @@ impl From<wasmparser::BinaryReaderError> for NotAComponent {
 ///
 /// [`NotAComponent`] if the bytes are not a component, or one of an unsupported form.
 pub fn inspect(component: &[u8]) -> Result<Outline, NotAComponent> {
+    if !component.starts_with(b"\0asm") {
+        return Err(NotAComponent::other(component));
+    }
     let mut reading = Reading::default();
     for payload in Parser::new(0).parse_all(component) {
         reading.payload(payload?)?;
@@ -73,6 +140,7 @@ pub fn inspect(component: &[u8]) -> Result<Outline, NotAComponent> {
         imports: reading.imports,
         exports: reading.exports,
         needs: reading.needs,
+        producers: reading.producers,
     })
 }
 
@@ -93,6 +161,7 @@ struct Reading {
     frames: Vec<Frame>,
     imports: Vec<String>,
     exports: Vec<String>,
+    producers: Vec<String>,
     /// The needs of the whole component, once it has been read.
     needs: Needs,
 }
@@ -148,9 +217,23 @@ impl Reading {
                     self.export(&export?)?;
                 }
             }
+            Payload::CustomSection(section) if self.frames.len() == 1 => {
+                if let KnownCustom::Producers(producers) = section.as_known() {
+                    self.add_producers(producers);
+                }
+            }
             _ => {}
         }
         Ok(())
+    }
+
+    /// Adds what the component says of its tools. An error in that does not matter.
+    fn add_producers(&mut self, producers: ProducersSectionReader<'_>) {
+        for field in producers.into_iter().flatten() {
+            let values = field.values.into_iter().flatten();
+            self.producers
+                .extend(values.map(|value| value.name.to_owned()));
+        }
     }
 
     fn begin(&mut self, encoding: Encoding) -> Result<(), NotAComponent> {
@@ -324,8 +407,15 @@ mod tests {
         let refusal = |bytes: &[u8]| inspect(bytes).err().expect("refused");
         let module = b"\0asm\x01\0\0\0";
         assert!(matches!(refusal(module), NotAComponent::CoreModule));
-        for bytes in [&b""[..], b"\0asm", b"<html>", &MANAGER[..MANAGER.len() - 1]] {
+        for bytes in [&b"\0asm"[..], &MANAGER[..MANAGER.len() - 1]] {
             assert!(matches!(refusal(bytes), NotAComponent::Malformed(_)));
+        }
+        assert!(matches!(refusal(b""), NotAComponent::Empty));
+        assert!(matches!(refusal(b"<html>"), NotAComponent::NotWebAssembly));
+        assert!(matches!(refusal(b"\x7fELF\x02"), NotAComponent::Executable));
+        for text in ["(component)", "\n (module)", ";; a comment"] {
+            let refusal = refusal(text.as_bytes());
+            assert!(matches!(refusal, NotAComponent::TextFormat), "{text}");
         }
     }
 }

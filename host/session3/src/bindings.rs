@@ -2,8 +2,8 @@
 #![expect(missing_docs, reason = "the WIT has the documentation")]
 
 wasmtime::component::bindgen!({
-    path: "wit",
-    world: "session-manager",
+    path: ["wit", "wit/worlds/session-manager.wit"],
+    world: "session3:worlds/session-manager",
     imports: { default: async },
     exports: { default: async },
     with: {

@@ -114,6 +114,8 @@ pub(crate) fn inspect(component: &[u8]) -> Result<Outline> {
         imports: header.imports,
         exports: header.exports,
         needs: header.needs,
+        // Nothing that concerns code which is compiled already depends on them.
+        producers: Vec::new(),
     })
 }
 

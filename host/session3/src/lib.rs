@@ -86,4 +86,6 @@ pub use linker::{HeldLock, add_to_linker};
 pub use manager::{SessionManager, SessionManagerBuilder};
 pub use serve::{ACCESS_LOG, ServeOptions, Server};
 pub use session::Session;
-pub use session3_compose::{ComposeError, Composition, Grant, NotAComponent, compose};
+pub use session3_compose::{
+    ComposeError, Composition, Grant, NotAComponent, Part, Warning, compose,
+};

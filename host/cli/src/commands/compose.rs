@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use session3::Composition;
 use session3::compiled::is_compiled;
 use session3::components::{CONTEXT, MIDDLEWARE};
+use session3::text::escaped;
 
 use super::cache::Cache;
 use super::policy::Policy;
@@ -159,19 +160,21 @@ impl Parts {
         for grant in &self.grant {
             composition = composition.grant((*grant).into());
         }
-        let component = composition
-            .compose()
-            .with_context(|| self.application.display().to_string())?;
+        let name = self.application.display().to_string();
+        let component = composition.compose().with_context(|| name.clone())?;
         ensure!(
             component != application || !self.policy.is_given(),
             "{}: the application does not import session3:sessions/manager, so the policy of \
              --config has no effect: leave it out",
-            self.application.display()
+            name
         );
+        for warning in composition.warnings()? {
+            tracing::warn!("{}: {warning}", escaped(&name));
+        }
         Ok(component)
     }
 }
 
 fn read(file: &Path) -> Result<Vec<u8>> {
-    input::read(file).with_context(|| file.display().to_string())
+    Ok(input::read_component(file)?.0)
 }

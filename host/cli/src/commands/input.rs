@@ -1,12 +1,12 @@
 //! What several commands read: files, session IDs, and all sessions of a store.
 
 use std::fs::{Metadata, OpenOptions};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::fs::OFlags;
 use session3::store::{Maintenance, SessionId, SessionPage, SessionStore};
 use session3::{Administration, SessionError, SessionManager};
@@ -70,6 +70,20 @@ pub fn read_with_metadata(file: &Path) -> Result<(Vec<u8>, Metadata)> {
     let mut bytes = Vec::new();
     opened.read_to_end(&mut bytes).context("cannot be read")?;
     Ok((bytes, metadata))
+}
+
+/// Reads the file of a component, and returns whose it is as well. The error names the file.
+pub fn read_component(file: &Path) -> Result<(Vec<u8>, Metadata)> {
+    let name = file.display();
+    match file.metadata() {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            bail!("{name}: there is no such file: build the component first, or correct the path")
+        }
+        Ok(metadata) if metadata.is_dir() => {
+            bail!("{name}: it is a directory: name the file of the component in it")
+        }
+        _ => read_with_metadata(file).with_context(|| name.to_string()),
+    }
 }
 
 /// Parses a session ID from the command line.

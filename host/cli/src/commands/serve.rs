@@ -287,8 +287,7 @@ impl Serve {
     /// If a file cannot be read, or the parts do not fit together.
     pub async fn component(&self) -> Result<Vec<u8>> {
         let name = || self.parts.application.display().to_string();
-        let read = input::read_with_metadata(&self.parts.application);
-        let (application, metadata) = read.with_context(name)?;
+        let (application, metadata) = input::read_component(&self.parts.application)?;
         if is_compiled(&application) {
             let checked = self.check_compiled(&application, &metadata);
             return checked.with_context(name).map(|()| application);

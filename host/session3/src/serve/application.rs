@@ -54,7 +54,7 @@ impl Application {
     pub fn new(component: &[u8], host: Arc<Host>) -> Result<Self> {
         let options = &host.options;
         let outline = inspect(component)?;
-        let generation = Generation::from_exports(&outline.exports)?;
+        let generation = Generation::of(&outline)?;
         // A granted directory that is missing is an error now, not one of every request.
         options.wasi(&host.sessions)?;
         let pool = Pool::of(component)?

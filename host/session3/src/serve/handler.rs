@@ -9,9 +9,10 @@ use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Bytes;
 use hyper::{Request, Response};
+use session3_compose::Outline;
 use tokio::sync::oneshot;
 use wasmtime::component::{Accessor, ComponentExportIndex, InstancePre, TypedFunc};
-use wasmtime::{AsContextMut, Engine, Result, Store, bail};
+use wasmtime::{AsContextMut, Engine, Result, Store};
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyIndices};
 use wasmtime_wasi_http::p3::Request as Incoming;
@@ -19,6 +20,7 @@ use wasmtime_wasi_http::p3::bindings::{Service, ServiceIndices};
 use wasmtime_wasi_http::{Error, WasiHttpView};
 
 use super::authority::authority_of;
+use super::refusal::{check_imports, is_release, no_handler};
 use super::request_body::RequestBody;
 use super::sent_body::SentBody;
 use super::state::InstanceState;
@@ -85,24 +87,26 @@ pub enum Generation {
 }
 
 impl Generation {
-    /// Returns the generation of a component with these exports. If there are both, it is
-    /// WASI 0.3.
+    /// Returns the generation of a component. If it has both, it is WASI 0.3.
     ///
     /// # Errors
     ///
-    /// If the component is not a web application.
-    pub fn from_exports(exports: &[String]) -> Result<Self> {
-        let exports = |name: &str| exports.iter().any(|export| export.starts_with(name));
-        if exports("wasi:http/handler@0.3.") {
-            return Ok(Self::Wasi03);
-        }
-        if exports("wasi:http/incoming-handler@0.2.") {
-            return Ok(Self::Wasi02);
-        }
-        bail!(
-            "the component exports neither wasi:http/incoming-handler@0.2 nor \
-             wasi:http/handler@0.3: it is not a web application"
-        )
+    /// If the component is not a web application, or imports what the server does not have.
+    pub fn of(outline: &Outline) -> Result<Self> {
+        let exports = |interface: &str, series: &str| {
+            let versions = outline.exports.iter();
+            let mut versions = versions.filter_map(|name| name.strip_prefix(interface));
+            versions.any(|version| is_release(version, series))
+        };
+        let generation = if exports("wasi:http/handler@", "0.3.") {
+            Self::Wasi03
+        } else if exports("wasi:http/incoming-handler@", "0.2.") {
+            Self::Wasi02
+        } else {
+            return Err(no_handler(outline));
+        };
+        check_imports(&outline.imports)?;
+        Ok(generation)
     }
 }
 
@@ -276,22 +280,61 @@ async fn respond(
 
 #[cfg(test)]
 mod tests {
+    use session3_compose::Needs;
+
     use super::*;
+
+    /// Returns the generation of a component with this export and this import, or the refusal.
+    fn generation(export: &str, import: &str) -> Result<Generation, String> {
+        let outline = Outline {
+            imports: vec![import.to_owned()],
+            exports: vec![export.to_owned()],
+            needs: Needs {
+                core_instances: 1,
+                ..Needs::default()
+            },
+            producers: Vec::new(),
+        };
+        Generation::of(&outline).map_err(|error| error.to_string())
+    }
 
     #[test]
     fn only_a_web_application_is_served() {
-        let generation = |name: &str| {
-            Generation::from_exports(&[name.to_owned()]).map_err(|error| error.to_string())
-        };
+        let with_export = |name| generation(name, "wasi:http/types@0.2.10");
         assert_eq!(
-            generation("wasi:http/incoming-handler@0.2.0"),
+            with_export("wasi:http/incoming-handler@0.2.0"),
             Ok(Generation::Wasi02)
         );
         assert_eq!(
-            generation("wasi:http/handler@0.3.1"),
+            with_export("wasi:http/handler@0.3.1"),
             Ok(Generation::Wasi03)
         );
-        let error = generation("session3:sessions/store@0.2.0").expect_err("refused");
-        assert!(error.contains("not a web application"), "{error}");
+        for (export, part) in [
+            ("session3:sessions/store@0.2.0", "not a web application"),
+            ("wasi:cli/run@0.2.6", "a command"),
+            ("wasi:http/handler@0.3.0-rc-2025-09-16", "0.3.0-rc-2025"),
+            ("wasi:http/incoming-handler@0.1.0", "0.1.0"),
+        ] {
+            let error = with_export(export).expect_err("refused");
+            assert!(error.contains(part), "{error}");
+            assert!(
+                error.contains("`session3 wit --world application"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_import_that_the_server_does_not_have_is_named() {
+        for import in [
+            "acme:database/query@1.0.0",
+            "log",
+            "wasi:http/types@0.3.0-rc-2025-09-16",
+            "wasi:keyvalue/store@0.2.0-draft",
+        ] {
+            let error = generation("wasi:http/incoming-handler@0.2.6", import);
+            let error = error.expect_err("refused");
+            assert!(error.contains(import), "{error}");
+        }
     }
 }

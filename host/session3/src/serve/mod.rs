@@ -16,6 +16,7 @@ mod options;
 mod outbound;
 mod output;
 mod pace;
+mod refusal;
 mod request_body;
 mod response_body;
 mod running;
