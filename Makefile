@@ -13,6 +13,10 @@ FEATURES = --locked --package session3-test-features --features session3-test-fe
 DEMO = --locked --package session3-test-features --package session3-cli --no-default-features
 STORES = --locked --package session3-test-features --package session3-test-stores
 
+# The package for authors of applications in C.
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+C_PACKAGE = target/package/session3-guest-c-$(VERSION).tar.gz
+
 .PHONY: demo program install uninstall test lint test-stores test-engines test-embedding test-program test-browser \
 	test-languages program-for-tests hadolint test-hosts test-package package wasmtime torture load fuzz mutants \
 	bench bench-engines compiler guests guest-tools examples browser peers
@@ -110,7 +114,7 @@ test-embedding: program-for-tests
 	$(CARGO) test $(FEATURES) --package session3-test-embedding
 
 # The program over HTTP, and the operators' commands.
-LANGUAGES = guests:: guests_python:: hosts::
+LANGUAGES = guests:: guests_c:: guests_python:: hosts::
 
 test-program: program-for-tests hadolint
 	@tools/install-packages caddy curl man-db mariadb-server nginx-light openssl postgresql prometheus \
@@ -145,7 +149,7 @@ test-hosts: program-for-tests wasmtime
 	$(CARGO) test $(FEATURES) --package session3-test-program -- --include-ignored stock::
 
 # Every crate and package as it would be published, in target/package.
-package: compiler
+package: compiler $(C_PACKAGE)
 	tools/package
 	tools/package-python
 
@@ -225,6 +229,12 @@ target/guests/%.wasm: $$(wildcard guest/$$*/* guest/$$*/*/src/*) \
 PYTHON_PACKAGE = $(addprefix guest/python/,build.sh install-tools.sh requirements.txt) \
 	$(wildcard guest/python/session3_guest/*.* guest/python/session3_guest/wit/*.wit)
 target/guests/python.wasm: $(PYTHON_PACKAGE) guest/python/demo/app.py
+# The package for C, and the demo, which is built with it as the applications of authors are.
+$(C_PACKAGE): $(wildcard guest/c/* guest/c/*/* guest/c/*/src/* wit/*.wit wit/deps/*.wit) | guest-tools
+	guest/c/package.sh $@
+
+target/guests/c.wasm: $(C_PACKAGE) $(wildcard guest/web/src/*.html) | program-for-tests
+	guest/c/demo/build.sh $@
 
 # Applications for tests, with the same tools.
 target/guests/python-%.wasm: target/guests/python.wasm \

@@ -15,6 +15,7 @@ mod dev;
 mod engines;
 mod frozen;
 mod guests;
+mod guests_c;
 mod guests_python;
 mod hosts;
 mod http;

@@ -12,6 +12,7 @@ mod delete;
 mod demo;
 mod descriptors;
 mod dev;
+mod encode;
 mod input;
 mod list;
 mod listening;
@@ -78,6 +79,7 @@ enum Command {
     Component(component::Component),
     Compose(compose::Compose),
     Compile(compile::Compile),
+    Encode(encode::Encode),
     Wit(wit::Wit),
     Completions(completions::Completions),
     Man(man::Man),
@@ -123,6 +125,7 @@ impl Cli {
             Command::Component(component) => component.run().await,
             Command::Compose(compose) => compose.run().await,
             Command::Compile(compile) => compile.run().await,
+            Command::Encode(encode) => encode.run(),
             Command::Wit(wit) => wit.run(),
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),
