@@ -114,7 +114,7 @@ test-embedding: program-for-tests
 	$(CARGO) test $(FEATURES) --package session3-test-embedding
 
 # The program over HTTP, and the operators' commands.
-LANGUAGES = guests:: guests_c:: guests_python:: hosts::
+LANGUAGES = guests:: guests_c:: guests_javascript:: guests_python:: hosts::
 
 test-program: program-for-tests hadolint
 	@tools/install-packages caddy curl man-db mariadb-server nginx-light openssl postgresql prometheus \
@@ -151,6 +151,7 @@ test-hosts: program-for-tests wasmtime
 # Every crate and package as it would be published, in target/package.
 package: compiler $(C_PACKAGE)
 	tools/package
+	tools/package-javascript
 	tools/package-python
 
 # Builds and runs an embedder's and a store author's program with the packaged crates.
@@ -218,7 +219,8 @@ compiler:
 
 # The demo application in other languages.
 guests: $(addprefix target/guests/,c.wasm javascript.wasm python.wasm \
-	calling-javascript.wasm calling-python.wasm python-handling.wasm python-flasking.wasm)
+	calling-javascript.wasm calling-python.wasm python-handling.wasm python-flasking.wasm \
+	javascript-guest.wasm javascript-hono.wasm)
 
 .SECONDEXPANSION:
 target/guests/%.wasm: $$(wildcard guest/$$*/* guest/$$*/*/src/*) \
@@ -229,6 +231,10 @@ target/guests/%.wasm: $$(wildcard guest/$$*/* guest/$$*/*/src/*) \
 PYTHON_PACKAGE = $(addprefix guest/python/,build.sh install-tools.sh requirements.txt) \
 	$(wildcard guest/python/session3_guest/*.* guest/python/session3_guest/wit/*.wit)
 target/guests/python.wasm: $(PYTHON_PACKAGE) guest/python/demo/app.py
+
+# The package for applications in JavaScript, which contains the WIT.
+target/guests/javascript.wasm: $(wildcard guest/javascript/*/* wit/worlds/*)
+
 # The package for C, and the demo, which is built with it as the applications of authors are.
 $(C_PACKAGE): $(wildcard guest/c/* guest/c/*/* guest/c/*/src/* wit/*.wit wit/deps/*.wit) | guest-tools
 	guest/c/package.sh $@
@@ -240,6 +246,10 @@ target/guests/c.wasm: $(C_PACKAGE) $(wildcard guest/web/src/*.html) | program-fo
 target/guests/python-%.wasm: target/guests/python.wasm \
 		$(wildcard tests/fixtures/python/*.* tests/fixtures/python/templates/*)
 	tests/fixtures/python/build.sh $* $@
+
+target/guests/javascript-%.wasm: target/guests/javascript.wasm \
+		$(wildcard tests/fixtures/javascript/* guest/javascript/test/*)
+	tests/fixtures/javascript/build.sh $* $@
 
 target/guests/calling-%.wasm: target/guests/%.wasm $(wildcard tests/fixtures/calling/*)
 	tests/fixtures/calling/build.sh $* $@

@@ -17,6 +17,7 @@ mod frozen;
 mod guests;
 mod guests_c;
 mod guests_python;
+mod guests_javascript;
 mod hosts;
 mod http;
 mod https;

@@ -1,0 +1,2 @@
+export { SessionError } from "./errors.js";
+export { serve, session } from "./serve.js";
