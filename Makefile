@@ -84,7 +84,7 @@ lint: compiler
 LIBRARIES = $(addprefix --package ,session3-listen session3-store session3-record session3-store-directory \
 	session3-store-mysql session3-store-postgres session3-store-redis session3-store-sqlite \
 	session3-outbound session3-policy session3-compose session3-components session3 session3-cli \
-	session3-manager session3-demo session3-web session3-context session3-middleware \
+	session3-manager session3-guest session3-demo session3-web session3-context session3-middleware \
 	session3-store-filesystem session3-store-tests session3-test-harness session3-test-history \
 	session3-test-support)
 

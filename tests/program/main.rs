@@ -18,6 +18,7 @@ mod guests;
 mod guests_c;
 mod guests_python;
 mod guests_javascript;
+mod guests_rust;
 mod hosts;
 mod http;
 mod https;

@@ -1,10 +1,12 @@
 //! The account page, and the forms on it. A user logs in with a name and no password: session3
 //! leaves the authentication of users to the application.
 
-use session3_web::{Request, Response, fill};
+use http::Response;
+use session3_guest::manager::SessionSummary;
+use session3_guest::{Error, Session};
+use session3_web::fill;
 
-use crate::bindings::session3::sessions::manager::{Session, SessionError, SessionSummary};
-use crate::forms::{Form, with_form_token};
+use crate::forms::{Fields, Form, with_form_token};
 use crate::response::{escape, html};
 
 const ACCOUNT: &str = include_str!("account.html");
@@ -13,39 +15,39 @@ const STRANGER: &str = include_str!("stranger.html");
 /// Logs a user in. Of two clicks, the second request has no session: its token is the one from
 /// before the log-in.
 pub const LOG_IN: Form = Form {
-    is_done: |session, request| {
-        session.is_new() || session.user().as_deref() == Some(request.field("user"))
+    is_done: |session, fields| {
+        Ok(session.is_new()? || session.user()?.as_ref() == Some(&fields.user))
     },
     act: log_in,
 };
 
 /// Logs the user out.
 pub const LOG_OUT: Form = Form {
-    is_done: |session, _| session.user().is_none(),
+    is_done: |session, _| Ok(session.user()?.is_none()),
     act: |session, _| session.set_user(None),
 };
 
 /// Adds a message for the next page.
 pub const LEAVE_NOTE: Form = Form {
-    is_done: |_, _| false,
-    act: |session, request| session.flash(request.field("text")),
+    is_done: |_, _| Ok(false),
+    act: |session, fields| session.flash(&fields.text),
 };
 
 /// Ends the user's other sessions.
 pub const END_OTHERS: Form = Form {
-    is_done: |session, _| session.own_sessions().is_ok_and(|own| own.len() == 1),
+    is_done: |session, _| Ok(session.own_sessions()?.len() == 1),
     act: end_others,
 };
 
 /// Shows the messages, and either the form to log in, or the user's name and sessions.
-pub fn show(session: &Session) -> Result<Response, SessionError> {
+pub fn show(session: &Session) -> Result<Response<String>, Error> {
     let messages: String = session
         .take_flashes()?
         .iter()
         .map(|message| format!("<p class=\"message\">{}</p>\n", escape(message)))
         .collect();
     let messages = ("messages", messages.as_str());
-    let body = match session.user() {
+    let body = match session.user()? {
         None => fill(STRANGER, &[messages]),
         Some(user) => {
             let sessions = sessions(&session.own_sessions()?);
@@ -54,7 +56,7 @@ pub fn show(session: &Session) -> Result<Response, SessionError> {
         }
     };
     let body = with_form_token(session, &body)?;
-    Ok(html(200, "Your account", &body, session.commit()?))
+    Ok(html("Your account", &body))
 }
 
 fn sessions(sessions: &[SessionSummary]) -> String {
@@ -77,17 +79,16 @@ fn sessions(sessions: &[SessionSummary]) -> String {
     sessions.iter().map(item).collect()
 }
 
-fn log_in(session: &Session, request: &Request) -> Result<(), SessionError> {
-    let user = request.field("user");
-    if user.is_empty() {
+fn log_in(session: &Session, fields: &Fields) -> Result<(), Error> {
+    if fields.user.is_empty() {
         return session.flash("Enter a name to log in.");
     }
-    session.set_user(Some(user))?;
-    session.remember(!request.field("remember").is_empty())?;
+    session.set_user(Some(&fields.user))?;
+    session.remember(!fields.remember.is_empty())?;
     session.flash("Welcome. Your cookie has a new secret now; the old one is not valid any more.")
 }
 
-fn end_others(session: &Session, _: &Request) -> Result<(), SessionError> {
+fn end_others(session: &Session, _: &Fields) -> Result<(), Error> {
     let ended = session.expire_others()?;
     session.flash(&format!("Other sessions that were ended: {ended}."))
 }

@@ -1,13 +1,13 @@
 //! The page for the user `admin`, who sees and ends all sessions. It uses the manager's
 //! interface `admin`, which an application gets only if the operator grants it.
 
+use http::{Response, StatusCode};
+use session3_guest::admin::{self, SessionInfo};
+use session3_guest::{Error, Session, Value};
 use session3_store::SessionId;
-use session3_web::{Request, Response, fill};
+use session3_web::fill;
 
-use crate::bindings::session3::sessions::admin::{self, SessionInfo};
-use crate::bindings::session3::sessions::manager::{Session, SessionError};
-use crate::bindings::session3::sessions::session_types::Value;
-use crate::forms::with_form_token;
+use crate::forms::{Fields, is_valid, with_form_token};
 use crate::response::{escape, html, message, to};
 
 const ADMIN: &str = include_str!("admin.html");
@@ -15,14 +15,14 @@ const ADMIN: &str = include_str!("admin.html");
 const LIMIT: u32 = 25;
 
 /// Shows one page of the list of all sessions, with a link to the next page.
-pub fn show(session: &Session, request: &Request) -> Result<Response, SessionError> {
-    if !is_administrator(session) {
+pub fn show(session: &Session, fields: &Fields) -> Result<Response<String>, Error> {
+    if !is_administrator(session)? {
         return Ok(forbidden());
     }
-    let after = Some(request.field("after")).filter(|after| !after.is_empty());
+    let after = Some(fields.after.as_str()).filter(|after| !after.is_empty());
     let Ok(page) = admin::list_sessions(after, LIMIT) else {
         return Ok(message(
-            404,
+            StatusCode::NOT_FOUND,
             "Not found",
             "There is no such page of sessions.",
         ));
@@ -34,33 +34,32 @@ pub fn show(session: &Session, request: &Request) -> Result<Response, SessionErr
     });
     let body = fill(ADMIN, &[("rows", &(rows + &damaged)), ("next", &next)]);
     let body = with_form_token(session, &body)?;
-    Ok(html(200, "All sessions", &body, session.commit()?))
+    Ok(html("All sessions", &body))
 }
 
 /// Ends the session whose button was pressed.
-pub fn end(session: &Session, request: &Request) -> Result<Response, SessionError> {
-    if !is_administrator(session) || !session.remove_form_token(request.field("form"))? {
+pub fn end(session: &Session, fields: &Fields) -> Result<Response<String>, Error> {
+    if !is_administrator(session)? || !is_valid(session, fields)? {
         return Ok(forbidden());
     }
-    let id = request.field("id");
-    if id.parse::<SessionId>().is_err() {
+    if fields.id.parse::<SessionId>().is_err() {
         return Ok(message(
-            400,
+            StatusCode::BAD_REQUEST,
             "That did not work",
             "There is no session with this ID.",
         ));
     }
-    admin::delete_session(id).map_err(SessionError::Store)?;
-    Ok(to("/admin", session.commit()?))
+    admin::delete_session(&fields.id).map_err(Error::Store)?;
+    Ok(to("/admin"))
 }
 
-fn is_administrator(session: &Session) -> bool {
-    session.user().as_deref() == Some("admin")
+fn is_administrator(session: &Session) -> Result<bool, Error> {
+    Ok(session.user()?.as_deref() == Some("admin"))
 }
 
-fn forbidden() -> Response {
+fn forbidden() -> Response<String> {
     message(
-        403,
+        StatusCode::FORBIDDEN,
         "Forbidden",
         "Only the user admin may use this page, and may send each of its forms only once.",
     )

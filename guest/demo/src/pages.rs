@@ -1,13 +1,12 @@
 //! Maps each request to its page, and contains the pages that the demos in all languages have.
 
-use session3_store::status;
-use session3_web::bindings::wasi::http::types::Method;
-use session3_web::{Request, Response, SESSION, fill};
+use http::header::ALLOW;
+use http::{HeaderValue, Method, Response, StatusCode, Uri};
+use session3_guest::http::{Request, form};
+use session3_guest::manager::Config;
+use session3_guest::{Error, Session, Sessions, parse_form};
+use session3_web::{SESSION, fill};
 
-use crate::bindings::session3::sessions::manager::{
-    self, Config, Header, Mode, Session, SessionError, SessionManager,
-};
-use crate::bindings::session3::sessions::session_types::Value;
 use crate::response::{html, message, to};
 use crate::{account, admin, forms};
 
@@ -15,163 +14,115 @@ use crate::{account, admin, forms};
 const MORE: &str =
     r#"<a href="account">Your account</a> <span>log in, leave a message, see your sessions</span>"#;
 
-/// Returns the response to a request.
-pub fn answer(request: &Request) -> Response {
-    let answered = match request.method {
-        Method::Get | Method::Head => page(request),
-        Method::Post => form(request),
-        _ => Ok(not_allowed()),
-    };
-    let mut response = answered.unwrap_or_else(|error| failed(&error));
-    if matches!(request.method, Method::Head) {
-        response.body.clear();
-    }
-    response
-}
+/// The settings of the sessions.
+pub const SESSIONS: Sessions = Sessions::new()
+    .configure(configure)
+    .error_page(|error| message(error.status(), "That did not work", error.advice()));
 
-fn page(request: &Request) -> Result<Response, SessionError> {
-    match request.path.as_str() {
-        "/" => show(&open(request)?),
-        "/keep" => keep(&open(request)?),
-        "/increment" => increment(&open(request)?),
-        "/incrementfail" => increment_and_fail(&open(request)?),
-        "/logout" => log_out(&open(request)?),
-        "/logoutfail" => log_out_and_fail(&open(request)?),
-        "/account" => account::show(&open(request)?),
-        "/admin" => admin::show(&open(request)?, request),
-        _ => Ok(message(404, "Not found", "There is no such page.")),
-    }
-}
-
-fn form(request: &Request) -> Result<Response, SessionError> {
-    match request.path.as_str() {
-        "/login" => forms::post(&open(request)?, request, &account::LOG_IN),
-        "/leave" => forms::post(&open(request)?, request, &account::LOG_OUT),
-        "/note" => forms::post(&open(request)?, request, &account::LEAVE_NOTE),
-        "/others" => forms::post(&open(request)?, request, &account::END_OTHERS),
-        "/end" => admin::end(&open(request)?, request),
-        _ => Ok(not_allowed()),
-    }
-}
-
-fn open(request: &Request) -> Result<Session, SessionError> {
-    let request_info = manager::Request {
-        cookies: request.cookies.clone(),
-        remote_address: request.remote_address.clone(),
-        user_agent: request.user_agent.clone(),
-    };
-    // The response to HEAD is that of GET, and nothing else happens.
-    let mode = match request.method {
-        Method::Head => Mode::DryRun,
-        _ => Mode::Merge,
-    };
-    SessionManager::open(&config(request.is_secure))?.get_session(&request_info, mode)
-}
-
-/// Returns the default configuration. Without TLS, the cookie is not `Secure` and its name has
-/// no prefix, since browsers accept the default cookie only over TLS.
-fn config(is_secure: bool) -> Config {
-    let mut config = manager::default_config();
-    if !is_secure {
+/// Changes the configuration for browsers that do not use TLS. The cookie is not `Secure` and
+/// its name has no prefix, since browsers accept the default cookie only over TLS.
+fn configure(config: &mut Config, uri: &Uri) {
+    if uri.scheme_str() == Some("http") {
         config.cookie.name = "session3".into();
         config.cookie.secure = false;
     }
-    config
 }
 
-fn show(session: &Session) -> Result<Response, SessionError> {
-    let counter = match session.get("counter") {
-        Some(Value::Integer(counter)) => counter,
-        _ => 0,
+/// Returns the response to a request.
+pub fn answer(mut request: Request, session: &Session) -> Result<Response<String>, Error> {
+    match *request.method() {
+        Method::GET | Method::HEAD => page(request.uri(), session),
+        Method::POST => post(&mut request, session),
+        _ => Ok(not_allowed()),
+    }
+}
+
+fn page(uri: &Uri, session: &Session) -> Result<Response<String>, Error> {
+    match uri.path() {
+        "/" => show(session),
+        "/keep" => keep(session),
+        "/increment" => increment(session),
+        "/incrementfail" => increment_and_fail(session),
+        "/logout" => log_out(session),
+        "/logoutfail" => log_out_and_fail(session),
+        "/account" => account::show(session),
+        "/admin" => admin::show(session, &parse_form(uri.query().unwrap_or("").as_bytes())?),
+        _ => Ok(message(
+            StatusCode::NOT_FOUND,
+            "Not found",
+            "There is no such page.",
+        )),
+    }
+}
+
+fn post(request: &mut Request, session: &Session) -> Result<Response<String>, Error> {
+    let submitted = match request.uri().path() {
+        "/login" => account::LOG_IN,
+        "/leave" => account::LOG_OUT,
+        "/note" => account::LEAVE_NOTE,
+        "/others" => account::END_OTHERS,
+        "/end" => return admin::end(session, &form(request)?),
+        _ => return Ok(not_allowed()),
     };
-    let (id, counter) = (session.id(), counter.to_string());
+    forms::post(session, &form(request)?, &submitted)
+}
+
+fn show(session: &Session) -> Result<Response<String>, Error> {
+    let counter = session.get::<i64>("counter")?.unwrap_or(0);
+    let (id, counter) = (session.id()?, counter.to_string());
     let values = [
         ("id", id.as_deref().unwrap_or("None")),
         ("counter", counter.as_str()),
         ("more", MORE),
     ];
-    let body = fill(SESSION, &values);
-    Ok(html(200, "Session3", &body, session.commit()?))
+    Ok(html("Session3", &fill(SESSION, &values)))
 }
 
-fn keep(session: &Session) -> Result<Response, SessionError> {
-    session.set("keep", &Value::Boolean(true))?;
-    Ok(to_start(session.commit()?))
+fn keep(session: &Session) -> Result<Response<String>, Error> {
+    session.set("keep", &true)?;
+    Ok(to("/"))
 }
 
 /// Adds 1 to the counter of a stored session. A new session is not stored just for the counter.
-fn increment(session: &Session) -> Result<Response, SessionError> {
-    if session.id().is_some() {
+fn increment(session: &Session) -> Result<Response<String>, Error> {
+    if session.id()?.is_some() {
         session.add("counter", 1)?;
     }
-    Ok(to_start(session.commit()?))
+    Ok(to("/"))
 }
 
-fn increment_and_fail(session: &Session) -> Result<Response, SessionError> {
+fn increment_and_fail(session: &Session) -> Result<Response<String>, Error> {
     session.add("counter", 1)?;
     Ok(on_purpose())
 }
 
-fn log_out(session: &Session) -> Result<Response, SessionError> {
+fn log_out(session: &Session) -> Result<Response<String>, Error> {
     session.expire()?;
-    Ok(to_start(session.commit()?))
+    Ok(to("/"))
 }
 
-fn log_out_and_fail(session: &Session) -> Result<Response, SessionError> {
+fn log_out_and_fail(session: &Session) -> Result<Response<String>, Error> {
     session.expire()?;
     Ok(on_purpose())
 }
 
-/// Returns the response of a page that fails on purpose. The page does not commit, so the
+/// Returns the response of a page that fails on purpose. Its status prevents the commit, so the
 /// session stays as it was.
-fn on_purpose() -> Response {
+fn on_purpose() -> Response<String> {
     message(
-        500,
+        StatusCode::INTERNAL_SERVER_ERROR,
         "Failed on purpose",
         "This request changed the session and then failed, so nothing was saved.",
     )
 }
 
-fn failed(error: &SessionError) -> Response {
-    let (status, text) = match error {
-        SessionError::Ended => (
-            status::ENDED,
-            "Your session ended while this request was under way. Nothing was saved.",
-        ),
-        SessionError::Conflict => (
-            status::CONFLICT,
-            "Another request changed your session at the same time. Nothing was saved; try again.",
-        ),
-        SessionError::Busy => (
-            status::BUSY,
-            "There are too many requests for your session at once. Nothing was saved; try again.",
-        ),
-        SessionError::Invalid(_) => (
-            status::INVALID,
-            "Your session does not accept this request. Nothing was saved.",
-        ),
-        SessionError::ClientChanged => (
-            status::CLIENT_CHANGED,
-            "Your session began in another browser or network. Log in again.",
-        ),
-        SessionError::ReadOnly => (
-            status::READ_ONLY,
-            "This page may not change the session. Nothing was saved.",
-        ),
-        SessionError::Store(_) => (
-            status::STORE,
-            "Your session is not available at the moment. Try again later.",
-        ),
-    };
-    message(status, "That did not work", text)
-}
-
-fn not_allowed() -> Response {
-    let mut response = message(405, "Not allowed", "This page answers GET and HEAD.");
-    response.headers.push(("Allow".into(), "GET, HEAD".into()));
+fn not_allowed() -> Response<String> {
+    let mut response = message(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "Not allowed",
+        "This page answers GET and HEAD.",
+    );
+    let allowed = HeaderValue::from_static("GET, HEAD");
+    response.headers_mut().insert(ALLOW, allowed);
     response
-}
-
-fn to_start(headers: Vec<Header>) -> Response {
-    to("/", headers)
 }

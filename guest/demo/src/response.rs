@@ -1,26 +1,32 @@
 //! Creates the responses of the demo.
 
-use session3_web::{LAYOUT, Response, fill};
-
-use crate::bindings::session3::sessions::manager::Header;
+use http::header::{CONTENT_TYPE, LOCATION};
+use http::{HeaderValue, Response, StatusCode};
+use session3_web::{LAYOUT, fill};
 
 /// Redirects the browser to another page.
-pub fn to(page: &str, mut headers: Vec<Header>) -> Response {
-    headers.push(header("Location", page));
-    response(302, headers, String::new())
+pub fn to(page: &'static str) -> Response<String> {
+    let mut response = Response::new(String::new());
+    *response.status_mut() = StatusCode::FOUND;
+    let page = HeaderValue::from_static(page);
+    response.headers_mut().insert(LOCATION, page);
+    response
 }
 
 /// Returns a page with a heading, a sentence and a link to the start page.
-pub fn message(status: u16, title: &str, text: &str) -> Response {
+pub fn message(status: StatusCode, title: &str, text: &str) -> Response<String> {
     let body = format!("<h1>{title}</h1>\n<p>{text}</p>\n<p><a href=\"./\">Back</a></p>");
-    html(status, title, &body, Vec::new())
+    let mut response = html(title, &body);
+    *response.status_mut() = status;
+    response
 }
 
 /// Returns a page with a title and a body in HTML, in the layout of the demo.
-pub fn html(status: u16, title: &str, body: &str, mut headers: Vec<Header>) -> Response {
-    headers.push(header("Content-Type", "text/html; charset=utf-8"));
-    let body = fill(LAYOUT, &[("title", title), ("body", body)]);
-    response(status, headers, body)
+pub fn html(title: &str, body: &str) -> Response<String> {
+    let mut response = Response::new(fill(LAYOUT, &[("title", title), ("body", body)]));
+    let html = HeaderValue::from_static("text/html; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, html);
+    response
 }
 
 /// Escapes text from users for a page. This includes braces, which mark placeholders.
@@ -35,21 +41,4 @@ pub fn escape(text: &str) -> String {
         }
     }
     escaped
-}
-
-/// Creates a header.
-pub fn header(name: &str, value: &str) -> Header {
-    Header {
-        name: name.into(),
-        value: value.into(),
-    }
-}
-
-fn response(status: u16, headers: Vec<Header>, body: String) -> Response {
-    let headers = headers.into_iter();
-    Response {
-        status,
-        headers: headers.map(|header| (header.name, header.value)).collect(),
-        body,
-    }
 }

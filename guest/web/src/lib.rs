@@ -1,5 +1,5 @@
-//! Requests and responses over WASI 0.2's HTTP, and pages with placeholders. The demo and
-//! the applications of the tests use it.
+//! The pages of the demo, which have placeholders, and the responses of the applications of tests
+//! over WASI 0.2's HTTP.
 //!
 //! ```
 //! let page = session3_web::fill("<p>{name}</p>", &[("name", "alice")]);
@@ -10,5 +10,5 @@ pub mod bindings;
 mod http;
 mod template;
 
-pub use http::{BadForm, Request, Response, read, respond, send};
+pub use http::{Response, respond, send};
 pub use template::{LAYOUT, SESSION, fill};

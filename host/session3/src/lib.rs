@@ -51,7 +51,6 @@
 pub mod admin;
 pub mod bindings;
 mod cache;
-mod checked;
 pub mod compiled;
 mod ctx;
 mod engine;

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use session3_store::value::{from_value, to_value};
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::ResourceAny;
 
@@ -13,7 +14,6 @@ use crate::bindings::exports::session3::sessions::manager as wit;
 use crate::error::SessionError;
 use crate::instances::{Borrowed, Instance, Instances};
 use crate::manager::SessionSummary;
-use crate::value::{from_value, to_value};
 
 /// The session of one request. Changes that are not committed are lost when it is dropped.
 ///
@@ -121,20 +121,20 @@ impl Session {
         name: &str,
     ) -> Result<Option<T>, SessionError> {
         match call!(self.call_get(name)) {
-            Some(value) => Ok(Some(from_value(value)?)),
+            Some(value) => Ok(Some(from_value(value.into())?)),
             None => Ok(None),
         }
     }
 
-    /// Sets an attribute: a boolean, a number or a text as such, anything else
-    /// as JSON.
+    /// Sets an attribute: a boolean, a number, a text or bytes as such, anything else as JSON.
+    /// The module [`value`](session3_store::value) has the table.
     ///
     /// # Errors
     ///
-    /// [`SessionError::Type`] if the value is or contains an infinite number or NaN, which JSON
-    /// cannot express, or if its lists and maps are nested more than 127 deep.
+    /// [`SessionError::Type`] if JSON could not give the value back as it is, such as NaN or a
+    /// map whose keys are numbers.
     pub async fn set(&mut self, name: &str, value: &impl Serialize) -> Result<(), SessionError> {
-        let value = to_value(value)?;
+        let value = to_value(value)?.into();
         Ok(call!(self.call_set(name, &value))?)
     }
 

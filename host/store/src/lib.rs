@@ -36,6 +36,8 @@
 //!
 //! `health` has [`health::Health`], with which a store whose sessions are on a server says in
 //! the log and in the metrics whether the server can be reached.
+//!
+//! `value` has [`value`](mod@value), the conversion of attributes from and to Rust's types.
 
 #![forbid(unsafe_code)]
 
@@ -63,6 +65,8 @@ mod sweep_pace;
 mod types;
 #[cfg(feature = "async")]
 pub mod url;
+#[cfg(feature = "value")]
+pub mod value;
 
 pub use clock::{Clock, SystemClock};
 pub use error::StoreError;
