@@ -56,7 +56,7 @@ fn an_application_in_javascript_or_python_calls_the_servers_that_are_allowed() {
     let call = format!("call?{}none", other.url);
     for (language, denied) in [
         ("javascript", "TypeError: NetworkError"),
-        ("python", "ErrorCode_HttpRequestDenied"),
+        ("python", "HttpRequestDenied"),
     ] {
         let (_directory, server) = calling(language, &[]);
         let said = Browser::new().get(&server, &call).text;

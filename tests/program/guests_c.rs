@@ -473,7 +473,8 @@ fn no_handle_is_left_of_a_request() {
 /// Fifty users at once, in a few instances that serve one request after another.
 #[test]
 fn users_share_instances_and_nothing_else() {
-    let arguments = ["--max-instances", "8", "--max-instance-reuse", "1000"];
+    // Four times as many requests wait, so all users have room.
+    let arguments = ["--max-instances", "10", "--max-instance-reuse", "1000"];
     let (_place, server) = serve(&arguments);
     let cookies: HashSet<_> = thread::scope(|scope| {
         let users: Vec<_> = (0..50)

@@ -21,6 +21,7 @@ from .errors import (
     SessionError,
     StoreError,
 )
+from .fetch import FetchError, FetchResponse, fetch
 from .handler import Application, handler, incoming_handler
 from .http import File, MissingField, MultiDict, Request, Response, redirect
 from .session import Mode, Session, SessionSummary
@@ -33,6 +34,8 @@ __all__ = [
     "ClientChanged",
     "Conflict",
     "Ended",
+    "FetchError",
+    "FetchResponse",
     "File",
     "HTTPError",
     "Invalid",
@@ -46,6 +49,7 @@ __all__ = [
     "SessionError",
     "SessionSummary",
     "StoreError",
+    "fetch",
     "handler",
     "incoming_handler",
     "redirect",

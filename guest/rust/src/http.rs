@@ -1,5 +1,5 @@
 //! Sessions for handlers that need no other framework and are synchronous: for WASI 0.2, with
-//! the types of the crate [`http`](::http).
+//! the types of the crate [`http`].
 //!
 //! ```no_run,standalone_crate
 //! use session3_guest::http::{Request, Response};

@@ -1,4 +1,4 @@
-//! Sessions for handlers with the types of [`wstd`](::wstd), which are asynchronous.
+//! Sessions for handlers with the types of [`wstd`], which are asynchronous.
 
 use serde::de::DeserializeOwned;
 use wstd::http::body::util::{BodyExt, LengthLimitError, Limited};

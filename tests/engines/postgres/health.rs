@@ -18,6 +18,7 @@ fn the_log_and_the_metrics_say_once_that_the_server_is_away_and_back() {
         let store = open(&server, &proxy).await;
         for round in 1..4 {
             connect_all(&server, &store).await;
+            let before = observer.counter(RECONNECTS);
             proxy.refuse();
             eventually("an error", async || {
                 store.load_session(&id(1)).await.is_err()
@@ -26,9 +27,9 @@ fn the_log_and_the_metrics_say_once_that_the_server_is_away_and_back() {
             assert_eq!(observer.gauges(STORE_UP), [0.0]);
             assert_eq!(observer.lines().len(), 2 * round - 1);
             proxy.accept();
-            let reconnects = 4 * round as u64;
+            // A connection may break a second time on its way.
             eventually("all connections", async || {
-                observer.counter(RECONNECTS) == reconnects
+                observer.counter(RECONNECTS) >= before + 4
             })
             .await;
             assert!(store.load_session(&id(1)).await.is_ok());

@@ -18,6 +18,7 @@ mod list;
 mod listening;
 mod man;
 mod metrics;
+mod new;
 pub mod output;
 mod policy;
 mod progress;
@@ -68,6 +69,7 @@ Examples:
 enum Command {
     Demo(demo::Demo),
     Serve(Box<serve::Serve>),
+    New(new::New),
     Dev(Box<dev::Dev>),
     List(list::List),
     Show(show::Show),
@@ -115,6 +117,7 @@ impl Cli {
             Command::Demo(demo) => demo.run().await,
             Command::Serve(serve) => serve.run().await,
             Command::Dev(dev) => dev.run().await,
+            Command::New(new) => new.run(),
             Command::List(list) => list.run().await,
             Command::Show(show) => show.run().await,
             Command::Delete(delete) => delete.run().await,
