@@ -17,7 +17,7 @@ STORES = --locked --package session3-test-features --package session3-test-store
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 C_PACKAGE = target/package/session3-guest-c-$(VERSION).tar.gz
 
-.PHONY: demo program install uninstall test lint test-stores test-engines test-embedding test-program test-browser \
+.PHONY: demo program install uninstall test lint test-docs test-stores test-engines test-embedding test-program test-browser \
 	test-languages program-for-tests hadolint test-hosts test-package package wasmtime torture load fuzz mutants \
 	bench bench-engines compiler guests guest-tools examples browser peers
 
@@ -114,7 +114,7 @@ test-embedding: program-for-tests
 	$(CARGO) test $(FEATURES) --package session3-test-embedding
 
 # The program over HTTP, and the operators' commands.
-LANGUAGES = guests:: guests_c:: guests_javascript:: guests_python:: hosts::
+LANGUAGES = guests:: guests_c:: guests_javascript:: guests_python:: hosts:: templates::
 
 test-program: program-for-tests hadolint
 	@tools/install-packages caddy curl man-db mariadb-server nginx-light openssl postgresql prometheus \
@@ -134,6 +134,10 @@ target/tools/hadolint/$(HADOLINT):
 test-languages: program-for-tests guests examples
 	@tools/install-packages redis-server
 	$(CARGO) test $(FEATURES) --package session3-test-program -- $(LANGUAGES)
+
+# The templates that `test-languages` leaves out.
+test-docs: program-for-tests guests
+	$(CARGO) test $(FEATURES) --package session3-test-program -- --ignored templates::
 
 # The demo in a real browser.
 test-browser: program-for-tests browser

@@ -1319,6 +1319,122 @@ static void write_bytes(wasi_io_streams_borrow_output_stream_t stream, const cha
     }
 }
 
+static void write_bytes(wasi_io_streams_borrow_output_stream_t stream, const char *data,
+                        size_t length);
+
+static session3_fetched no_answer(const char *error) {
+    return (session3_fetched){.error = error};
+}
+
+// Says why there is no answer, and frees the error.
+static const char *reason_of(wasi_http_types_error_code_t *error) {
+    uint8_t tag = error->tag;
+    wasi_http_types_error_code_free(error);
+    switch (tag) {
+    case WASI_HTTP_TYPES_ERROR_CODE_HTTP_REQUEST_DENIED:
+        return "the operator does not allow this server";
+    case WASI_HTTP_TYPES_ERROR_CODE_CONNECTION_TIMEOUT:
+    case WASI_HTTP_TYPES_ERROR_CODE_CONNECTION_READ_TIMEOUT:
+    case WASI_HTTP_TYPES_ERROR_CODE_HTTP_RESPONSE_TIMEOUT:
+        return "the server does not answer in time";
+    default:
+        return "the server cannot be reached";
+    }
+}
+
+// Creates a request to another server; returns whether its parts are what HTTP allows.
+static bool outgoing_of(const char *method, const char *url,
+                        wasi_http_types_own_outgoing_request_t *request) {
+    bool is_secure = strncmp(url, "https://", 8) == 0;
+    if (!is_secure && strncmp(url, "http://", 7) != 0) return false;
+    const char *authority = url + (is_secure ? 8 : 7);
+    size_t length = strcspn(authority, "/?#");
+    const char *rest = authority + length;
+    const char *path = *rest == '/' ? rest : join("/", rest, "");
+    session3_bindings_string_t name = {(uint8_t *)authority, length};
+    session3_bindings_string_t target = {(uint8_t *)path, strcspn(path, "#")};
+    wasi_http_types_method_t verb = {.tag = WASI_HTTP_TYPES_METHOD_OTHER, .val.other = to_wit(method)};
+    wasi_http_types_scheme_t scheme = {
+        .tag = is_secure ? WASI_HTTP_TYPES_SCHEME_HTTPS : WASI_HTTP_TYPES_SCHEME_HTTP};
+    *request = wasi_http_types_constructor_outgoing_request(wasi_http_types_constructor_fields());
+    wasi_http_types_borrow_outgoing_request_t self = wasi_http_types_borrow_outgoing_request(*request);
+    bool is_set = length > 0 && wasi_http_types_method_outgoing_request_set_method(self, &verb) &&
+                  wasi_http_types_method_outgoing_request_set_scheme(self, &scheme) &&
+                  wasi_http_types_method_outgoing_request_set_authority(self, &name) &&
+                  wasi_http_types_method_outgoing_request_set_path_with_query(self, &target);
+    if (!is_set) wasi_http_types_outgoing_request_drop_own(*request);
+    return is_set;
+}
+
+// Sends the body of a request to another server.
+static void send_body(wasi_http_types_own_outgoing_body_t body, session3_string bytes) {
+    wasi_io_streams_own_output_stream_t stream;
+    if (wasi_http_types_method_outgoing_body_write(wasi_http_types_borrow_outgoing_body(body),
+                                                   &stream)) {
+        write_bytes(wasi_io_streams_borrow_output_stream(stream), bytes.data, bytes.length);
+        wasi_io_streams_output_stream_drop_own(stream);
+    }
+    wasi_http_types_error_code_t error;
+    if (!wasi_http_types_static_outgoing_body_finish(body, NULL, &error)) {
+        wasi_http_types_error_code_free(&error);
+    }
+}
+
+// Reads an answer.
+static session3_fetched read_answer(wasi_http_types_own_incoming_response_t response) {
+    wasi_http_types_borrow_incoming_response_t self =
+        wasi_http_types_borrow_incoming_response(response);
+    int status = wasi_http_types_method_incoming_response_status(self);
+    wasi_http_types_own_incoming_body_t body;
+    wasi_io_streams_own_input_stream_t stream;
+    struct buffer bytes = {0};
+    int failure = 400;
+    if (wasi_http_types_method_incoming_response_consume(self, &body)) {
+        if (wasi_http_types_method_incoming_body_stream(wasi_http_types_borrow_incoming_body(body),
+                                                        &stream)) {
+            failure = read_stream(wasi_io_streams_borrow_input_stream(stream), &bytes);
+            wasi_io_streams_input_stream_drop_own(stream);
+        }
+        wasi_http_types_incoming_body_drop_own(body);
+    }
+    wasi_http_types_incoming_response_drop_own(response);
+    if (failure == 413) return no_answer("the answer is too large");
+    if (failure != 0) return no_answer("the answer is not complete");
+    return (session3_fetched){.status = status, .body = from_wit(bytes.data, bytes.length)};
+}
+
+// Waits for an answer.
+static session3_fetched await_answer(wasi_http_types_own_future_incoming_response_t future) {
+    wasi_http_types_borrow_future_incoming_response_t self =
+        wasi_http_types_borrow_future_incoming_response(future);
+    wasi_http_types_own_pollable_t ready =
+        wasi_http_types_method_future_incoming_response_subscribe(self);
+    wasi_io_poll_method_pollable_block(wasi_io_poll_borrow_pollable(ready));
+    wasi_io_poll_pollable_drop_own(ready);
+    wasi_http_types_result_result_own_incoming_response_error_code_void_t answer;
+    bool is_there = wasi_http_types_method_future_incoming_response_get(self, &answer);
+    wasi_http_types_future_incoming_response_drop_own(future);
+    if (!is_there || answer.is_err) return no_answer("the server cannot be reached");
+    if (answer.val.ok.is_err) return no_answer(reason_of(&answer.val.ok.val.err));
+    return read_answer(answer.val.ok.val.ok);
+}
+
+session3_fetched session3_fetch(const char *method, const char *url, session3_string body) {
+    wasi_http_types_own_outgoing_request_t request;
+    wasi_http_types_own_outgoing_body_t content;
+    wasi_http_types_own_future_incoming_response_t future;
+    wasi_http_types_error_code_t error;
+    if (!outgoing_of(method, url, &request)) return no_answer("this is no request of HTTP");
+    bool has_body = wasi_http_types_method_outgoing_request_body(
+        wasi_http_types_borrow_outgoing_request(request), &content);
+    if (!wasi_http_outgoing_handler_handle(request, NULL, &future, &error)) {
+        if (has_body) wasi_http_types_outgoing_body_drop_own(content);
+        return no_answer(reason_of(&error));
+    }
+    if (has_body) send_body(content, body);
+    return await_answer(future);
+}
+
 void session3_log(const char *text) {
     const char *line = join(text, "\n", "");
     wasi_io_streams_own_output_stream_t stream = wasi_cli_stderr_get_stderr();

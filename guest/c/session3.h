@@ -320,6 +320,23 @@ bool session3_expire_own(session3_session *session, const char *id);
 // Ends all other sessions of the user at once, and returns their number.
 uint32_t session3_expire_others(session3_session *session);
 
+// --- Other servers ---
+
+// The answer of another server.
+typedef struct {
+    // The status, such as 200; 0 if there is no answer.
+    int status;
+    session3_string body;
+    // Why there is no answer; NULL if there is one.
+    const char *error;
+} session3_fetched;
+
+// Sends a request, for example with "GET", and waits for the answer, which may have as many bytes
+// as a request to this application. The URL begins with http:// or https://. `session3 serve`
+// refuses each server that --allow-outbound does not name, and limits the time of the whole
+// request with --timeout. Redirects are not followed.
+session3_fetched session3_fetch(const char *method, const char *url, session3_string body);
+
 // --- Log and memory ---
 
 // Writes a line to the log of the server.

@@ -303,7 +303,11 @@ fn a_check_serves_nothing_and_creates_nothing() {
     assert_eq!(text_of(&output.stdout), "site.wasm: fine\n");
 
     for (from, to, expected) in [
-        ("site.wasm", "missing.wasm", "missing.wasm: cannot be read"),
+        (
+            "site.wasm",
+            "missing.wasm",
+            "missing.wasm: there is no such file",
+        ),
         (
             "public",
             "missing",

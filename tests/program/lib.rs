@@ -362,7 +362,8 @@ impl Browser {
             .iter()
             .map(|(name, value)| (name.to_string(), value.to_string()));
         form.extend(typed);
-        let request = self.agent.post(format!("{}{action}", demo.url));
+        let path = action.trim_start_matches('/');
+        let request = self.agent.post(format!("{}{path}", demo.url));
         let request = request.header("Cookie", &self.cookie);
         let page = Page::read(request.send_form(form).unwrap());
         self.keep_cookie(&page);

@@ -112,7 +112,6 @@ fn a_part_of_session3_is_no_application() {
         (STORE_FILESYSTEM, "a store component"),
         (RELAY, "a store component"),
         (MIDDLEWARE, "the session middleware"),
-        (CONTEXT, "a part of the session middleware"),
     ] {
         for options in [&[][..], &["--grant", "store"], &["--middleware"]] {
             assert_refused(
@@ -122,6 +121,12 @@ fn a_part_of_session3_is_no_application() {
             );
         }
     }
+    let name = "a part of the session middleware";
+    assert_refused(
+        CONTEXT,
+        &[],
+        &[name, "name the component of the application"],
+    );
 }
 
 #[test]

@@ -26,9 +26,11 @@ const SLOT: u64 = 512;
 /// The problem that is reported for the data of these tests, which no manager wrote: their
 /// first byte is higher than the version of the manager's encoding.
 const NO_CONTENT: &str = "a newer manager wrote the session: use that one";
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 18] = [
     "demo",
     "dev",
+    "new",
+    "encode",
     "list",
     "show",
     "delete",

@@ -8,8 +8,8 @@ import { Incoming } from "./request.js";
 import { addHeaders, fieldsOf, send } from "./response.js";
 import { Session } from "./session.js";
 
-// The errors that neither the application nor the operator can help.
-const ROUTINE = ["client-changed", "ended", "conflict"];
+// The errors that are no fault of the application. The server logs that a store has failed.
+const ROUTINE = ["client-changed", "ended", "conflict", "busy", "store"];
 
 const sessions = new WeakMap();
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, overload
 
 from . import headers
 from ._wit import IN_COMPONENT
-from .errors import HTTPError, Invalid
+from .errors import HTTPError, Invalid, ReadOnly, SessionError
 from .http import Request, Response
 from .session import Mode, Session
 
@@ -161,8 +161,10 @@ def _checked(answer: Any) -> Response:
 
 def log(error: Exception) -> None:
     """Writes an exception to the log of the server, unless it is one of the ordinary answers to
-    a browser, such as 404."""
+    a browser, such as 404, or one of the store, which the server logs itself."""
     if not isinstance(error, HTTPError):
         traceback.print_exception(error)
-    elif error.status >= 500 or isinstance(error, Invalid):
+    elif isinstance(error, (Invalid, ReadOnly)) or (
+        error.status >= 500 and not isinstance(error, SessionError)
+    ):
         print(f"{type(error).__name__}: {error}", file=sys.stderr)

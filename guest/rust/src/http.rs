@@ -26,6 +26,8 @@ use wasip2::http::types::{
 use wasip2::io::streams::StreamError;
 
 pub use ::http::{Method, Response, StatusCode, header};
+
+pub use crate::fetch::{FetchError, fetch};
 #[doc(hidden)]
 pub use wasip2;
 
@@ -245,7 +247,7 @@ pub fn send(out: ResponseOutparam, response: Response<Vec<u8>>) {
 }
 
 /// Returns the headers; `None` if the host refuses one of them, such as Connection.
-fn fields(headers: &HeaderMap) -> Option<Fields> {
+pub(crate) fn fields(headers: &HeaderMap) -> Option<Fields> {
     let pairs = headers.iter();
     let pairs: Vec<_> = pairs
         .map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()))
@@ -262,7 +264,7 @@ fn refuse(out: ResponseOutparam) {
     ResponseOutparam::set(out, Ok(outgoing));
 }
 
-fn write(body: &OutgoingBody, bytes: &[u8]) {
+pub(crate) fn write(body: &OutgoingBody, bytes: &[u8]) {
     let Ok(stream) = body.write() else { return };
     for chunk in bytes.chunks(CHUNK) {
         if stream.blocking_write_and_flush(chunk).is_err() {

@@ -63,6 +63,8 @@
 
 mod bindings;
 mod error;
+#[cfg(feature = "http")]
+mod fetch;
 mod form;
 #[cfg(any(feature = "http", feature = "wstd"))]
 mod form_type;

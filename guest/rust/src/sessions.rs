@@ -106,10 +106,13 @@ impl Sessions {
         }
     }
 
-    /// Returns the response to a request whose session or form failed, and logs the error unless
-    /// it is one of the form.
+    /// Returns the response to a request whose session or form failed. Logs what the application
+    /// has done wrong; the host logs that a store has failed.
     pub fn refuse(&self, error: &Error) -> Response<String> {
-        if !matches!(error, Error::Form(_)) {
+        if matches!(
+            error,
+            Error::Invalid(_) | Error::ReadOnly | Error::Type { .. }
+        ) {
             crate::log::line(&format!("the request was refused: {error}"));
         }
         (self.error_page)(error)

@@ -18,8 +18,6 @@ pub enum Part {
     Store,
     /// The session middleware.
     Middleware,
-    /// What the middleware shares with its application.
-    Context,
 }
 
 impl Part {
@@ -36,8 +34,6 @@ impl Part {
             Some(Self::Manager)
         } else if exports("store") {
             Some(Self::Store)
-        } else if exports("context") {
-            Some(Self::Context)
         } else {
             None
         }
@@ -50,7 +46,6 @@ impl fmt::Display for Part {
             Self::Manager => "the session manager, which is added to each application",
             Self::Store => "a store component, which is named with --store-component",
             Self::Middleware => "the session middleware, which is added with --middleware",
-            Self::Context => "a part of the session middleware, which is added with --middleware",
         })
     }
 }

@@ -65,9 +65,6 @@ enum Framework {
 /// them for sources of this program.
 static TEMPLATES: Dir = include_dir!("$CARGO_MANIFEST_DIR/templates");
 
-/// What every application gets, whatever its language is.
-const COMMON: &str = "common";
-
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The largest length of a name, in bytes.
@@ -81,15 +78,14 @@ impl New {
     /// If the directory is in use, its name cannot be that of an application, the framework
     /// does not belong to the language, or there is no package. Nothing is written then.
     pub fn run(self) -> Result<ExitCode> {
-        let template = template(self.lang, self.framework)?;
+        let templates = templates(self.lang, self.framework)?;
         let name = name(&self.directory)?;
         let package = self.package()?;
         let directory = self.directory.display();
         write_new(&self.directory, |directory| {
-            for part in [COMMON, template] {
-                write_all(part, directory, name, &package)?;
-            }
-            Ok(())
+            templates
+                .iter()
+                .try_for_each(|template| write_all(template, directory, name, &package))
         })
         .with_context(|| directory.to_string())?;
         say(&format!(
@@ -170,22 +166,26 @@ impl Language {
     }
 }
 
-/// Returns the name of a template.
-fn template(lang: Language, framework: Framework) -> Result<&'static str> {
-    let (template, owner) = match (lang, framework) {
-        (Language::Python, Framework::None) => return Ok("python"),
-        (Language::Python, Framework::Flask) => return Ok("python-flask"),
-        (Language::Javascript, Framework::None) => return Ok("javascript"),
-        (Language::Javascript, Framework::Hono) => return Ok("javascript-hono"),
-        (Language::Rust, Framework::None) => return Ok("rust"),
-        (Language::Rust, Framework::Wstd) => return Ok("rust-wstd"),
-        (Language::C, Framework::None) => return Ok("c"),
+/// Returns the templates whose files an application gets. A file of a later one replaces that
+/// of an earlier one.
+fn templates(lang: Language, framework: Framework) -> Result<&'static [&'static str]> {
+    let (framework, owner) = match (lang, framework) {
+        (Language::Python, Framework::None) => return Ok(&["common", "python"]),
+        (Language::Python, Framework::Flask) => return Ok(&["common", "python-flask"]),
+        (Language::Javascript, Framework::None) => return Ok(&["common", "javascript"]),
+        (Language::Javascript, Framework::Hono) => {
+            return Ok(&["common", "javascript", "javascript-hono"]);
+        }
+        (Language::Rust, Framework::None) => return Ok(&["common", "rust"]),
+        (Language::Rust, Framework::Wstd) => return Ok(&["common", "rust", "rust-wstd"]),
+        (Language::C, Framework::None) => return Ok(&["common", "c"]),
         (_, Framework::Flask) => ("flask", "python"),
         (_, Framework::Hono) => ("hono", "javascript"),
         (_, Framework::Wstd) => ("wstd", "rust"),
     };
     bail!(
-        "--framework {template}: it belongs to --lang {owner}: leave it out, or choose that language"
+        "--framework {framework}: it belongs to --lang {owner}: leave it out, or choose that \
+         language"
     )
 }
 

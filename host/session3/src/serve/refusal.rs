@@ -31,6 +31,12 @@ pub fn no_handler(outline: &Outline) -> Error {
              build it with the WIT files of `session3 wit --world application -o wit`"
         );
     }
+    if exports("session3:sessions/context@").is_some() {
+        return format_err!(
+            "this is a part of the session middleware, which is added with --middleware: name the \
+             component of the application"
+        );
+    }
     if outline.needs.core_instances == 0 {
         return format_err!(
             "the component has no code, as a WIT package: name the component of the application"
