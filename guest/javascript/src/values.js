@@ -11,7 +11,8 @@ export function encode(name, value) {
     case "boolean":
       return { tag: "boolean", val: value };
     case "bigint":
-      if (value < MIN || value > MAX) invalid(`${name} has more than 64 bits`);
+      // JSON has integers of any size; `add` takes only those of 64 bits.
+      if (value < MIN || value > MAX) return { tag: "json", val: `${value}` };
       return { tag: "integer", val: value };
     case "number":
       return encodeNumber(name, value);
