@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use session3_test_fixtures::{RUST_HTTP, RUST_LOGIN, RUST_MIDDLEWARE, RUST_WSTD};
+use session3_test_fixtures::{RUST_HTTP, RUST_LOGIN, RUST_MIDDLEWARE, RUST_WASI03, RUST_WSTD};
 use session3_test_program::{Application, Browser, Demo, session3};
 
 use crate::book::blocks;
@@ -62,6 +62,7 @@ macro_rules! scenarios_of {
 scenarios_of!(without_a_framework, RUST_HTTP, []);
 scenarios_of!(with_wstd, RUST_WSTD, []);
 scenarios_of!(behind_the_middleware, RUST_MIDDLEWARE, ["--middleware"]);
+scenarios_of!(with_wasi03, RUST_WASI03, []);
 
 /// Calls a test with a server and a browser for each application.
 fn with_each(test: impl Fn(&Place, &Demo, &mut Browser)) {
@@ -187,6 +188,7 @@ fn an_error_of_the_session_is_answered_with_its_status_and_saves_nothing() {
             assert_eq!(answer.values("content-type"), ["text/plain; charset=utf-8"]);
             // The reason is for the operator.
             assert!(!answer.text.contains("keep"), "{}", answer.text);
+            assert_eq!(browser.look(server).1, 0);
             place.wait_for(&format!(
                 "the request was refused: {}",
                 why.replace("\\\"", "\"")
@@ -318,8 +320,36 @@ fn a_handler_of_wstd_can_wait_and_import_interfaces_of_its_own() {
     assert_ne!(numbers[0], numbers[1]);
 }
 
+/// Called with a URL, the client of wstd gets the response of the servers that are allowed.
+#[test]
+fn a_handler_of_wstd_calls_the_servers_that_are_allowed() {
+    let directory = tempfile::tempdir().unwrap();
+    let other = Demo::start(directory.path());
+    let port = other.url.trim_end_matches('/').rsplit(':').next().unwrap();
+    let call = format!("call?{}none", other.url);
+
+    let place = Place::new(RUST_WSTD);
+    let server = place.serve(&["--allow-outbound", &format!("127.0.0.1:{port}")]);
+    let mut browser = Browser::new();
+    let page = browser.get(&server, &call);
+    assert!(page.text.starts_with("404 <!"), "{}", page.text);
+    assert_eq!(browser.look(&server).1, 1);
+
+    let place = Place::new(RUST_WSTD);
+    let server = place.serve(&[]);
+    assert_eq!(get(&server, &call).status, 500);
+    place.wait_for("HttpRequestDenied");
+}
+
 /// The README of the crate.
 const README: &str = include_str!("../../guest/rust/README.md");
+
+#[test]
+fn the_readme_contains_the_example() {
+    let example = include_str!("../../guest/rust/examples/log_in.rs");
+    let snippet = blocks(README, "rust,no_run,standalone_crate")[0];
+    assert_eq!(snippet, example);
+}
 
 /// The example with which the documentation of the crate begins, served as its README says.
 #[test]
@@ -365,6 +395,10 @@ fn behind_the_middleware_a_session_has_the_same_functions() {
     assert_eq!(browser.get(&server, "values").text, "set");
     assert_eq!(browser.get(&server, "values/read").text, "equal");
     assert_eq!(browser.get(&server, "invalid").status, 400);
+    // A change before the error is not saved, though the status is below 500.
+    browser.get(&server, "keep");
+    assert_eq!(browser.get(&server, "type").status, 400);
+    assert_eq!(browser.look(&server).1, 0);
     assert_eq!(browser.get(&server, "panic").status, 500);
     place.wait_for("the page panicked");
     assert_eq!(browser.get(&server, "values/read").text, "equal");

@@ -139,38 +139,12 @@ pub fn answer<B, E>(
     let (parts, body) = request.into_parts();
     let session = sessions.open(&parts);
     let answered = handle(Request::from_parts(parts, body), &session);
-    let mut response = committed(sessions, &session, answered);
+    let answered = answered.map(|response| response.map(Into::into));
+    let mut response: Response<Vec<u8>> = sessions.respond(&session, answered);
     if is_head {
         response.body_mut().clear();
     }
     send(out, response);
-}
-
-/// Returns the response to send: that of the handler after a commit, or one that says what
-/// failed.
-fn committed<B, E>(
-    sessions: &Sessions,
-    session: &Session,
-    answered: Result<Response<B>, E>,
-) -> Response<Vec<u8>>
-where
-    B: Into<Vec<u8>>,
-    E: Into<Box<dyn StdError + Send + Sync>>,
-{
-    let committed = match answered {
-        Ok(mut response) => sessions.commit(session, &mut response).map(|()| response),
-        Err(error) => match error.into().downcast::<Error>() {
-            Ok(error) => Err(*error),
-            Err(error) => {
-                log::line(&format!("the application failed: {error}"));
-                return only(StatusCode::INTERNAL_SERVER_ERROR);
-            }
-        },
-    };
-    match committed {
-        Ok(response) => response.map(Into::into),
-        Err(error) => sessions.refuse(&error).map(Into::into),
-    }
 }
 
 /// Returns a response without a text.

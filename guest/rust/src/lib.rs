@@ -51,8 +51,8 @@
 //!   session3's middleware.
 //! - `admin`: the module [`admin`], the sessions of all users.
 //!
-//! With another framework, create the session of a request with [`Sessions::open`], and pass
-//! the headers of [`Session::commit`] on.
+//! With another framework, and in an application for WASI 0.3, create the session of a request with
+//! [`Sessions::open`], and the response with [`Sessions::respond`], which commits the session.
 //!
 //! # WIT
 //!

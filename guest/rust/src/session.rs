@@ -10,6 +10,7 @@ use session3_store::value::{from_value, to_value};
 #[cfg(feature = "middleware")]
 use crate::bindings::behind_middleware::session3::sessions::current;
 use crate::bindings::session3::sessions::manager as wit;
+use crate::bindings::session3::sessions::session_types::Value;
 use crate::error::Error;
 use crate::headers::CommitHeaders;
 use crate::manager::{Config, Mode, Request, SessionSummary};
@@ -187,6 +188,12 @@ impl Session {
         }
     }
 
+    /// Returns an attribute as the session manager stores it, for applications that do not know
+    /// its type; `None` if no attribute has this name.
+    pub fn value(&self, name: &str) -> Result<Option<Value>, Error> {
+        Ok(call!(self.get(name)))
+    }
+
     /// Sets an attribute. If concurrent requests set the same attribute, the last commit counts.
     /// The crate's documentation has a table of the types.
     ///
@@ -197,7 +204,18 @@ impl Session {
     /// session has at most 1,000 attributes.
     pub fn set<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<(), Error> {
         let value = to_value(value).map_err(of_type(name))?;
-        Ok(call!(self.set(name, &value.into()))?)
+        self.set_value(name, &value.into())
+    }
+
+    /// Sets an attribute to a value of the session manager, which [`value`](Self::value) returns.
+    /// A JSON text is stored unchanged and without a check.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if a number is infinite or NaN, and for the names that
+    /// [`set`](Self::set) refuses.
+    pub fn set_value(&self, name: &str, value: &Value) -> Result<(), Error> {
+        Ok(call!(self.set(name, value))?)
     }
 
     /// Removes an attribute. Returns whether there was one.
@@ -273,10 +291,18 @@ impl Session {
         Ok(call!(self.expire())?)
     }
 
-    /// Drops the changes that were not committed, including an [`expire`](Self::expire).
-    pub fn forget_changes(&self) -> Result<(), Error> {
-        call!(self.forget_changes());
-        Ok(())
+    /// Drops the changes that were not committed, including an [`expire`](Self::expire). A
+    /// session that no function has used has no changes, and is not opened for this.
+    pub fn forget_changes(&self) {
+        match &self.source {
+            Source::Manager(opening) => {
+                if let Some(session) = opening.opened.get() {
+                    session.forget_changes();
+                }
+            }
+            #[cfg(feature = "middleware")]
+            Source::Middleware => current::forget_changes(),
+        }
     }
 
     /// Returns the sessions of this session's user, including this one.

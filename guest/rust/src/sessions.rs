@@ -1,8 +1,10 @@
 //! How requests get their sessions.
 
+use std::error::Error as StdError;
+
 use http::header::{CONTENT_TYPE, COOKIE, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Response, Uri};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
 
 use crate::error::Error;
 use crate::manager::{Config, Mode, Request};
@@ -106,16 +108,50 @@ impl Sessions {
         }
     }
 
-    /// Returns the response to a request whose session or form failed. Logs what the application
-    /// has done wrong; the host logs that a store has failed.
-    pub fn refuse(&self, error: &Error) -> Response<String> {
+    /// Returns the response to send: that of the handler after a commit, or one that says what
+    /// failed. After an error of the handler, nothing is committed. If the error is one of this
+    /// crate, the response has its [`status`](Error::status); after any other error, the response
+    /// has the status 500, and the error is in the log.
+    ///
+    /// [`serve!`](crate::serve) calls this. Call it where the crate has no handler of its own,
+    /// such as in an application for WASI 0.3.
+    pub fn respond<B, E>(&self, session: &Session, answered: Result<Response<B>, E>) -> Response<B>
+    where
+        B: From<String>,
+        E: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let committed = match answered {
+            Ok(mut response) => self.commit(session, &mut response).map(|()| response),
+            Err(error) => match error.into().downcast::<Error>() {
+                Ok(error) => Err(*error),
+                Err(error) => return self.fail(session, &*error).map(B::from),
+            },
+        };
+        committed.unwrap_or_else(|error| self.refuse(session, &error).map(B::from))
+    }
+
+    /// Drops the changes of the session, and returns the response to a request whose session or
+    /// form failed. Logs what the application has done wrong; the host logs that a store has
+    /// failed.
+    pub fn refuse(&self, session: &Session, error: &Error) -> Response<String> {
         if matches!(
             error,
             Error::Invalid(_) | Error::ReadOnly | Error::Type { .. }
         ) {
             crate::log::line(&format!("the request was refused: {error}"));
         }
+        session.forget_changes();
         (self.error_page)(error)
+    }
+
+    /// Drops the changes of the session, and returns the response after an error that is not one
+    /// of this crate.
+    fn fail(&self, session: &Session, error: &dyn StdError) -> Response<String> {
+        crate::log::line(&format!("the application failed: {error}"));
+        session.forget_changes();
+        let mut response = Response::default();
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        response
     }
 }
 

@@ -72,7 +72,7 @@ impl Sessions {
         };
         Ok(match committed {
             Ok(response) => response.map(Into::into),
-            Err(error) => self.refuse(&error).map(Into::into),
+            Err(error) => self.refuse(&session, &error).map(Into::into),
         })
     }
 }
