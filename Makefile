@@ -114,7 +114,7 @@ test-embedding: program-for-tests
 	$(CARGO) test $(FEATURES) --package session3-test-embedding
 
 # The program over HTTP, and the operators' commands.
-LANGUAGES = guests:: guests_c:: guests_javascript:: guests_python:: hosts:: templates::
+LANGUAGES = guests:: guests_c:: guests_javascript:: guests_python:: hosts:: templates:: values::
 
 test-program: program-for-tests hadolint
 	@tools/install-packages caddy curl man-db mariadb-server nginx-light openssl postgresql prometheus \
@@ -224,7 +224,7 @@ compiler:
 # The demo application in other languages.
 guests: $(addprefix target/guests/,c.wasm javascript.wasm python.wasm \
 	calling-javascript.wasm calling-python.wasm python-handling.wasm python-flasking.wasm \
-	javascript-guest.wasm javascript-hono.wasm)
+	javascript-guest.wasm javascript-hono.wasm c-values.wasm javascript-values.wasm python-values.wasm)
 
 .SECONDEXPANSION:
 target/guests/%.wasm: $$(wildcard guest/$$*/* guest/$$*/*/src/*) \
@@ -245,6 +245,9 @@ $(C_PACKAGE): $(wildcard guest/c/* guest/c/*/* guest/c/*/src/* wit/*.wit wit/dep
 
 target/guests/c.wasm: $(C_PACKAGE) $(wildcard guest/web/src/*.html) | program-for-tests
 	guest/c/demo/build.sh $@
+
+target/guests/c-%.wasm: $(C_PACKAGE) tests/fixtures/c/%.c | program-for-tests
+	tests/fixtures/c/build.sh $* $@
 
 # Applications for tests, with the same tools.
 target/guests/python-%.wasm: target/guests/python.wasm \

@@ -49,4 +49,5 @@ mod starting;
 mod static_files;
 mod stock;
 mod templates;
+mod values;
 mod wasi03;
