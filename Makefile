@@ -114,7 +114,7 @@ test-embedding: program-for-tests
 	$(CARGO) test $(FEATURES) --package session3-test-embedding
 
 # The program over HTTP, and the operators' commands.
-LANGUAGES = guests:: guests_c:: guests_javascript:: guests_python:: hosts:: templates:: values::
+LANGUAGES = guests:: guests_c:: guests_javascript:: guests_python:: hosts:: readme:: templates:: values::
 
 test-program: program-for-tests hadolint
 	@tools/install-packages caddy curl man-db mariadb-server nginx-light openssl postgresql prometheus \
@@ -136,11 +136,12 @@ test-languages: program-for-tests guests examples
 	$(CARGO) test $(FEATURES) --package session3-test-program -- $(LANGUAGES)
 
 # The templates that `test-languages` leaves out.
-test-docs: program-for-tests guests
+test-docs: program-for-tests guests browser
 	$(CARGO) test $(FEATURES) --package session3-test-program -- --ignored templates::
+	$(CARGO) test $(FEATURES) --package session3-test-browser -- --ignored
 
 # The demo in a real browser.
-test-browser: program-for-tests browser
+test-browser: program-for-tests guests browser
 	@tools/install-packages postgresql
 	$(CARGO) test $(FEATURES) --package session3-test-browser
 
@@ -224,11 +225,12 @@ compiler:
 # The demo application in other languages.
 guests: $(addprefix target/guests/,c.wasm javascript.wasm python.wasm \
 	calling-javascript.wasm calling-python.wasm python-handling.wasm python-flasking.wasm \
-	javascript-guest.wasm javascript-hono.wasm c-values.wasm javascript-values.wasm python-values.wasm)
+	python-guide.wasm javascript-guest.wasm javascript-hono.wasm c-values.wasm \
+	javascript-values.wasm python-values.wasm)
 
 .SECONDEXPANSION:
 target/guests/%.wasm: $$(wildcard guest/$$*/* guest/$$*/*/src/*) \
-		$(wildcard guest/wit/*.wit wit/*.wit wit/deps/*.wit guest/web/src/*.html) | guest-tools
+		$(wildcard wit/*.wit wit/deps/*.wit guest/web/src/*.html) | guest-tools
 	guest/$*/build.sh $@
 
 # The package for applications in Python, which contains the WIT.

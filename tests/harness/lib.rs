@@ -7,7 +7,8 @@
 pub mod manager;
 pub mod provider;
 
-/// The README's Rust code runs as a test of documentation.
+/// The Rust code of the README and of a chapter of the book runs as tests of documentation.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
+#[doc = include_str!("../../docs/src/embedding.md")]
 struct Readme;

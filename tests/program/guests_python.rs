@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 
 use session3_test_program::{Application, Browser, Demo, Page, between, session3};
 use ureq::{Agent, RequestBuilder, typestate::WithBody};
@@ -22,6 +23,7 @@ fn handling() -> (tempfile::TempDir, Demo) {
 /// Returns a request with a body, whose response may have any status.
 fn post(server: &Demo, page: &str, cookie: &str) -> RequestBuilder<WithBody> {
     let agent: Agent = Agent::config_builder()
+        .max_redirects(0)
         .http_status_as_error(false)
         .build()
         .into();
@@ -452,4 +454,87 @@ fn logs_in(server: &Demo, cookie: &str) {
     let page = browser.send(server, &start, "logout", &[]);
     assert!(is_to_start(&page), "{page:?}");
     assert!(browser.get(server, "").text.contains("name=\"user\""));
+}
+
+/// The code of the chapter "Guides".
+#[test]
+fn the_guides_lead_to_what_they_say() {
+    let (_directory, server) = serve("python-guide", &[]);
+    let mut browser = Browser::new();
+    let start = browser.get(&server, "");
+    goes_to_start(&browser.send(&server, &start, "/login", &[("user", "root")]));
+
+    // A button that is pressed twice.
+    let form = browser.get(&server, "order");
+    for _ in 0..2 {
+        goes_to_start(&browser.send(&server, &form, "/order", &[]));
+    }
+    let text = browser.get(&server, "").text;
+    assert!(text.contains("; Order 1 is placed.; "), "{text}");
+
+    // A payment on another site, whose form comes without the cookie.
+    browser.get(&server, "pay");
+    let returned = post(&server, "payment-returned", "").send_form([("reference", "4711")]);
+    let returned = returned.unwrap();
+    assert_eq!(returned.headers().get("set-cookie"), None);
+    assert_eq!(returned.headers()["location"], "/paid?reference=4711");
+    goes_to_start(&browser.get(&server, "paid?reference=4711"));
+    assert!(browser.get(&server, "").text.contains("; Thank you.; "));
+    assert_eq!(browser.get(&server, "paid?reference=4712").status, 403);
+
+    // An administrator who becomes a user.
+    let page = browser.get(&server, "");
+    goes_to_start(&browser.send(&server, &page, "/become", &[("user", "ann")]));
+    let page = browser.get(&server, "");
+    assert!(
+        page.text.starts_with("user=ann; administrator=root; "),
+        "{}",
+        page.text
+    );
+    goes_to_start(&browser.send(&server, &page, "/become-oneself", &[]));
+    let page = browser.get(&server, "");
+    assert!(
+        page.text.starts_with("user=root; administrator=none; "),
+        "{}",
+        page.text
+    );
+    let mut other = Browser::new();
+    let page = other.get(&server, "");
+    goes_to_start(&other.send(&server, &page, "/login", &[("user", "ann")]));
+    let page = other.get(&server, "");
+    assert_eq!(
+        other
+            .send(&server, &page, "/become", &[("user", "root")])
+            .status,
+        403
+    );
+}
+
+#[test]
+fn requests_of_a_guide_that_spend_money_take_turns() {
+    let (_directory, server) = serve("python-guide", &[]);
+    let mut browser = Browser::new();
+    let start = browser.get(&server, "");
+    let statuses: Vec<u16> = thread::scope(|scope| {
+        let requests: Vec<_> = (0..8)
+            .map(|_| {
+                let mut browser = browser.clone();
+                let (server, start) = (&server, &start);
+                scope.spawn(move || {
+                    let amount = [("amount", "30")];
+                    browser.send(server, start, "/withdraw", &amount).status
+                })
+            })
+            .collect();
+        requests
+            .into_iter()
+            .map(|request| request.join().unwrap())
+            .collect()
+    });
+    let count = |status| statuses.iter().filter(|other| **other == status).count();
+    assert_eq!((count(303), count(409)), (3, 5), "{statuses:?}");
+}
+
+fn goes_to_start(page: &Page) {
+    assert!(is_to_start(page), "{page:?}");
 }

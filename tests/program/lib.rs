@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
 pub mod clock;
+pub mod project;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};

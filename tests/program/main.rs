@@ -37,6 +37,7 @@ mod outbound;
 mod place;
 mod policy;
 mod processes;
+mod promises;
 mod protocol;
 mod quotes;
 mod readme;

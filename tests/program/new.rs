@@ -139,10 +139,6 @@ fn a_mistake_is_one_line_and_leaves_nothing() {
             "begin it with a letter from a to z",
         ),
         (
-            &["", "--lang", "python"],
-            "begin it with a letter from a to z",
-        ),
-        (
             &[&long, "--lang", "python"],
             "begin it with a letter from a to z",
         ),

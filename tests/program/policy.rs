@@ -89,10 +89,22 @@ fn applications_get_the_operators_defaults() {
 }
 
 #[test]
-fn the_policy_of_the_readme_is_one() {
-    let readme = include_str!("../../README.md");
-    let place = Place::new(&between(readme, "```toml\n", "```"));
+fn the_policy_of_the_book_is_one() {
+    let chapter = include_str!("../../docs/src/operating.md");
+    let (_, policy) = chapter.split_once("## The session policy").unwrap();
+    let place = Place::new(&between(policy, "```toml\n", "```"));
     assert!(cookie(&place.serve(&["--secure-cookies"])).contains("; SameSite=Strict"));
+}
+
+#[test]
+fn the_policy_of_the_guides_ends_a_session_soon() {
+    let chapter = include_str!("../../docs/src/guides.md");
+    let place = Place::new(&between(chapter, "```toml\n", "```"));
+    let server = place.serve(&["--secure-cookies"]);
+    let mut browser = Browser::new();
+    assert!(browser.get(&server, "keep").set_cookie.is_some());
+    thread::sleep(Duration::from_secs(5));
+    assert_eq!(browser.look(&server).0, "None");
 }
 
 #[test]

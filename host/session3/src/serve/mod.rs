@@ -87,8 +87,8 @@ impl Server {
     /// Compiles a component and links it to the store of the sessions.
     ///
     /// The component can use `wasi:http` to answer requests, clocks and random numbers,
-    /// and the directories and environment variables that the options grant. It cannot
-    /// use the network. Its output is logged.
+    /// and the directories, environment variables and servers that the options grant. It
+    /// cannot use the network otherwise. Its output is logged.
     ///
     /// # Errors
     ///
