@@ -132,7 +132,7 @@ target/tools/hadolint/$(HADOLINT):
 
 # Applications in other languages, and other hosts.
 test-languages: program-for-tests guests examples
-	@tools/install-packages redis-server
+	@tools/install-packages curl redis-server
 	$(CARGO) test $(FEATURES) --package session3-test-program -- $(LANGUAGES)
 
 # The templates that `test-languages` leaves out.
