@@ -82,7 +82,7 @@ fn wkg_takes_each_world() {
     for world in &WORLDS {
         let directory = write(world.name);
         let (resolve, package) = parse(directory.path());
-        wit_component::encode(&resolve, package).unwrap();
+        wit_component::encode(&resolve, package, false).unwrap();
         let manifest = fs::read_to_string(directory.path().join("wit/wkg.toml")).unwrap();
         let mut overridden = BTreeSet::new();
         for line in manifest.lines().filter(|line| line.contains("path = ")) {
