@@ -9,6 +9,7 @@ use std::path::Path;
 use crate::engines::redis;
 use crate::http::scenarios;
 use crate::listening::address_of_session;
+use crate::neighbour::Neighbour;
 use session3_test_program::{Application, Browser, Demo};
 
 scenarios!(c, session3_test_program::Application::Guest("c"));
@@ -56,7 +57,7 @@ fn an_application_in_javascript_or_python_calls_the_servers_that_are_allowed() {
     let call = format!("call?{}none", other.url);
     for (language, denied) in [
         ("javascript", "TypeError: NetworkError"),
-        ("python", "ErrorCode_HttpRequestDenied"),
+        ("python", "http-request-denied"),
     ] {
         let (_directory, server) = calling(language, &[]);
         let said = Browser::new().get(&server, &call).text;
@@ -67,6 +68,43 @@ fn an_application_in_javascript_or_python_calls_the_servers_that_are_allowed() {
         let said = Browser::new().get(&server, &call).text;
         assert!(said.starts_with("404 <!"), "{language}: {said}");
     }
+}
+
+#[test]
+fn an_application_in_python_sends_headers_and_a_body() {
+    let other = Neighbour::start("done");
+    let (_directory, server) = calling("python", &["--allow-outbound", &other.authority]);
+    let call = |page: &str, url: &str| Browser::new().get(&server, &format!("{page}?{url}")).text;
+    let url = format!("http://{}/a?b=c", other.authority);
+    assert_eq!(call("post", &url), "200 done");
+    let request = other.requests.recv().unwrap();
+    assert!(request.starts_with("POST /a?b=c HTTP/1.1\r\n"), "{request}");
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    for header in [
+        "content-type: text/plain",
+        "x-test: yes",
+        "content-length: 6000",
+    ] {
+        assert!(head.to_ascii_lowercase().contains(header), "{head}");
+    }
+    assert_eq!(body, "<text>".repeat(1000));
+    // An URL that is none is an error of the application.
+    assert_eq!(
+        call("call", "nowhere"),
+        "This page failed. Nothing was saved.\n"
+    );
+}
+
+#[test]
+fn a_response_for_an_application_in_python_is_complete_and_has_a_bound() {
+    let large = Neighbour::start(Box::leak("x".repeat(50_001).into_boxed_str()));
+    let unused = ["--allow-outbound", "127.0.0.1:1"];
+    let allowed = [&unused[..], &["--allow-outbound", &large.authority]].concat();
+    let (_directory, server) = calling("python", &allowed);
+    let call = |url: &str| Browser::new().get(&server, &format!("call?{url}")).text;
+    let url = format!("http://{}/", large.authority);
+    assert_eq!(call(&url), "http-response-body-size");
+    assert_eq!(call("http://127.0.0.1:1/"), "connection-refused");
 }
 
 /// Random numbers that were drawn when the component was built would be the same in each

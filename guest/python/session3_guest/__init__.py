@@ -23,6 +23,7 @@ from .errors import (
 )
 from .handler import Application, handler, incoming_handler
 from .http import File, MissingField, MultiDict, Request, Response, redirect
+from .outbound import FetchError, FetchResponse, fetch
 from .session import Mode, Session, SessionSummary
 
 __version__ = "0.2.0"
@@ -33,6 +34,8 @@ __all__ = [
     "ClientChanged",
     "Conflict",
     "Ended",
+    "FetchError",
+    "FetchResponse",
     "File",
     "HTTPError",
     "Invalid",
@@ -46,6 +49,7 @@ __all__ = [
     "SessionError",
     "SessionSummary",
     "StoreError",
+    "fetch",
     "handler",
     "incoming_handler",
     "redirect",

@@ -3,18 +3,25 @@ in a component only."""
 
 import os
 import random
+import re
 import traceback
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from componentize_py_types import Err, Ok
-from wit_world.imports import manager
+from wit_world.imports import manager, outgoing_handler, types
 from wit_world.imports.types import (
     Fields,
+    IncomingBody,
     IncomingRequest,
+    IncomingResponse,
     Method_Other,
     OutgoingBody,
+    OutgoingRequest,
     OutgoingResponse,
+    RequestOptions,
     ResponseOutparam,
+    Scheme_Http,
     Scheme_Https,
 )
 from wit_world.imports.streams import StreamError_Closed
@@ -22,6 +29,7 @@ from wit_world.imports.streams import StreamError_Closed
 from ._wit import to_error
 from .errors import HTTPError
 from .http import Request, Response
+from .outbound import FetchError, FetchRequest, FetchResponse
 
 if TYPE_CHECKING:
     from .handler import Application
@@ -103,15 +111,26 @@ def _body(incoming: IncomingRequest, request: Request, limit: int) -> bytes:
     length = request.headers.get("content-length", "0")
     if length.isdecimal() and int(length) > limit:
         raise too_large
+    incomplete = HTTPError(400, "The request is not complete.")
+    return _read_all(incoming.consume(), limit, too_large, lambda _: incomplete)
+
+
+def _read_all(
+    incoming: IncomingBody,
+    limit: int,
+    too_large: HTTPError,
+    incomplete: Callable[[Any], HTTPError],
+) -> bytes:
+    """Reads a body to its end. `incomplete` makes the exception for an error of the stream."""
     content = bytearray()
-    with incoming.consume() as body, body.stream() as stream:
+    with incoming as body, body.stream() as stream:
         while True:
             try:
                 content += stream.blocking_read(65536)
             except Err as error:
                 if isinstance(error.value, StreamError_Closed):
                     return bytes(content)
-                raise HTTPError(400, "The request is not complete.") from None
+                raise incomplete(error.value) from None
             if len(content) > limit:
                 raise too_large
 
@@ -123,11 +142,80 @@ def _send(out: ResponseOutparam, response: Response) -> None:
     outgoing.set_status_code(response.status)
     body = outgoing.body()
     ResponseOutparam.set(out, Ok(outgoing))
+    _write(body, response.body)
+
+
+def _write(body: OutgoingBody, content: bytes) -> None:
+    """Writes a body as far as the other side takes it."""
     try:
         with body.write() as stream:
-            for start in range(0, len(response.body), CHUNK):
-                stream.blocking_write_and_flush(response.body[start : start + CHUNK])
+            for start in range(0, len(content), CHUNK):
+                stream.blocking_write_and_flush(content[start : start + CHUNK])
     except Err:
         with body:
             return
     OutgoingBody.finish(body, None)
+
+
+def call(request: FetchRequest) -> FetchResponse:
+    """Calls another server. See `outbound.fetch`."""
+    try:
+        response = _exchange(request)
+    except Err as error:
+        raise FetchError(request.host, _reason(error.value)) from None
+    with response:
+        with response.headers() as fields:
+            headers = [(name, value.decode("latin-1")) for name, value in fields.entries()]
+        content = _read_all(
+            response.consume(),
+            request.max_body,
+            FetchError(request.host, "http-response-body-size"),
+            lambda _: FetchError(request.host, "http-response-incomplete"),
+        )
+        return FetchResponse(response.status(), headers, content)
+
+
+def _exchange(request: FetchRequest) -> IncomingResponse:
+    """Sends a request, and waits for the head of its response."""
+    outgoing = _outgoing(request)
+    body = outgoing.body() if request.body else None
+    with outgoing_handler.handle(outgoing, _options(request.timeout)) as future:
+        if body is not None:
+            _write(body, request.body)
+        with future.subscribe() as ready:
+            ready.block()
+        answer = future.get().value
+    if isinstance(answer, Err):
+        raise answer
+    return answer.value
+
+
+def _outgoing(request: FetchRequest) -> OutgoingRequest:
+    headers = [(name, value.encode("latin-1")) for name, value in request.headers]
+    outgoing = OutgoingRequest(Fields.from_list(headers))
+    standard = getattr(types, f"Method_{request.method.title()}", None)
+    try:
+        outgoing.set_method(standard() if standard else Method_Other(request.method))
+        outgoing.set_scheme(Scheme_Https() if request.is_secure else Scheme_Http())
+        outgoing.set_authority(request.host)
+        outgoing.set_path_with_query(request.target)
+    except Err:
+        raise ValueError(f"{request.method} {request.host}{request.target} is no request") from None
+    return outgoing
+
+
+def _options(timeout: float | None) -> RequestOptions | None:
+    if timeout is None:
+        return None
+    options = RequestOptions()
+    nanoseconds = round(timeout * 1e9)
+    options.set_connect_timeout(nanoseconds)
+    options.set_first_byte_timeout(nanoseconds)
+    options.set_between_bytes_timeout(nanoseconds)
+    return options
+
+
+def _reason(code: Any) -> str:
+    """Returns the name of an error code, such as `dns-error`."""
+    name = type(code).__name__.removeprefix("ErrorCode_")
+    return re.sub("(?<!^)(?=[A-Z])", "-", name).lower()
