@@ -239,6 +239,35 @@ static const char *cookie(const char *cookies, const char *name) {
     return NULL;
 }
 
+// --- URLs of other servers ---
+
+struct url {
+    bool is_secure;
+    // The host, with the port if the URL has one.
+    const char *authority;
+    // The path and the query.
+    const char *target;
+};
+
+static const char *part(const char *text, size_t length) {
+    struct buffer copied = {0};
+    append(&copied, text, length);
+    return copied.length > 0 ? copied.data : "";
+}
+
+// Splits a URL. Returns false if it is none that can be called.
+static bool split_url(const char *text, struct url *url) {
+    if (text == NULL || !is_utf8(text, strlen(text))) return false;
+    url->is_secure = strncasecmp(text, "https://", 8) == 0;
+    if (!url->is_secure && strncasecmp(text, "http://", 7) != 0) return false;
+    const char *host = text + (url->is_secure ? 8 : 7);
+    size_t length = strcspn(host, "/?#");
+    const char *rest = host + length;
+    url->authority = part(host, length);
+    url->target = join(*rest == '/' ? "" : "/", part(rest, strcspn(rest, "#")), "");
+    return length > 0 && memchr(host, '@', length) == NULL;
+}
+
 // --- Headers ---
 
 struct header {
@@ -1217,10 +1246,12 @@ const char *session3_field(const session3_request *request, const char *name) {
     return is_form ? first_value(request->body.data, request->body.length, name) : NULL;
 }
 
+// The methods in the order of the variant of wasi:http.
+static const char *const methods[] = {
+    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
+};
+
 static const char *method_of(wasi_http_types_borrow_incoming_request_t incoming) {
-    static const char *const methods[] = {
-        "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
-    };
     wasi_http_types_method_t method;
     wasi_http_types_method_incoming_request_method(incoming, &method);
     if (method.tag != WASI_HTTP_TYPES_METHOD_OTHER) return methods[method.tag];
@@ -1243,11 +1274,9 @@ static int read_stream(wasi_io_streams_borrow_input_stream_t stream, struct buff
     return 400;
 }
 
-static int read_body(wasi_http_types_borrow_incoming_request_t incoming,
-                     session3_request *request) {
-    wasi_http_types_own_incoming_body_t body;
+// Reads a body, and drops it. Returns the status for a request whose body cannot be read, or 0.
+static int read_incoming(wasi_http_types_own_incoming_body_t body, session3_string *content) {
     wasi_io_streams_own_input_stream_t stream;
-    if (!wasi_http_types_method_incoming_request_consume(incoming, &body)) return 400;
     struct buffer bytes = {0};
     int status = 400;
     if (wasi_http_types_method_incoming_body_stream(wasi_http_types_borrow_incoming_body(body),
@@ -1256,8 +1285,15 @@ static int read_body(wasi_http_types_borrow_incoming_request_t incoming,
         wasi_io_streams_input_stream_drop_own(stream);
     }
     wasi_http_types_incoming_body_drop_own(body);
-    request->body = from_wit(bytes.data, bytes.length);
+    *content = from_wit(bytes.data, bytes.length);
     return status;
+}
+
+static int read_body(wasi_http_types_borrow_incoming_request_t incoming,
+                     session3_request *request) {
+    wasi_http_types_own_incoming_body_t body;
+    if (!wasi_http_types_method_incoming_request_consume(incoming, &body)) return 400;
+    return read_incoming(body, &request->body);
 }
 
 // Reads a request. Returns the status for one that cannot be read, or 0.
@@ -1345,6 +1381,19 @@ static wasi_http_types_result_own_outgoing_response_error_code_t head_of(
     return (wasi_http_types_result_own_outgoing_response_error_code_t){.val.ok = outgoing};
 }
 
+// Writes a body, and finishes it.
+static void write_body(wasi_http_types_own_outgoing_body_t body, session3_string content) {
+    wasi_io_streams_own_output_stream_t stream;
+    if (content.length > 0 && wasi_http_types_method_outgoing_body_write(
+                                  wasi_http_types_borrow_outgoing_body(body), &stream)) {
+        write_bytes(wasi_io_streams_borrow_output_stream(stream), content.data, content.length);
+        // wasi:http requires that the stream is dropped before the body is finished.
+        wasi_io_streams_output_stream_drop_own(stream);
+    }
+    wasi_http_types_error_code_t error;
+    wasi_http_types_static_outgoing_body_finish(body, NULL, &error);
+}
+
 static void send(wasi_http_types_own_response_outparam_t out, const session3_response *response,
                  bool has_body) {
     wasi_http_types_result_own_outgoing_response_error_code_t head = head_of(response);
@@ -1354,16 +1403,131 @@ static void send(wasi_http_types_own_response_outparam_t out, const session3_res
                        wasi_http_types_borrow_outgoing_response(head.val.ok), &body);
     wasi_http_types_static_response_outparam_set(out, &head);
     if (!is_open) return;
-    wasi_io_streams_own_output_stream_t stream;
-    if (has_body && wasi_http_types_method_outgoing_body_write(
-                        wasi_http_types_borrow_outgoing_body(body), &stream)) {
-        write_bytes(wasi_io_streams_borrow_output_stream(stream), response->body.data,
-                    response->body.length);
-        // wasi:http requires that the stream is dropped before the body is finished.
-        wasi_io_streams_output_stream_drop_own(stream);
+    write_body(body, from_wit(response->body.data, has_body ? response->body.length : 0));
+}
+
+// --- Requests to other servers over wasi:http ---
+
+// Adds the headers of a call, and the length of its body. Returns false if one of them is not
+// allowed.
+static bool add_headers(wasi_http_types_borrow_fields_t fields, const session3_call *call) {
+    struct headers headers = {0};
+    for (const char *const *at = call->headers; at != NULL && *at != NULL; at += 2) {
+        struct header header = {at[0], at[1]};
+        if (!is_allowed(header)) return false;
+        add(&headers, header);
     }
-    wasi_http_types_error_code_t error;
-    wasi_http_types_static_outgoing_body_finish(body, NULL, &error);
+    struct buffer length = {0};
+    append_number(&length, false, call->body.length);
+    if (call->body.length > 0) add(&headers, (struct header){"Content-Length", length.data});
+    return append_headers(fields, &headers);
+}
+
+static wasi_http_types_method_t to_method(const char *name) {
+    if (name == NULL) return (wasi_http_types_method_t){.tag = WASI_HTTP_TYPES_METHOD_GET};
+    for (uint8_t tag = 0; tag < sizeof methods / sizeof methods[0]; tag++) {
+        if (strcmp(methods[tag], name) == 0) return (wasi_http_types_method_t){.tag = tag};
+    }
+    return (wasi_http_types_method_t){WASI_HTTP_TYPES_METHOD_OTHER, {to_wit(name)}};
+}
+
+// Sets everything but the headers and the body.
+static bool set_parts(wasi_http_types_borrow_outgoing_request_t outgoing,
+                      const session3_call *call, const struct url *url) {
+    wasi_http_types_method_t method = to_method(call->method);
+    wasi_http_types_scheme_t scheme = {
+        .tag = url->is_secure ? WASI_HTTP_TYPES_SCHEME_HTTPS : WASI_HTTP_TYPES_SCHEME_HTTP,
+    };
+    wit_string authority = to_wit(url->authority), target = to_wit(url->target);
+    return wasi_http_types_method_outgoing_request_set_method(outgoing, &method) &&
+           wasi_http_types_method_outgoing_request_set_scheme(outgoing, &scheme) &&
+           wasi_http_types_method_outgoing_request_set_authority(outgoing, &authority) &&
+           wasi_http_types_method_outgoing_request_set_path_with_query(outgoing, &target);
+}
+
+// Makes the request of a call. Returns false if it is not allowed in HTTP.
+static bool make_request(const session3_call *call,
+                         wasi_http_types_own_outgoing_request_t *outgoing) {
+    struct url url;
+    bool is_text = call->method == NULL || is_utf8(call->method, strlen(call->method));
+    if (!is_text || !split_url(call->url, &url)) return false;
+    wasi_http_types_own_fields_t fields = wasi_http_types_constructor_fields();
+    if (!add_headers(wasi_http_types_borrow_fields(fields), call)) {
+        wasi_http_types_fields_drop_own(fields);
+        return false;
+    }
+    *outgoing = wasi_http_types_constructor_outgoing_request(fields);
+    if (set_parts(wasi_http_types_borrow_outgoing_request(*outgoing), call, &url)) return true;
+    wasi_http_types_outgoing_request_drop_own(*outgoing);
+    return false;
+}
+
+// Sends a request, and stores its future response.
+static bool send_request(wasi_http_types_own_outgoing_request_t outgoing, session3_string content,
+                         wasi_http_types_own_future_incoming_response_t *future,
+                         wasi_http_types_error_code_t *error) {
+    wasi_http_types_own_outgoing_body_t body;
+    bool has_body = content.length > 0 &&
+                    wasi_http_types_method_outgoing_request_body(
+                        wasi_http_types_borrow_outgoing_request(outgoing), &body);
+    bool is_sent = wasi_http_outgoing_handler_handle(outgoing, NULL, future, error);
+    if (has_body && is_sent) write_body(body, content);
+    if (has_body && !is_sent) wasi_http_types_outgoing_body_drop_own(body);
+    return is_sent;
+}
+
+// Waits for a response, and drops its future.
+static bool wait_for(wasi_http_types_own_future_incoming_response_t future,
+                     wasi_http_types_own_incoming_response_t *response,
+                     wasi_http_types_error_code_t *error) {
+    wasi_http_types_borrow_future_incoming_response_t borrowed =
+        wasi_http_types_borrow_future_incoming_response(future);
+    wasi_io_poll_own_pollable_t ready =
+        wasi_http_types_method_future_incoming_response_subscribe(borrowed);
+    wasi_io_poll_method_pollable_block(wasi_io_poll_borrow_pollable(ready));
+    wasi_io_poll_pollable_drop_own(ready);
+    wasi_http_types_result_result_own_incoming_response_error_code_void_t result;
+    bool is_known = wasi_http_types_method_future_incoming_response_get(borrowed, &result) &&
+                    !result.is_err;
+    wasi_http_types_future_incoming_response_drop_own(future);
+    if (!is_known) return false;
+    if (result.val.ok.is_err) {
+        *error = result.val.ok.val.err;
+        return false;
+    }
+    *response = result.val.ok.val.ok;
+    return true;
+}
+
+static session3_reply read_reply(wasi_http_types_own_incoming_response_t response) {
+    wasi_http_types_borrow_incoming_response_t borrowed =
+        wasi_http_types_borrow_incoming_response(response);
+    session3_reply reply = {0};
+    int status = wasi_http_types_method_incoming_response_status(borrowed);
+    wasi_http_types_own_incoming_body_t body;
+    if (wasi_http_types_method_incoming_response_consume(borrowed, &body) &&
+        read_incoming(body, &reply.body) == 0) {
+        reply.status = status;
+    }
+    wasi_http_types_incoming_response_drop_own(response);
+    return reply;
+}
+
+session3_reply session3_fetch(session3_call call) {
+    wasi_http_types_own_outgoing_request_t outgoing;
+    wasi_http_types_own_future_incoming_response_t future;
+    wasi_http_types_own_incoming_response_t response;
+    wasi_http_types_error_code_t error = {.tag = WASI_HTTP_TYPES_ERROR_CODE_INTERNAL_ERROR};
+    session3_reply reply = {0};
+    if (!make_request(&call, &outgoing)) {
+        session3_log("session3_fetch: this URL, method or header is not allowed");
+    } else if (send_request(outgoing, call.body, &future, &error) &&
+               wait_for(future, &response, &error)) {
+        reply = read_reply(response);
+    }
+    if (reply.status == 0) reply.body = from_wit(NULL, 0);
+    reply.is_denied = error.tag == WASI_HTTP_TYPES_ERROR_CODE_HTTP_REQUEST_DENIED;
+    return reply;
 }
 
 // --- The handler ---

@@ -320,6 +320,32 @@ bool session3_expire_own(session3_session *session, const char *id);
 // Ends all other sessions of the user at once, and returns their number.
 uint32_t session3_expire_others(session3_session *session);
 
+// --- Requests to other servers ---
+
+// A request to another server. What is NULL or empty is left out; the method is GET then.
+typedef struct {
+    // Begins with "http://" or "https://".
+    const char *url;
+    const char *method;
+    // Names and values of headers in turn, and NULL after the last one.
+    const char *const *headers;
+    session3_string body;
+} session3_call;
+
+// What another server has answered.
+typedef struct {
+    // The status, such as 200 or 404; 0 if there is no complete response.
+    int status;
+    // Whether there is none because the operator has not allowed the call.
+    bool is_denied;
+    // The body, with at most `SESSION3_MAX_BODY` bytes; a larger one is no complete response.
+    session3_string body;
+} session3_reply;
+
+// Calls another server, and waits for its response. The operator has to allow the server, as
+// with `--allow-outbound api.example.com`. Redirects are not followed.
+session3_reply session3_fetch(session3_call call);
+
 // --- Log and memory ---
 
 // Writes a line to the log of the server.

@@ -16,6 +16,7 @@ use session3_test_support::dice::Dice;
 use session3_test_support::random::seed;
 
 use crate::book::{Shell, blocks};
+use crate::neighbour::Neighbour;
 use crate::place::{Place, get, read, send};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
@@ -473,7 +474,8 @@ fn no_handle_is_left_of_a_request() {
 /// Fifty users at once, in a few instances that serve one request after another.
 #[test]
 fn users_share_instances_and_nothing_else() {
-    let arguments = ["--max-instances", "8", "--max-instance-reuse", "1000"];
+    // Four times as many requests wait, so all users have room.
+    let arguments = ["--max-instances", "10", "--max-instance-reuse", "1000"];
     let (_place, server) = serve(&arguments);
     let cookies: HashSet<_> = thread::scope(|scope| {
         let users: Vec<_> = (0..50)
@@ -499,6 +501,46 @@ fn users_share_instances_and_nothing_else() {
     assert_eq!(cookies.len(), 50);
     let uses = get(&server, "uses").text;
     assert!(uses.parse::<u32>().unwrap() > 1, "{uses}");
+}
+
+#[test]
+fn other_servers_are_called_if_the_operator_allows_it() {
+    let other = Neighbour::start("<done>");
+    let reuse = ["--max-instances", "1", "--max-instance-reuse", "1000"];
+    let allowed = ["--allow-outbound", &other.authority];
+    let (_place, server) = serve(&[&reuse[..], &allowed].concat());
+    let url = format!("http://{}", other.authority);
+    for (path, target) in [("", "/"), ("?a=b", "/?a=b"), ("/a%20b?c#d", "/a%20b?c")] {
+        let page = get(&server, &format!("call?{url}{path}").replace('#', "%23"));
+        let expected = format!("GET {target}").replace("?c", "?c%23d");
+        assert_eq!(page.text, "200 0 <done>");
+        let request = other.requests.recv().unwrap();
+        assert!(
+            request.starts_with(&format!("{expected} HTTP/1.1\r\n")),
+            "{request}"
+        );
+        assert!(
+            request.to_ascii_lowercase().contains("\r\nx-test: yes\r\n"),
+            "{request}"
+        );
+    }
+    let large = vec![b'x'; 10_000];
+    let said = Browser::new().post(&server, &format!("call?{url}/post"), &large);
+    assert_eq!(said, b"200 0 <done>");
+    let request = other.requests.recv().unwrap();
+    assert!(request.starts_with("POST /post "), "{request}");
+    assert!(request.ends_with(&format!("\r\n\r\n{}", "x".repeat(10_000))));
+    assert_eq!(get(&server, "call?http://127.0.0.2/").text, "0 1 ");
+    for url in [
+        "nowhere",
+        "ftp://127.0.0.1/",
+        "http://",
+        "http://ann@127.0.0.1/",
+    ] {
+        assert_eq!(get(&server, &format!("call?{url}")).text, "0 0 ", "{url}");
+    }
+    // An instance that has called other servers serves further requests.
+    assert_eq!(get(&server, "uses").text, "10");
 }
 
 #[test]
