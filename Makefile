@@ -18,7 +18,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 C_PACKAGE = target/package/session3-guest-c-$(VERSION).tar.gz
 
 .PHONY: demo program install uninstall test lint test-stores test-engines test-embedding test-program test-browser \
-	test-languages program-for-tests hadolint test-hosts test-package package wasmtime torture load fuzz mutants \
+	test-languages test-docs program-for-tests hadolint test-hosts test-package package wasmtime torture load fuzz mutants \
 	bench bench-engines compiler guests guest-tools examples browser peers
 
 # Runs the interactive demo. The last line that it prints is the address to open.
@@ -114,7 +114,7 @@ test-embedding: program-for-tests
 	$(CARGO) test $(FEATURES) --package session3-test-embedding
 
 # The program over HTTP, and the operators' commands.
-LANGUAGES = guests:: guests_c:: guests_javascript:: guests_python:: hosts::
+LANGUAGES = guests:: guests_c:: guests_javascript:: guests_python:: hosts:: new::
 
 test-program: program-for-tests hadolint
 	@tools/install-packages caddy curl man-db mariadb-server nginx-light openssl postgresql prometheus \
@@ -135,8 +135,12 @@ test-languages: program-for-tests guests examples
 	@tools/install-packages redis-server
 	$(CARGO) test $(FEATURES) --package session3-test-program -- $(LANGUAGES)
 
-# The demo in a real browser.
-test-browser: program-for-tests browser
+# The applications of `session3 new` with frameworks; `test-languages` runs those without.
+test-docs: program-for-tests guests
+	$(CARGO) test $(FEATURES) --package session3-test-program -- --ignored new::
+
+# The demo in a real browser, and an application of `session3 new`.
+test-browser: program-for-tests guests browser
 	@tools/install-packages postgresql
 	$(CARGO) test $(FEATURES) --package session3-test-browser
 

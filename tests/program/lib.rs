@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
 pub mod clock;
+pub mod writing;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -176,6 +177,16 @@ impl Demo {
     /// Starts a server whose command says where it listens, and which prints its address after
     /// `Open `.
     pub fn run_as_it_is(command: &mut Command) -> Self {
+        Self::run_unless(command, |_| false)
+    }
+
+    /// Starts `session3 dev` as [`Demo::run_as_it_is`] does, and panics if the build fails.
+    pub fn run_built(command: &mut Command) -> Self {
+        Self::run_unless(command, |line| line.ends_with("Waiting for a change."))
+    }
+
+    /// Starts a server, and panics if it prints a line before its address that means failure.
+    fn run_unless(command: &mut Command, is_failure: impl Fn(&str) -> bool) -> Self {
         let mut demo = Self {
             child: command.stdout(Stdio::piped()).spawn().unwrap(),
             log: None,
@@ -188,7 +199,9 @@ impl Demo {
                 demo.url = rest.split(' ').next().unwrap().to_owned();
                 return demo;
             }
+            let has_failed = is_failure(&line);
             demo.greeting.push(line);
+            assert!(!has_failed, "{}", demo.greeting.join("\n"));
         }
         panic!("the server printed no address: {:?}", demo.greeting);
     }
@@ -362,7 +375,8 @@ impl Browser {
             .iter()
             .map(|(name, value)| (name.to_string(), value.to_string()));
         form.extend(typed);
-        let request = self.agent.post(format!("{}{action}", demo.url));
+        let path = action.trim_start_matches('/');
+        let request = self.agent.post(format!("{}{path}", demo.url));
         let request = request.header("Cookie", &self.cookie);
         let page = Page::read(request.send_form(form).unwrap());
         self.keep_cookie(&page);

@@ -30,6 +30,7 @@ mod middleware;
 mod mistakes;
 mod moving;
 mod neighbour;
+mod new;
 mod observed;
 mod operators;
 mod outbound;

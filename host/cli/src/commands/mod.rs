@@ -18,6 +18,7 @@ mod list;
 mod listening;
 mod man;
 mod metrics;
+mod new;
 pub mod output;
 mod policy;
 mod progress;
@@ -68,6 +69,7 @@ Examples:
 enum Command {
     Demo(demo::Demo),
     Serve(Box<serve::Serve>),
+    New(new::New),
     Dev(Box<dev::Dev>),
     List(list::List),
     Show(show::Show),
@@ -114,6 +116,7 @@ impl Cli {
         match self.command {
             Command::Demo(demo) => demo.run().await,
             Command::Serve(serve) => serve.run().await,
+            Command::New(new) => new.run(),
             Command::Dev(dev) => dev.run().await,
             Command::List(list) => list.run().await,
             Command::Show(show) => show.run().await,
