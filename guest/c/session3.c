@@ -1326,11 +1326,9 @@ static session3_fetched no_answer(const char *error) {
     return (session3_fetched){.error = error};
 }
 
-// Says why there is no answer, and frees the error.
-static const char *reason_of(wasi_http_types_error_code_t *error) {
-    uint8_t tag = error->tag;
-    wasi_http_types_error_code_free(error);
-    switch (tag) {
+// Says why there is no answer. What the error points to is freed after the request.
+static const char *reason_of(const wasi_http_types_error_code_t *error) {
+    switch (error->tag) {
     case WASI_HTTP_TYPES_ERROR_CODE_HTTP_REQUEST_DENIED:
         return "the operator does not allow this server";
     case WASI_HTTP_TYPES_ERROR_CODE_CONNECTION_TIMEOUT:
@@ -1375,9 +1373,8 @@ static void send_body(wasi_http_types_own_outgoing_body_t body, session3_string 
         wasi_io_streams_output_stream_drop_own(stream);
     }
     wasi_http_types_error_code_t error;
-    if (!wasi_http_types_static_outgoing_body_finish(body, NULL, &error)) {
-        wasi_http_types_error_code_free(&error);
-    }
+    // If the body was not sent, there is no answer, which says why.
+    wasi_http_types_static_outgoing_body_finish(body, NULL, &error);
 }
 
 // Reads an answer.
