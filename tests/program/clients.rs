@@ -32,20 +32,23 @@ pub fn request(server: &Demo, page: &str) -> TcpStream {
 
 /// Returns whether the server has closed the connection, when all that it sent is read.
 fn is_closed(mut stream: &TcpStream) -> bool {
+    let before = stream.read_timeout().unwrap();
     stream
         .set_read_timeout(Some(Duration::from_millis(10)))
         .unwrap();
     let mut buffer = [0; 1 << 16];
-    loop {
+    let closed = loop {
         match stream.read(&mut buffer) {
-            Ok(0) => return true,
+            Ok(0) => break true,
             Ok(_) => {}
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                return false;
+            Err(error) => {
+                break !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
             }
-            Err(_) => return true,
         }
-    }
+    };
+    // Callers that read the next answer wait for it as long as before.
+    stream.set_read_timeout(before).unwrap();
+    closed
 }
 
 /// Waits until the server has closed the connection. Returns how long that took.
