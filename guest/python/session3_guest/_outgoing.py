@@ -5,7 +5,6 @@ from urllib.parse import SplitResult
 
 from componentize_py_types import Err
 from wit_world.imports import outgoing_handler
-from wit_world.imports.streams import StreamError_Closed
 from wit_world.imports.types import (
     Fields,
     IncomingResponse,
@@ -16,8 +15,7 @@ from wit_world.imports.types import (
     Scheme_Https,
 )
 
-CHUNK = 4096
-"""The largest number of bytes that one call of blocking_write_and_flush may write."""
+from ._streams import read, write
 
 
 class Failed(Exception):
@@ -32,7 +30,7 @@ def send(
         with _respond(_request(url, method, headers), body) as response:
             with response.headers() as fields:
                 pairs = [(name, value.decode("latin-1")) for name, value in fields.entries()]
-            return response.status(), pairs, _content(response)
+            return response.status(), pairs, read(response.consume()) or b""
     except Err as error:
         raise Failed(_name(error.value)) from None
 
@@ -53,9 +51,7 @@ def _respond(request: OutgoingRequest, body: bytes) -> IncomingResponse:
     """Sends a request, and waits for the response."""
     outgoing = request.body()
     with outgoing_handler.handle(request, None) as future:
-        with outgoing.write() as stream:
-            for start in range(0, len(body), CHUNK):
-                stream.blocking_write_and_flush(body[start : start + CHUNK])
+        write(outgoing, body)
         OutgoingBody.finish(outgoing, None)
         with future.subscribe() as ready:
             ready.block()
@@ -63,18 +59,6 @@ def _respond(request: OutgoingRequest, body: bytes) -> IncomingResponse:
     if isinstance(answer, Err):
         raise answer
     return answer.value
-
-
-def _content(response: IncomingResponse) -> bytes:
-    content = bytearray()
-    with response.consume() as body, body.stream() as stream:
-        while True:
-            try:
-                content += stream.blocking_read(65536)
-            except Err as error:
-                if isinstance(error.value, StreamError_Closed):
-                    return bytes(content)
-                raise
 
 
 def _name(error: Any) -> str:

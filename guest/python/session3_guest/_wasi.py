@@ -17,17 +17,14 @@ from wit_world.imports.types import (
     ResponseOutparam,
     Scheme_Https,
 )
-from wit_world.imports.streams import StreamError_Closed
 
+from ._streams import read, write
 from ._wit import to_error
 from .errors import HTTPError
 from .http import Request, Response
 
 if TYPE_CHECKING:
     from .handler import Application
-
-CHUNK = 4096
-"""The largest number of bytes that one call of blocking_write_and_flush may write."""
 
 _is_first_request = True
 
@@ -103,17 +100,14 @@ def _body(incoming: IncomingRequest, request: Request, limit: int) -> bytes:
     length = request.headers.get("content-length", "0")
     if length.isdecimal() and int(length) > limit:
         raise too_large
-    content = bytearray()
-    with incoming.consume() as body, body.stream() as stream:
-        while True:
-            try:
-                content += stream.blocking_read(65536)
-            except Err as error:
-                if isinstance(error.value, StreamError_Closed):
-                    return bytes(content)
-                raise HTTPError(400, "The request is not complete.") from None
-            if len(content) > limit:
-                raise too_large
+    body = incoming.consume()
+    try:
+        content = read(body, limit)
+    except Err:
+        raise HTTPError(400, "The request is not complete.") from None
+    if content is None:
+        raise too_large
+    return content
 
 
 def _send(out: ResponseOutparam, response: Response) -> None:
@@ -124,9 +118,7 @@ def _send(out: ResponseOutparam, response: Response) -> None:
     body = outgoing.body()
     ResponseOutparam.set(out, Ok(outgoing))
     try:
-        with body.write() as stream:
-            for start in range(0, len(response.body), CHUNK):
-                stream.blocking_write_and_flush(response.body[start : start + CHUNK])
+        write(body, response.body)
     except Err:
         with body:
             return
