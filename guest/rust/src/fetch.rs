@@ -1,17 +1,13 @@
 //! Requests to other servers, for handlers without a framework.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
+use http::{Method, Request, Response, Uri};
 use wasip2::http::outgoing_handler;
 use wasip2::http::types::{
     ErrorCode, IncomingResponse, Method as WasiMethod, OutgoingBody, OutgoingRequest,
     Scheme as WasiScheme,
 };
-use wasip2::io::streams::StreamError;
 
-use crate::http::{fields, write};
-
-/// The largest part of a response that is read at once, in bytes.
-const CHUNK: u64 = 65_536;
+use crate::http::{fields, header_map, read_body, write};
 
 /// Why there is no response of another server.
 #[derive(Debug, thiserror::Error)]
@@ -98,31 +94,12 @@ fn method(method: &Method) -> WasiMethod {
 
 /// Reads a whole response.
 fn read(incoming: &IncomingResponse) -> Result<Response<Vec<u8>>, FetchError> {
-    let mut response = Response::new(content(incoming)?);
+    let body = incoming.consume().map_err(|()| FetchError::Incomplete)?;
+    let content = read_body(&body, usize::MAX).map_err(|_| FetchError::Incomplete)?;
+    let mut response = Response::new(content);
     let status = incoming.status().try_into();
     *response.status_mut() = status.map_err(|_| FetchError::Incomplete)?;
-    *response.headers_mut() = headers(incoming).map_err(|_| FetchError::Incomplete)?;
+    let headers = header_map(&incoming.headers());
+    *response.headers_mut() = headers.map_err(|_| FetchError::Incomplete)?;
     Ok(response)
-}
-
-fn headers(incoming: &IncomingResponse) -> Result<HeaderMap, http::Error> {
-    let mut headers = HeaderMap::new();
-    for (name, value) in incoming.headers().entries() {
-        let name = HeaderName::from_bytes(name.as_bytes())?;
-        headers.append(name, HeaderValue::from_bytes(&value)?);
-    }
-    Ok(headers)
-}
-
-fn content(incoming: &IncomingResponse) -> Result<Vec<u8>, FetchError> {
-    let body = incoming.consume().map_err(|()| FetchError::Incomplete)?;
-    let stream = body.stream().map_err(|()| FetchError::Incomplete)?;
-    let mut bytes = Vec::new();
-    loop {
-        match stream.blocking_read(CHUNK) {
-            Ok(chunk) => bytes.extend(chunk),
-            Err(StreamError::Closed) => return Ok(bytes),
-            Err(StreamError::LastOperationFailed(_)) => return Err(FetchError::Incomplete),
-        }
-    }
 }

@@ -54,22 +54,29 @@ impl Body {
     ///
     /// [`Error::Form`] if the body is larger than `limit`, in bytes, or ends before its end.
     pub fn read(&mut self, limit: usize) -> Result<Vec<u8>, Error> {
-        let Some(body) = self.0.take() else {
-            return Ok(Vec::new());
-        };
-        let stream = body.stream().map_err(|()| FormError::Incomplete)?;
-        let mut bytes = Vec::new();
-        loop {
-            match stream.blocking_read(MAX_FORM as u64) {
-                Ok(chunk) => bytes.extend(chunk),
-                Err(StreamError::Closed) => return Ok(bytes),
-                Err(StreamError::LastOperationFailed(_)) => {
-                    return Err(FormError::Incomplete.into());
-                }
-            }
-            if bytes.len() > limit {
-                return Err(FormError::TooLarge(limit).into());
-            }
+        match self.0.take() {
+            Some(body) => Ok(read_body(&body, limit)?),
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
+/// Reads a body until its end.
+///
+/// # Errors
+///
+/// If it is larger than `limit`, in bytes, or ends before its end.
+pub(crate) fn read_body(body: &IncomingBody, limit: usize) -> Result<Vec<u8>, FormError> {
+    let stream = body.stream().map_err(|()| FormError::Incomplete)?;
+    let mut bytes = Vec::new();
+    loop {
+        match stream.blocking_read(MAX_FORM as u64) {
+            Ok(chunk) => bytes.extend(chunk),
+            Err(StreamError::Closed) => return Ok(bytes),
+            Err(StreamError::LastOperationFailed(_)) => return Err(FormError::Incomplete),
+        }
+        if bytes.len() > limit {
+            return Err(FormError::TooLarge(limit));
         }
     }
 }
@@ -164,12 +171,18 @@ pub fn read(request: IncomingRequest) -> Result<Request, ::http::Error> {
         .method(method(request.method())?)
         .uri(uri(&request)?);
     if let Some(headers) = builder.headers_mut() {
-        for (name, value) in request.headers().entries() {
-            let name = HeaderName::from_bytes(name.as_bytes())?;
-            headers.append(name, HeaderValue::from_bytes(&value)?);
-        }
+        *headers = header_map(&request.headers())?;
     }
     builder.body(Body(request.consume().ok()))
+}
+
+pub(crate) fn header_map(fields: &Fields) -> Result<HeaderMap, ::http::Error> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields.entries() {
+        let name = HeaderName::from_bytes(name.as_bytes())?;
+        headers.append(name, HeaderValue::from_bytes(&value)?);
+    }
+    Ok(headers)
 }
 
 fn method(method: WasiMethod) -> Result<Method, ::http::Error> {
