@@ -1243,19 +1243,24 @@ static int read_stream(wasi_io_streams_borrow_input_stream_t stream, struct buff
     return 400;
 }
 
-static int read_body(wasi_http_types_borrow_incoming_request_t incoming,
-                     session3_request *request) {
-    wasi_http_types_own_incoming_body_t body;
+static int read_content(wasi_http_types_own_incoming_body_t body, struct buffer *bytes) {
     wasi_io_streams_own_input_stream_t stream;
-    if (!wasi_http_types_method_incoming_request_consume(incoming, &body)) return 400;
-    struct buffer bytes = {0};
     int status = 400;
     if (wasi_http_types_method_incoming_body_stream(wasi_http_types_borrow_incoming_body(body),
                                                     &stream)) {
-        status = read_stream(wasi_io_streams_borrow_input_stream(stream), &bytes);
+        status = read_stream(wasi_io_streams_borrow_input_stream(stream), bytes);
         wasi_io_streams_input_stream_drop_own(stream);
     }
     wasi_http_types_incoming_body_drop_own(body);
+    return status;
+}
+
+static int read_body(wasi_http_types_borrow_incoming_request_t incoming,
+                     session3_request *request) {
+    wasi_http_types_own_incoming_body_t body;
+    if (!wasi_http_types_method_incoming_request_consume(incoming, &body)) return 400;
+    struct buffer bytes = {0};
+    int status = read_content(body, &bytes);
     request->body = from_wit(bytes.data, bytes.length);
     return status;
 }
@@ -1319,8 +1324,19 @@ static void write_bytes(wasi_io_streams_borrow_output_stream_t stream, const cha
     }
 }
 
-static void write_bytes(wasi_io_streams_borrow_output_stream_t stream, const char *data,
-                        size_t length);
+// Sends a body. An error is ignored: after it, the client cannot be reached, or the answer of the
+// other server says why there is none.
+static void send_body(wasi_http_types_own_outgoing_body_t body, session3_string bytes) {
+    wasi_io_streams_own_output_stream_t stream;
+    if (bytes.length > 0 && wasi_http_types_method_outgoing_body_write(
+                                wasi_http_types_borrow_outgoing_body(body), &stream)) {
+        write_bytes(wasi_io_streams_borrow_output_stream(stream), bytes.data, bytes.length);
+        // wasi:http requires that the stream is dropped before the body is finished.
+        wasi_io_streams_output_stream_drop_own(stream);
+    }
+    wasi_http_types_error_code_t error;
+    wasi_http_types_static_outgoing_body_finish(body, NULL, &error);
+}
 
 static session3_fetched no_answer(const char *error) {
     return (session3_fetched){.error = error};
@@ -1364,36 +1380,15 @@ static bool outgoing_of(const char *method, const char *url,
     return is_set;
 }
 
-// Sends the body of a request to another server.
-static void send_body(wasi_http_types_own_outgoing_body_t body, session3_string bytes) {
-    wasi_io_streams_own_output_stream_t stream;
-    if (wasi_http_types_method_outgoing_body_write(wasi_http_types_borrow_outgoing_body(body),
-                                                   &stream)) {
-        write_bytes(wasi_io_streams_borrow_output_stream(stream), bytes.data, bytes.length);
-        wasi_io_streams_output_stream_drop_own(stream);
-    }
-    wasi_http_types_error_code_t error;
-    // If the body was not sent, there is no answer, which says why.
-    wasi_http_types_static_outgoing_body_finish(body, NULL, &error);
-}
-
 // Reads an answer.
 static session3_fetched read_answer(wasi_http_types_own_incoming_response_t response) {
     wasi_http_types_borrow_incoming_response_t self =
         wasi_http_types_borrow_incoming_response(response);
     int status = wasi_http_types_method_incoming_response_status(self);
     wasi_http_types_own_incoming_body_t body;
-    wasi_io_streams_own_input_stream_t stream;
     struct buffer bytes = {0};
-    int failure = 400;
-    if (wasi_http_types_method_incoming_response_consume(self, &body)) {
-        if (wasi_http_types_method_incoming_body_stream(wasi_http_types_borrow_incoming_body(body),
-                                                        &stream)) {
-            failure = read_stream(wasi_io_streams_borrow_input_stream(stream), &bytes);
-            wasi_io_streams_input_stream_drop_own(stream);
-        }
-        wasi_http_types_incoming_body_drop_own(body);
-    }
+    bool has_body = wasi_http_types_method_incoming_response_consume(self, &body);
+    int failure = has_body ? read_content(body, &bytes) : 400;
     wasi_http_types_incoming_response_drop_own(response);
     if (failure == 413) return no_answer("the answer is too large");
     if (failure != 0) return no_answer("the answer is not complete");
@@ -1467,16 +1462,8 @@ static void send(wasi_http_types_own_response_outparam_t out, const session3_res
                        wasi_http_types_borrow_outgoing_response(head.val.ok), &body);
     wasi_http_types_static_response_outparam_set(out, &head);
     if (!is_open) return;
-    wasi_io_streams_own_output_stream_t stream;
-    if (has_body && wasi_http_types_method_outgoing_body_write(
-                        wasi_http_types_borrow_outgoing_body(body), &stream)) {
-        write_bytes(wasi_io_streams_borrow_output_stream(stream), response->body.data,
-                    response->body.length);
-        // wasi:http requires that the stream is dropped before the body is finished.
-        wasi_io_streams_output_stream_drop_own(stream);
-    }
-    wasi_http_types_error_code_t error;
-    wasi_http_types_static_outgoing_body_finish(body, NULL, &error);
+    send_body(body, has_body ? from_wit(response->body.data, response->body.length)
+                             : (session3_string){0});
 }
 
 // --- The handler ---
