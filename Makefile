@@ -154,7 +154,7 @@ test-hosts: program-for-tests wasmtime
 	$(CARGO) test $(FEATURES) --package session3-test-program -- --include-ignored stock::
 
 # Every crate and package as it would be published, in target/package.
-package: compiler $(C_PACKAGE)
+package: program-for-tests $(C_PACKAGE)
 	tools/package
 	tools/package-javascript
 	tools/package-python
@@ -239,7 +239,7 @@ PYTHON_PACKAGE = $(addprefix guest/python/,build.sh install-tools.sh requirement
 target/guests/python.wasm: $(PYTHON_PACKAGE) guest/python/demo/app.py
 
 # The package for applications in JavaScript, which contains the WIT.
-target/guests/javascript.wasm: $(wildcard guest/javascript/*/* wit/worlds/*)
+target/guests/javascript.wasm: $(wildcard guest/javascript/*/* wit/worlds/*) | program-for-tests
 
 # The package for C, and the demo, which is built with it as the applications of authors are.
 $(C_PACKAGE): $(wildcard guest/c/* guest/c/*/* guest/c/*/src/* wit/*.wit wit/deps/*.wit) | guest-tools
