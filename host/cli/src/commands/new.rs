@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use include_dir::{Dir, include_dir};
 
+use super::output;
 use super::serving::say;
 
 /// Write a small application with a log-in, to start from
@@ -170,15 +171,19 @@ impl Language {
 /// of an earlier one.
 fn templates(lang: Language, framework: Framework) -> Result<&'static [&'static str]> {
     let (framework, owner) = match (lang, framework) {
-        (Language::Python, Framework::None) => return Ok(&["common", "python"]),
-        (Language::Python, Framework::Flask) => return Ok(&["common", "python-flask"]),
+        (Language::Python, Framework::None) => return Ok(&["common", "python-common", "python"]),
+        (Language::Python, Framework::Flask) => {
+            return Ok(&["common", "python-common", "python-flask"]);
+        }
         (Language::Javascript, Framework::None) => return Ok(&["common", "javascript"]),
         (Language::Javascript, Framework::Hono) => {
             return Ok(&["common", "javascript", "javascript-hono"]);
         }
-        (Language::Rust, Framework::None) => return Ok(&["common", "rust"]),
-        (Language::Rust, Framework::Wstd) => return Ok(&["common", "rust", "rust-wstd"]),
-        (Language::C, Framework::None) => return Ok(&["common", "c"]),
+        (Language::Rust, Framework::None) => return Ok(&["common", "tested-by-curl", "rust"]),
+        (Language::Rust, Framework::Wstd) => {
+            return Ok(&["common", "tested-by-curl", "rust", "rust-wstd"]);
+        }
+        (Language::C, Framework::None) => return Ok(&["common", "tested-by-curl", "c"]),
         (_, Framework::Flask) => ("flask", "python"),
         (_, Framework::Hono) => ("hono", "javascript"),
         (_, Framework::Wstd) => ("wstd", "rust"),
@@ -260,15 +265,8 @@ fn write_all(template: &str, directory: &Path, name: &str, package: &str) -> Res
             let text = text
                 .replace("{{name}}", name)
                 .replace("{{version}}", VERSION);
-            write(&directory.join(path), &text.replace("{{package}}", package))?;
+            output::write_file(&directory.join(path), &text.replace("{{package}}", package))?;
         }
     }
     Ok(())
-}
-
-fn write(file: &Path, text: &str) -> Result<()> {
-    let parent = file.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(parent)
-        .and_then(|()| fs::write(file, text))
-        .with_context(|| format!("{} cannot be written", file.display()))
 }

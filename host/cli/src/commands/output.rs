@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs;
 use std::io::{self, BufWriter, Stdout, Write as _};
+use std::path::Path;
 
+use anyhow::Context;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use session3::admin::SessionInfo;
@@ -18,6 +21,18 @@ pub type Output = BufWriter<Stdout>;
 /// Returns standard output, locked for this command and buffered.
 pub fn stdout() -> Output {
     BufWriter::new(io::stdout())
+}
+
+/// Writes a text file, and creates the directories that it is in.
+///
+/// # Errors
+///
+/// If it cannot be written; the error names the file.
+pub fn write_file(file: &Path, text: &str) -> anyhow::Result<()> {
+    let parent = file.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(parent)
+        .and_then(|()| fs::write(file, text))
+        .with_context(|| format!("{}: cannot be written", file.display()))
 }
 
 /// Prints a message as one line on standard error. A command continues even if standard

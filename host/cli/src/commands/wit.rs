@@ -86,7 +86,7 @@ fn write_all(directory: &Path, files: &[(String, String)]) -> Result<()> {
     );
     files
         .iter()
-        .try_for_each(|(path, text)| write(&directory.join(path), text))
+        .try_for_each(|(path, text)| output::write_file(&directory.join(path), text))
 }
 
 /// Returns the name of a WIT file in the directory itself that is not one of `files`.
@@ -105,11 +105,4 @@ fn other_package(
         }
     }
     Ok(None)
-}
-
-fn write(file: &Path, text: &str) -> Result<()> {
-    let parent = file.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(parent)
-        .and_then(|()| fs::write(file, text))
-        .with_context(|| format!("{}: cannot be written", file.display()))
 }
