@@ -5,10 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use session3_test_program::project::root;
 use session3_test_program::{Application, Browser, Demo, between, session3};
 use tempfile::TempDir;
 
-use crate::hosts::{root, with_node};
+use crate::hosts::with_node;
 use crate::place::{read, send};
 
 const GUEST: Application = Application::Guest("javascript-guest");

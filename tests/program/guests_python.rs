@@ -2,10 +2,11 @@
 //! in a component, and that its README is true.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 
+use session3_test_program::project::{root, run};
 use session3_test_program::{Application, Browser, Demo, Page, between, session3};
 use ureq::{Agent, RequestBuilder, typestate::WithBody};
 
@@ -348,10 +349,6 @@ fn flask_uses_an_instance_again() {
     }
 }
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
 /// Returns the directory with the tools that `make guests` has installed.
 fn tools() -> PathBuf {
     let tools = root().join("target/guests/python");
@@ -361,14 +358,6 @@ fn tools() -> PathBuf {
         tools.display()
     );
     fs::canonicalize(tools).unwrap()
-}
-
-fn run(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    let text = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8_lossy(&text).into_owned();
-    assert!(output.status.success(), "{command:?}: {text}");
-    text
 }
 
 #[test]

@@ -37,24 +37,11 @@ macro_rules! scenarios_of {
         mod $module {
             use super::*;
 
-            scenarios! {
-                Application::Other(|directory| serve(directory, $application, &$arguments)) =>
-                keep
-                increment
-                increment_with_failure
-                log_out
-                log_out_with_failure
-                log_out_without_a_session
-                there_are_no_other_pages_and_links_are_relative
-                methods_other_than_get_and_head_are_refused
-                a_head_request_answers_as_get_and_changes_nothing
-                a_page_that_shows_the_session_varies_by_cookie
-                a_cookie_that_is_stale_forged_or_malformed_acts_as_none
-                a_cookie_may_come_in_one_of_several_headers
-                headers_may_have_any_bytes
-                the_session_is_there_after_a_restart
-                two_servers_on_one_directory_see_each_others_changes
-            }
+            scenarios!(Application::Other(|directory| serve(
+                directory,
+                $application,
+                &$arguments
+            )));
         }
     };
 }

@@ -1,15 +1,12 @@
 //! The programs under `examples/`: hosts of the manager other than `session3`.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 
+use session3_test_program::project::root;
 use session3_test_program::{Browser, Demo, Page, target_directory};
-
-pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
 
 /// Returns a command that finds Node.js, as `make guests` installed it or from the system.
 pub fn with_node(program: &str) -> Command {

@@ -7,27 +7,14 @@ use std::{slice, thread};
 
 use session3_test_program::{Application, Browser, Demo, Page};
 
-/// Makes a module that tests each scenario with one application.
+/// Tests scenarios with one application: those that are named, those that hold for every
+/// application, or, in a module, these and those of the demo.
 macro_rules! scenarios {
     ($module:ident, $application:expr) => {
         mod $module {
+            $crate::http::scenarios!($application);
             $crate::http::scenarios! {
                 $application =>
-                keep
-                increment
-                increment_with_failure
-                log_out
-                log_out_with_failure
-                log_out_without_a_session
-                there_are_no_other_pages_and_links_are_relative
-                methods_other_than_get_and_head_are_refused
-                a_head_request_answers_as_get_and_changes_nothing
-                a_page_that_shows_the_session_varies_by_cookie
-                a_cookie_that_is_stale_forged_or_malformed_acts_as_none
-                a_cookie_may_come_in_one_of_several_headers
-                headers_may_have_any_bytes
-                the_session_is_there_after_a_restart
-                two_servers_on_one_directory_see_each_others_changes
                 behind_a_tls_proxy_the_cookie_has_the_safe_defaults
                 users_share_instances_and_nothing_else
             }
@@ -38,6 +25,26 @@ macro_rules! scenarios {
         fn $scenario() {
             $crate::http::$scenario($application);
         })*
+    };
+    ($application:expr) => {
+        $crate::http::scenarios! {
+            $application =>
+            keep
+            increment
+            increment_with_failure
+            log_out
+            log_out_with_failure
+            log_out_without_a_session
+            there_are_no_other_pages_and_links_are_relative
+            methods_other_than_get_and_head_are_refused
+            a_head_request_answers_as_get_and_changes_nothing
+            a_page_that_shows_the_session_varies_by_cookie
+            a_cookie_that_is_stale_forged_or_malformed_acts_as_none
+            a_cookie_may_come_in_one_of_several_headers
+            headers_may_have_any_bytes
+            the_session_is_there_after_a_restart
+            two_servers_on_one_directory_see_each_others_changes
+        }
     };
 }
 pub(crate) use scenarios;

@@ -144,6 +144,12 @@ impl Application {
 
 const GUESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/guests");
 
+/// Returns what a program said on standard error, without the warnings of its log.
+pub fn without_warnings(said: &str) -> String {
+    let lines = said.split_inclusive('\n');
+    lines.filter(|line| !line.contains(" WARN ")).collect()
+}
+
 /// A server process, such as `session3 demo`, which is killed when it is dropped.
 pub struct Demo {
     child: Child,

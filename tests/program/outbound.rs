@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use session3_test_fixtures::{NOSY, SITE};
-use session3_test_program::{Browser, Demo, session3};
+use session3_test_program::{Browser, Demo, session3, without_warnings};
 use session3_test_support::wait_until;
 use tempfile::TempDir;
 
@@ -230,12 +230,7 @@ fn a_wrong_rule_is_one_line_that_says_what_to_do() {
             ])
             .args(arguments);
         let output = command.output().unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        let said: Vec<_> = said
-            .lines()
-            .filter(|line| !line.contains(" WARN "))
-            .collect();
-        let said = said.join("\n");
+        let said = without_warnings(&String::from_utf8(output.stderr).unwrap());
         assert!(!output.status.success());
         let is_short = said.starts_with("error: ") || said.lines().count() == 1;
         assert!(is_short && said.contains(expected), "{said}");

@@ -19,7 +19,7 @@ use session3_components::{DEMO, MANAGER, STORE_FILESYSTEM};
 use session3_compose::{Composition, Grant};
 use session3_test_fixtures::{ADMINISTRATION, FORGER, GUEST, NOSY, RELAY};
 
-use session3_test_program::{Browser, Demo, session3};
+use session3_test_program::{Browser, Demo, session3, without_warnings};
 use session3_test_support::{block_on, files};
 
 use crate::place::{Place, get, hold_instance, read, send};
@@ -36,9 +36,7 @@ fn composed() -> Vec<u8> {
 /// Runs a command that must fail. Returns its one line on standard error, apart from warnings.
 fn refusal(command: &mut Command) -> String {
     let output = command.args(["--port", "0"]).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    let lines = said.split_inclusive('\n');
-    let said: String = lines.filter(|line| !line.contains(" WARN ")).collect();
+    let said = without_warnings(&String::from_utf8(output.stderr).unwrap());
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
     assert!(said.starts_with("session3: "), "{said}");

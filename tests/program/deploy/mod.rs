@@ -12,8 +12,10 @@ mod systemd;
 mod troubleshooting;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
+
+use session3_test_program::project::root;
 
 /// Returns the path of a file in `deploy/`.
 fn example(name: &str) -> PathBuf {
@@ -23,12 +25,6 @@ fn example(name: &str) -> PathBuf {
 /// Returns the text of a file in `deploy/`.
 fn read(name: &str) -> String {
     fs::read_to_string(example(name)).unwrap()
-}
-
-/// Returns the directory of the repository.
-fn root() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    root.canonicalize().unwrap()
 }
 
 /// Replaces each text, which must be there.

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use session3_components::wit::WORLDS;
+use session3_test_program::project::{root, run};
 use session3_test_program::{Browser, Demo, session3};
 use wit_bindgen_core::Files;
 use wit_bindgen_core::wit_parser::{PackageId, Resolve};
 
-use crate::hosts::{root, with_node};
+use crate::hosts::with_node;
 
 /// Creates a directory, and writes the files of a world to `wit` in it.
 fn write(world: &str) -> tempfile::TempDir {
@@ -21,12 +22,6 @@ fn write(world: &str) -> tempfile::TempDir {
         .args(["wit", "--world", world, "-o", "wit"]);
     run(&mut command);
     directory
-}
-
-/// Runs a command, which must succeed.
-fn run(command: &mut Command) {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {output:?}");
 }
 
 /// Returns a program that `make guests` installs.
