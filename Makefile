@@ -17,9 +17,9 @@ STORES = --locked --package session3-test-features --package session3-test-store
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 C_PACKAGE = target/package/session3-guest-c-$(VERSION).tar.gz
 
-.PHONY: demo program install uninstall test lint test-docs test-stores test-engines test-embedding test-program test-browser \
+.PHONY: demo program install uninstall test lint test-docs test-stores test-engines test-failovers test-embedding test-program test-browser \
 	test-languages program-for-tests hadolint test-hosts test-package package wasmtime torture load fuzz mutants \
-	bench bench-engines compiler guests guest-tools examples browser peers
+	bench bench-engines bench-pages bench-copy compiler guests guest-tools examples browser peers
 
 # Runs the interactive demo. The last line that it prints is the address to open.
 demo: compiler
@@ -107,6 +107,14 @@ ENGINES = $(addprefix --package ,session3-test-store-mysql session3-test-store-p
 test-engines:
 	@tools/install-packages mariadb-server postgresql pgbouncer redis-server redis-sentinel
 	$(CARGO) test --locked --package session3-test-features $(ENGINES)
+
+# What the engines lose when a server fails, and for how long operations fail.
+FAILOVERS = the_store_follows_a a_failover_by_an_operator
+
+test-failovers:
+	@tools/install-packages mariadb-server postgresql redis-server redis-sentinel
+	$(CARGO) test --locked --package session3-test-features $(ENGINES) -- \
+		--nocapture --test-threads 1 $(FAILOVERS)
 
 # The library and the components that it runs.
 test-embedding: program-for-tests
@@ -205,17 +213,28 @@ target/tools/bin/cargo-mutants:
 
 # Prints one table, in one run: the store, the bare system calls, other session stores, and
 # requests over HTTP. Up to a million sessions: it takes half an hour, and wants 8 GB of
-# memory for the page cache. BENCH=short takes a minute; PART=web or PART=requests measures
-# only these.
+# memory for the page cache. BENCH=short takes a minute; PART=store, PART=web or PART=requests
+# measures only these, and BENCH_SESSIONS=1000 only as many sessions.
 bench: program peers
 	SESSION3=target/release/session3 $(CARGO) bench --locked --package session3-bench
 
-# The same for the stores on other engines, beside the bare statements and tower-sessions: some
-# minutes, or half a minute with BENCH=short. ENGINES_SESSIONS=1000000 takes as many sessions,
-# ENGINES=redis,postgres only these engines, and PICTURE=FILE draws the table.
+# The same for the stores on other engines, beside the bare statements and other session stores:
+# some minutes, or half a minute with BENCH=short. ENGINES_SESSIONS=1000000 takes as many
+# sessions, ENGINES=redis,postgres only these engines, and PICTURE=FILE draws the table.
 bench-engines: peers
 	@tools/install-packages mariadb-server postgresql redis-server
 	$(CARGO) bench --locked --package session3-bench-engines
+
+# The counter page over HTTP with each store: three minutes, or half a minute with BENCH=short.
+bench-pages: program peers
+	@tools/install-packages mariadb-server postgresql redis-server
+	PART=engines SESSION3=target/release/session3 $(CARGO) bench --locked --package session3-bench
+
+# `session3 copy` of 250,000 sessions from a directory to PostgreSQL and back: some minutes, or
+# seconds with BENCH=short.
+bench-copy: program
+	@tools/install-packages postgresql
+	PART=copy SESSION3=target/release/session3 $(CARGO) bench --locked --package session3-bench
 
 # The compiler for the components: the toolchain's own target, or Debian's compiler, which
 # has the sources of the standard library.

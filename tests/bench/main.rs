@@ -2,14 +2,19 @@
 //! run measures all of them on the same file systems, so that their times can be compared.
 //!
 //! `BENCH=short` only shows that the benchmarks work. Without it, they go up to a million sessions.
-//! `PART=web` measures only whole requests over HTTP, and `PART=requests` only requests through the
-//! manager component.
+//! `BENCH_SESSIONS` is a list of numbers of sessions, separated by commas, which replaces them.
+//! `PART=store` measures only the store, `PART=web` only whole requests over HTTP, `PART=requests` only
+//! requests through the manager component, `PART=engines` requests over HTTP with the stores on other
+//! engines, and `PART=copy` a copy to PostgreSQL.
 #![expect(clippy::unwrap_used, reason = "a failing benchmark panics")]
 
+mod copy;
+mod engines;
 mod floor;
 mod image;
 mod native;
 mod operations;
+mod page;
 mod parallel;
 mod peers;
 mod requests;
@@ -39,7 +44,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// How much to measure.
 pub struct Plan {
     /// The numbers of sessions in the store.
-    sizes: &'static [u64],
+    sizes: Vec<u64>,
     /// The number of sessions in a round of an operation.
     batch: usize,
     /// The number of rounds, of which each measures everything once.
@@ -52,16 +57,20 @@ pub struct Plan {
 
 impl Plan {
     fn from_environment() -> Self {
+        let sizes = std::env::var("BENCH_SESSIONS").ok().map(|numbers| {
+            let numbers = numbers.split(',').map(|number| number.parse().unwrap());
+            numbers.collect()
+        });
         match std::env::var("BENCH").as_deref() {
             Err(_) => Self {
-                sizes: &[1_000, 100_000, 1_000_000],
+                sizes: sizes.unwrap_or(vec![1_000, 100_000, 1_000_000]),
                 batch: 500,
                 rounds: 11,
                 budget: Duration::from_secs(15),
                 window: Duration::from_millis(200),
             },
             Ok("short") => Self {
-                sizes: &[300, 1_000],
+                sizes: sizes.unwrap_or(vec![300, 1_000]),
                 batch: 50,
                 rounds: 3,
                 budget: Duration::ZERO,
@@ -97,6 +106,11 @@ fn in_own_mounts() -> io::Error {
 fn measure(plan: &Plan, may_mount: bool) {
     let runtime = runtime();
     let here = Directory::new(Path::new(env!("CARGO_TARGET_TMPDIR")), "bench");
+    match part().as_deref() {
+        Some("engines") => return engines::measure(plan, here.path()),
+        Some("copy") => return copy::measure(plan, &runtime, here.path()),
+        _ => {}
+    }
     measure_in(plan, &runtime, &here);
     if !may_mount {
         println!("\nthis user may not mount an image of an ext4 with a journal");
@@ -110,15 +124,30 @@ fn measure(plan: &Plan, may_mount: bool) {
 
 /// Measures the parts that `PART` selects, on one file system.
 fn measure_in(plan: &Plan, runtime: &Runtime, place: &Directory) {
-    match std::env::var("PART").as_deref() {
-        Err(_) => {
-            measure_store(plan, runtime, place);
+    match part().as_deref() {
+        None => {
+            let mut table = Table::new(&directory::file_system(place.path()), plan);
+            measure_store(plan, runtime, place, &mut table);
+            parallel::measure(plan, runtime, place.path(), &mut table);
+            requests::measure(plan, runtime, place.path(), &mut table);
+            table.end();
             web::measure(plan, runtime, place.path());
         }
-        Ok("web") => web::measure(plan, runtime, place.path()),
-        Ok("requests") => measure_requests(plan, runtime, place),
-        Ok(other) => panic!("PART is `{other}`, but must be `web`, `requests` or not set"),
+        Some("store") => {
+            let mut table = Table::new(&directory::file_system(place.path()), plan);
+            measure_store(plan, runtime, place, &mut table);
+            table.end();
+        }
+        Some("web") => web::measure(plan, runtime, place.path()),
+        Some("requests") => measure_requests(plan, runtime, place),
+        Some(other) => panic!(
+            "PART is `{other}`, but must be `store`, `web`, `requests`, `engines`, `copy` or not set"
+        ),
     }
+}
+
+fn part() -> Option<String> {
+    std::env::var("PART").ok()
 }
 
 fn measure_requests(plan: &Plan, runtime: &Runtime, place: &Directory) {
@@ -127,19 +156,14 @@ fn measure_requests(plan: &Plan, runtime: &Runtime, place: &Directory) {
     table.end();
 }
 
-fn measure_store(plan: &Plan, runtime: &Runtime, place: &Directory) {
-    let file_system = directory::file_system(place.path());
-    let mut table = Table::new(&file_system, plan);
-    for size in plan.sizes {
+fn measure_store(plan: &Plan, runtime: &Runtime, place: &Directory, table: &mut Table) {
+    for size in &plan.sizes {
         let directory = Directory::new(place.path(), "sessions");
         table.section(&format!("{} sessions", table::thousands(*size)));
         let sessions = Sessions::create(runtime, directory.path(), *size);
-        operations::measure(plan, runtime, &sessions, &mut table);
-        sweep::measure(plan, runtime, &sessions, &mut table);
+        operations::measure(plan, runtime, &sessions, table);
+        sweep::measure(plan, runtime, &sessions, table);
     }
-    parallel::measure(plan, runtime, place.path(), &mut table);
-    requests::measure(plan, runtime, place.path(), &mut table);
-    table.end();
 }
 
 fn runtime() -> Runtime {

@@ -3,9 +3,8 @@
 //! library, on Quixote's own server.
 
 use std::convert::Infallible;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 use std::time::Instant;
 
 use http_body_util::Full;
@@ -19,37 +18,18 @@ use session3_test_fixtures::PLAIN;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
+use crate::Plan;
+use crate::page::{self, Page, line, visitors};
 use crate::peers;
 use crate::targets::Targets;
-use crate::{Plan, median};
-use session3_test_program::{Browser, Demo, session3};
-use session3_test_support::directory::{Directory, file_system};
-
-/// The script of wrk.
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/visitors.lua");
-/// The number of connections that wrk keeps.
-const CONNECTIONS: &str = "8";
-/// The number of visitors, each with a session.
-const VISITORS: usize = 64;
-
-/// A page that wrk requests, and the rates that it had.
-struct Page {
-    name: &'static str,
-    url: String,
-    /// The file with the cookies of the visitors.
-    visitors: PathBuf,
-    /// The responses per second, in each round.
-    rates: Vec<f64>,
-}
+use session3_test_program::{Browser, Demo};
+use session3_test_support::directory::Directory;
 
 /// Measures the pages and the start of the program, on one file system.
 pub fn measure(plan: &Plan, runtime: &Runtime, place: &Path) {
     let directory = Directory::new(place, "web");
     let directory = directory.path();
-    let Plan { rounds, .. } = plan;
-    println!("\n{}", file_system(place));
-    println!("requests over HTTP, {CONNECTIONS} at a time; answers a second, {rounds} rounds\n");
-    println!("{:<36}{:>9}{:>9}{:>9}", "", "median", "least", "most");
+    page::print_head(plan, place);
     let mut targets = Targets::default();
     measure_pages(plan, runtime, directory, &mut targets);
     measure_start(plan, directory, &mut targets);
@@ -71,18 +51,7 @@ fn measure_pages(plan: &Plan, runtime: &Runtime, directory: &Path, targets: &mut
         Page::new("Session3's counter page", &session3.url, "", &theirs),
         Page::new("Session3, add 1", &session3.url, "increment", &theirs),
     ];
-    // The first round only warms up.
-    for round in 0..=plan.rounds {
-        for page in &mut pages {
-            let rate = page.ask();
-            if round > 0 {
-                page.rates.push(rate);
-            }
-        }
-    }
-    for Page { name, rates, .. } in &pages {
-        line(name, rates, 0);
-    }
+    page::measure(plan, &mut pages);
     let [_, without, shows, adds, their_page, their_adding] = &pages;
     let to_none = line("the counter page: to none", &shows.to(without), 2);
     targets.at_least("the counter page's rate to none", to_none, 0.75);
@@ -90,39 +59,6 @@ fn measure_pages(plan: &Plan, runtime: &Runtime, directory: &Path, targets: &mut
     let to_session3 = line("the counter page: to Session3", &shows.to(their_page), 1);
     targets.at_least("the counter page's rate to Session3's", to_session3, 8.0);
     line("add 1: to Session3", &adds.to(their_adding), 1);
-}
-
-impl Page {
-    fn new(name: &'static str, server: &str, page: &str, visitors: &Path) -> Self {
-        Self {
-            name,
-            url: format!("{server}{page}"),
-            visitors: visitors.to_owned(),
-            rates: Vec::new(),
-        }
-    }
-
-    /// Lets wrk request the page for a second, and returns the responses per second.
-    fn ask(&self) -> f64 {
-        let output = Command::new("wrk")
-            .args(["--threads", "1", "--connections", CONNECTIONS])
-            .args(["--duration", "1s", "--script", SCRIPT, &self.url])
-            .arg(&self.visitors)
-            .output()
-            .unwrap_or_else(|error| panic!("wrk: {error}; tools/install-peers installs it"));
-        let said = String::from_utf8(output.stdout).unwrap();
-        let answers = said.lines().find_map(|line| line.strip_prefix("answers "));
-        let Some((rate, "0")) = answers.and_then(|answers| answers.split_once(' ')) else {
-            panic!("{}: {said}", self.name);
-        };
-        rate.parse().unwrap()
-    }
-
-    /// Returns the ratio of the rate to that of another page, in each round.
-    fn to(&self, other: &Self) -> Vec<f64> {
-        let rounds = self.rates.iter().zip(&other.rates);
-        rounds.map(|(ours, other)| ours / other).collect()
-    }
 }
 
 /// Measures the time from the start of the program to its first response to a visitor with a
@@ -148,32 +84,16 @@ fn measure_start(plan: &Plan, directory: &Path, targets: &mut Targets) {
     targets.at_most("ms from start to its first answer", first, 50.0);
 }
 
-/// Starts `session3 serve` with an application.
+/// Starts `session3 serve` with an application and a directory store.
 fn serve(directory: &Path, name: &str, application: &[u8]) -> Demo {
-    let file = directory.join(format!("{name}.wasm"));
-    fs::write(&file, application).unwrap();
-    let mut command = session3();
-    command.arg("serve").arg(file).args(["--grant", "admin"]);
-    Demo::run(command.arg("--store").arg(directory.join(name)))
+    let store = directory.join(name);
+    page::serve(directory, name, application, store.to_str().unwrap())
 }
 
 fn serve_session3(directory: &Path) -> Demo {
     let mut command = peers::python("counter.py");
     // The server reports clients that disconnect when their second is over.
     Demo::run(command.arg(directory).stderr(Stdio::null()))
-}
-
-/// Creates the sessions of the visitors, and writes their cookies to a file.
-fn visitors(server: &Demo, file: PathBuf) -> PathBuf {
-    let cookies: String = (0..VISITORS)
-        .map(|_| {
-            let mut browser = Browser::new();
-            browser.get(server, "keep");
-            browser.cookie + "\n"
-        })
-        .collect();
-    fs::write(&file, cookies).unwrap();
-    file
 }
 
 /// Starts a server that answers every request with this page, and returns its URL.
@@ -196,13 +116,4 @@ async fn serve_alone(page: String) -> String {
         }
     });
     url
-}
-
-/// Prints a line of the table, and returns the median.
-fn line(name: &str, values: &[f64], digits: usize) -> f64 {
-    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let most = values.iter().copied().fold(0.0, f64::max);
-    let median = median(values.to_vec());
-    println!("  {name:<34}{median:>9.digits$}{least:>9.digits$}{most:>9.digits$}");
-    median
 }

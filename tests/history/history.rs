@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 
 use crate::checker::check;
 use crate::operation::{Action, Operation, Outcome};
@@ -104,6 +105,17 @@ impl History {
         let is_touch = |operation: &Operation| matches!(operation.action, Action::Touch { .. });
         self.operations.retain(|operation| !is_touch(operation));
         self.without_expiry()
+    }
+
+    /// Takes the changes that returned within a range of times for ones of which the clients do not
+    /// know whether they took effect, for a failover that may have lost them.
+    pub fn with_doubts(mut self, times: Range<u64>) -> Self {
+        for operation in &mut self.operations {
+            if times.contains(&operation.returned) && is_change(&operation.outcome) {
+                operation.outcome = Outcome::Unknown;
+            }
+        }
+        self
     }
 
     /// Forgets the operations that changed nothing and returned before a time, for a store that

@@ -11,6 +11,7 @@
 
 mod checker;
 mod client;
+mod failover;
 mod history;
 mod model;
 mod operation;
@@ -23,6 +24,7 @@ mod violation;
 mod tests;
 
 pub use checker::check;
+pub use failover::{Failover, first_loss};
 pub use history::{History, Summary};
 pub use operation::{Action, Content, Operation, Outcome};
 pub use recorder::{Plan, Recorder, record};

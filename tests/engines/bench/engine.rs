@@ -12,11 +12,12 @@ use session3_store_sqlite::SqliteStore;
 use session3_test_servers::mariadb::Mariadb;
 use session3_test_servers::postgres::Postgres;
 use session3_test_servers::redis::Redis;
+use session3_test_servers::{mariadb, postgres, redis};
 use tempfile::TempDir;
 use tokio::runtime::{Handle, Runtime};
 
 use crate::contest::{Contestant, Local, Ours};
-use crate::floor::{mysql, postgres, redis, sqlite};
+use crate::floor;
 use crate::peer::Peer;
 
 /// An engine that runs until this value is dropped.
@@ -56,27 +57,18 @@ impl Engine {
         };
         match name {
             "redis" => {
-                let log = ["--save", "", "--appendonly", "yes", "--appendfsync"];
-                let server = Redis::start(&[&log[..], &["everysec"]].concat());
+                let server = Redis::start(&redis::OPERATED);
                 let settings = "appendonly yes, appendfsync everysec";
                 vec![new("Redis", settings, Kind::Redis(server))]
             }
             "postgres" => {
-                let server = Postgres::start(&[
-                    "fsync = on",
-                    "synchronous_commit = on",
-                    "shared_buffers = '512MB'",
-                ]);
+                let server = Postgres::start(&postgres::OPERATED);
                 let settings =
                     "fsync on, synchronous_commit on, shared_buffers 512 MB; prepare=on in the URL";
                 vec![new("PostgreSQL", settings, Kind::Postgres(server))]
             }
             "mariadb" => {
-                let server = Mariadb::start(&[
-                    "--innodb-flush-log-at-trx-commit=1",
-                    "--innodb-buffer-pool-size=2G",
-                    "--innodb-log-file-size=256M",
-                ]);
+                let server = Mariadb::start(&mariadb::OPERATED);
                 let settings = "innodb_flush_log_at_trx_commit 1, innodb_buffer_pool_size 2 GB, \
                                 innodb_log_file_size 256 MB";
                 vec![new("MariaDB", settings, Kind::Mariadb(server))]
@@ -159,36 +151,43 @@ impl Engine {
         let runtime = &self.runtime;
         match &self.kind {
             Kind::Redis(server) => {
-                let floor = runtime.block_on(redis::Floor::connect(server.port, table));
+                let floor = runtime.block_on(floor::redis::Floor::connect(server.port, table));
                 Box::new(Local::new(runtime, floor))
             }
             Kind::Postgres(server) => {
-                let floor = runtime.block_on(postgres::Floor::connect(&server.url(), table));
+                let floor = runtime.block_on(floor::postgres::Floor::connect(&server.url(), table));
                 Box::new(Local::new(runtime, floor))
             }
             Kind::Mariadb(server) => {
-                let floor = runtime.block_on(mysql::Floor::connect(&server.url(), table));
+                let floor = runtime.block_on(floor::mysql::Floor::connect(&server.url(), table));
                 Box::new(Local::new(runtime, floor))
             }
             Kind::Sqlite(directory, durability) => {
                 let path = directory.path().join(format!("{table}.db"));
-                let floor = sqlite::Floor::open(&path, *durability == "disk");
+                let floor = floor::sqlite::Floor::open(&path, *durability == "disk");
                 Box::new(Local::new(runtime, floor))
             }
         }
     }
 
-    /// Starts tower-sessions on the same server.
-    pub fn peer(&self) -> Peer {
-        Peer::start(&match &self.kind {
-            Kind::Redis(server) => format!("redis://127.0.0.1:{}", server.port),
-            Kind::Postgres(server) => server.url(),
-            Kind::Mariadb(server) => server.url(),
+    /// Starts the other session stores that use this engine, on the same server.
+    pub fn peers(&self) -> Vec<Peer> {
+        match &self.kind {
+            Kind::Redis(server) => {
+                let url = format!("redis://127.0.0.1:{}", server.port);
+                vec![Peer::tower_sessions(&url), Peer::connect_redis(&url)]
+            }
+            Kind::Postgres(server) => {
+                let url = server.url();
+                vec![Peer::tower_sessions(&url), Peer::cached_db(&url)]
+            }
+            Kind::Mariadb(server) => vec![Peer::tower_sessions(&server.url())],
             Kind::Sqlite(directory, durability) => {
                 let directory = directory.path().display();
-                format!("sqlite:{directory}/peer.db?durability={durability}")
+                let url = format!("sqlite:{directory}/peer.db?durability={durability}");
+                vec![Peer::tower_sessions(&url)]
             }
-        })
+        }
     }
 
     /// Makes the commits of MariaDB wait for the disk, or not.
@@ -199,7 +198,7 @@ impl Engine {
                 u8::from(waits)
             );
             self.runtime
-                .block_on(mysql::execute(&server.url(), &statement));
+                .block_on(floor::mysql::execute(&server.url(), &statement));
         }
     }
 
@@ -208,7 +207,7 @@ impl Engine {
         if let Kind::Mariadb(server) = &self.kind {
             let statement = format!("ANALYZE TABLE `{table}`");
             self.runtime
-                .block_on(mysql::execute(&server.url(), &statement));
+                .block_on(floor::mysql::execute(&server.url(), &statement));
         }
     }
 

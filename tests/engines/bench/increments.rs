@@ -7,8 +7,8 @@ use tokio::runtime::Runtime;
 
 use crate::Plan;
 use crate::engine::Engine;
+use crate::peer::Peer;
 use crate::sessions::{id, state};
-use crate::table;
 use crate::targets::Targets;
 
 /// The number of tasks that increment the counter.
@@ -16,19 +16,35 @@ const TASKS: u64 = 8;
 /// How often each task increments it.
 const ROUNDS: u64 = 200;
 
-/// Counts the lost increments of all engines, and prints them.
-pub fn measure(plan: &Plan, runtime: &Runtime, engines: &[Engine], targets: &mut Targets) {
+/// How many increments of an engine got lost.
+pub struct Lost {
+    /// The number of all increments.
+    pub all: u64,
+    /// The number of those that session3 lost.
+    pub ours: u64,
+    /// The numbers of those that the peers lost.
+    pub peers: Vec<u64>,
+}
+
+/// Counts the lost increments of each engine.
+pub fn measure(
+    plan: &Plan,
+    runtime: &Runtime,
+    engines: &[Engine],
+    targets: &mut Targets,
+) -> Vec<Lost> {
     let rounds = if plan.is_short { 20 } else { ROUNDS };
     let all = TASKS * rounds;
-    table::print_increments_head(TASKS, rounds);
-    for engine in engines {
+    let count = |engine: &Engine| {
         let store = engine.open("counter");
         let ours = all - runtime.block_on(increment(&store, rounds));
-        let peer = all - engine.peer().increment(TASKS, rounds);
-        table::print_row(&[engine.name.into(), ours.to_string(), peer.to_string()]);
         let what = format!("lost increments, {}", engine.name);
         targets.at_most(&what, ours as f64, 0.0);
-    }
+        let lost = |mut peer: Peer| all - peer.increment(TASKS, rounds);
+        let peers = engine.peers().into_iter().map(lost).collect();
+        Lost { all, ours, peers }
+    };
+    engines.iter().map(count).collect()
 }
 
 /// Increments the counter of a session, and returns it. A save that another one preceded is

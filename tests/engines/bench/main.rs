@@ -94,7 +94,8 @@ fn main() -> ExitCode {
     if let Ok(path) = std::env::var("PICTURE") {
         std::fs::write(path, picture::draw(&all)).unwrap();
     }
-    increments::measure(&plan, &runtime, &engines, &mut targets);
+    let lost = increments::measure(&plan, &runtime, &engines, &mut targets);
+    table::print_peers(&all, &lost);
     many::measure(&plan, &runtime, &engines, &mut targets);
 
     targets.print();

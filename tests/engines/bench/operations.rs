@@ -21,8 +21,8 @@ const ALL: [(Operation, u64); 5] = [(Create, 0), (Load, 1), (Save, 1), (Touch, 2
 /// The largest quotient of the times of a store and of its floor.
 const BOUND: f64 = 1.15;
 
-/// The index of tower-sessions among the contestants.
-const PEER: usize = 2;
+/// The index of the first peer among the contestants.
+const PEERS: usize = 2;
 
 /// The name of the table.
 const TABLE: &str = "few";
@@ -31,7 +31,6 @@ const TABLE: &str = "few";
 const MIN_ROUNDS: usize = 5;
 
 /// The times of one operation, at one degree of concurrency.
-#[derive(Clone, Copy)]
 pub struct Times {
     /// The microseconds of the floor.
     pub floor: f64,
@@ -41,8 +40,8 @@ pub struct Times {
     pub ratio: f64,
     /// Whether the quotient is within its bound.
     pub is_met: bool,
-    /// The microseconds of tower-sessions, if it has the operation.
-    pub peer: Option<f64>,
+    /// The microseconds of the peers that have the operation, in the order of [`Line::peers`].
+    pub peers: Vec<f64>,
 }
 
 /// The times of one operation.
@@ -51,6 +50,8 @@ pub struct Line {
     pub engine: &'static str,
     /// The name of the operation.
     pub name: String,
+    /// The names of the peers.
+    pub peers: Vec<&'static str>,
     /// The times with one operation at a time, and with [`TASKS`].
     pub times: [Times; 2],
 }
@@ -90,11 +91,12 @@ fn measure_engine(
                 .unwrap();
         }
     });
-    let mut contestants: [Box<dyn Contestant>; 3] = [
-        engine.floor(TABLE),
-        engine.ours(&store),
-        Box::new(engine.peer()),
-    ];
+    let mut contestants = vec![engine.floor(TABLE), engine.ours(&store)];
+    let mut names = Vec::new();
+    for peer in engine.peers() {
+        names.push(peer.name);
+        contestants.push(Box::new(peer));
+    }
     let scale = if plan.is_short { 1 } else { engine.scale() };
     let mut lines = Vec::new();
     for has_user in [false, true] {
@@ -116,6 +118,7 @@ fn measure_engine(
             lines.push(Line {
                 engine: engine.name,
                 name,
+                peers: names.clone(),
                 times,
             });
         }
@@ -135,12 +138,13 @@ struct Case {
 }
 
 /// The microseconds of each slice of each contestant. Slices of the same round have the same index.
-#[derive(Default)]
-struct Slices([Vec<f64>; 3]);
+struct Slices(Vec<Vec<f64>>);
 
 impl Slices {
     fn times(self, what: &str, targets: &mut Targets) -> Times {
-        let [floor, ours, peer] = self.0;
+        let mut contestants = self.0.into_iter();
+        let mut next = || contestants.next().unwrap();
+        let (floor, ours) = (next(), next());
         let ratios = ours.iter().zip(&floor).map(|(ours, floor)| ours / floor);
         let ratio = median(ratios.collect());
         Times {
@@ -148,7 +152,10 @@ impl Slices {
             ours: median(ours),
             ratio,
             is_met: targets.at_most(what, ratio, BOUND),
-            peer: (!peer.is_empty()).then(|| median(peer)),
+            peers: contestants
+                .filter(|peer| !peer.is_empty())
+                .map(median)
+                .collect(),
         }
     }
 }
@@ -157,13 +164,14 @@ impl Case {
     fn measure(
         &self,
         plan: &Plan,
-        contestants: &mut [Box<dyn Contestant>; 3],
+        contestants: &mut [Box<dyn Contestant>],
     ) -> Vec<(Operation, Slices)> {
         let wanted = |operation: &Operation| {
             // A user makes a difference only for the index.
             !self.has_user || matches!(operation, Create | Delete)
         };
-        let mut all = ALL.map(|(operation, _)| (operation, Slices::default()));
+        let slices = || Slices(vec![Vec::new(); contestants.len()]);
+        let mut all = ALL.map(|(operation, _)| (operation, slices()));
         let start = Instant::now();
         // The first round only warms up.
         for round in 0..=plan.rounds {
@@ -195,11 +203,11 @@ impl Case {
             .collect()
     }
 
-    /// Returns the number of sessions in a slice of a contestant. That of tower-sessions is small,
-    /// since it may be slow and has no bound.
+    /// Returns the number of sessions in a slice of a contestant. That of a peer is small, since it
+    /// may be slow and has no bound.
     fn size(&self, contestant: usize) -> usize {
         match contestant {
-            PEER => (self.batch / 8).max(self.tasks),
+            PEERS.. => (self.batch / 8).max(self.tasks),
             _ => self.batch,
         }
     }

@@ -38,7 +38,7 @@ pub fn draw(lines: &[Line]) -> String {
     let mut body = String::new();
     let mut y = LEGEND;
     for lines in lines.chunk_by(|one, other| one.engine == other.engine) {
-        let times = lines.iter().map(|line| line.times[0]);
+        let times = lines.iter().map(|line| &line.times[0]);
         let longest = times.map(|times| times.floor.max(times.ours));
         let longest = longest.fold(0.0, f64::max);
         text(&mut body, 12.0, y + 20.0, "title", lines[0].engine);
@@ -79,7 +79,7 @@ fn legend() -> String {
 }
 
 fn operation(body: &mut String, y: f64, line: &Line, longest: f64) {
-    let times = line.times[0];
+    let times = &line.times[0];
     let width = |time: f64| (time / longest * BARS).max(1.0);
     let class = if times.is_met { "ours" } else { "missed" };
     text(body, 12.0, y + BAR + 4.0, "", &line.name);

@@ -1,6 +1,8 @@
 //! The tables of results, in Markdown.
 
+use crate::contest::Operation;
 use crate::engine::Engine;
+use crate::increments::Lost;
 use crate::operations::{Line, Times};
 use crate::sessions::SIZE;
 use crate::{Plan, TASKS};
@@ -30,7 +32,7 @@ pub fn print_operations_head() {
          and of the floor; **bold** ratios miss their bound. With {TASKS} at a time, the figure is \
          the time divided by the number of operations.\n"
     );
-    let columns = ["floor", "session3", "ratio", "tower-sessions"];
+    let columns = ["floor", "session3", "ratio"];
     let mut head = vec!["engine".to_owned(), "operation".to_owned()];
     for tasks in [1, TASKS] {
         head.extend(columns.map(|column| format!("{column}, {tasks}")));
@@ -49,28 +51,54 @@ pub fn print_flushes(flushes: &[(&str, [f64; 2])]) {
 /// Prints a line of the table of operations.
 pub fn print_operation(line: &Line) {
     let mut row = vec![line.engine.to_owned(), line.name.clone()];
-    for times in line.times {
+    for times in &line.times {
         let Times {
             floor,
             ours,
             ratio,
             is_met,
-            peer,
+            ..
         } = times;
         row.extend([floor, ours].map(|time| format!("{time:.1}")));
-        row.push(marked(ratio, is_met));
-        row.push(peer.map(|time| format!("{time:.1}")).unwrap_or_default());
+        row.push(marked(*ratio, *is_met));
     }
     print_row(&row);
 }
 
-/// Prints the head of the table of lost increments.
-pub fn print_increments_head(tasks: u64, rounds: u64) {
+/// Prints the table of session3 and its peers. `lost` has the lost increments of each engine.
+pub fn print_peers(lines: &[Line], lost: &[Lost]) {
+    let all = lost.first().map_or(0, |lost| lost.all);
     println!(
-        "\nLost increments of one session, of {tasks} × {rounds} that several tasks make at once.\n"
+        "\nOther session stores on the same servers, in the same slices; and how many were lost of \
+         {all} increments of one session that eight tasks made at once.\n"
     );
-    let head = ["engine", "session3", "tower-sessions"].map(str::to_owned);
-    print_table_head(&head, 1);
+    let mut head = vec!["engine".to_owned(), "store".to_owned()];
+    for operation in SHARED {
+        head.extend([1, TASKS].map(|tasks| format!("{operation}, {tasks}")));
+    }
+    head.push("lost".into());
+    print_table_head(&head, 2);
+    let engines = lines.chunk_by(|one, other| one.engine == other.engine);
+    for (lines, lost) in engines.zip(lost) {
+        print_store(lines, "session3", lost.ours, |times| times.ours);
+        for (index, (name, lost)) in lines[0].peers.iter().zip(&lost.peers).enumerate() {
+            print_store(lines, name, *lost, |times| times.peers[index]);
+        }
+    }
+}
+
+/// The operations of the table of peers.
+const SHARED: [Operation; 2] = [Operation::Load, Operation::Save];
+
+fn print_store(lines: &[Line], name: &str, lost: u64, time: impl Fn(&Times) -> f64) {
+    let mut row = vec![lines[0].engine.to_owned(), name.to_owned()];
+    for operation in SHARED {
+        let operation = operation.to_string();
+        let line = lines.iter().find(|line| line.name == operation).unwrap();
+        row.extend(line.times.iter().map(|times| format!("{:.1}", time(times))));
+    }
+    row.push(lost.to_string());
+    print_row(&row);
 }
 
 /// Prints the head of the table with many sessions.

@@ -10,6 +10,7 @@ use session3_store::{SessionState, SessionStore, StoreError};
 use session3_test_servers::Server;
 use session3_test_support::{block_on, id, random};
 
+use crate::failovers::{measure, wait_for_recovery};
 use crate::{Engine, PATIENCE};
 
 const WRITERS: u128 = 8;
@@ -136,4 +137,22 @@ async fn load(store: &dyn SessionStore, session: u128) -> u64 {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+pub fn the_store_follows_a_server_that_starts_again<E: Engine>() {
+    block_on(async {
+        let mut server = E::start();
+        let store = E::open(&server.url(), PATIENCE).await;
+        let losses = measure(store.clone(), async || {
+            server.kill();
+            server.restart();
+            wait_for_recovery(&*store).await;
+        });
+        let losses = losses.await;
+        println!(
+            "{}, killed and started again: {losses}",
+            std::any::type_name::<E::Store>()
+        );
+        assert_eq!((losses.lost_saves, losses.returned), (0, 0));
+    });
 }

@@ -1,5 +1,5 @@
-//! The tests that the stores in PostgreSQL and MariaDB share, and the proxy that disturbs their
-//! connections. [`engine_tests!`] makes the tests of one store.
+//! The tests that the stores in PostgreSQL and MariaDB share, the proxy that disturbs their
+//! connections, and the measurement of failovers. [`engine_tests!`] makes the tests of one store.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
@@ -10,6 +10,7 @@
 
 pub mod calls;
 pub mod dropped;
+pub mod failovers;
 pub mod histories;
 pub mod index;
 pub mod killed;
@@ -83,6 +84,7 @@ macro_rules! engine_tests {
             }
             killed {
                 acknowledged_changes_survive_a_server_that_is_killed
+                the_store_follows_a_server_that_starts_again
             }
             locks {
                 the_lease_of_a_process_that_was_killed_ends_at_its_deadline

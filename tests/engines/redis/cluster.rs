@@ -7,16 +7,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use session3_store::{Finding, Maintenance, SessionId, SessionState, SessionStore};
 use session3_store_redis::{OpenError, Options, RedisStore};
 use session3_store_tests::{Given, conformance_suite};
+use session3_test_engines::failovers::{measure, wait_for_recovery};
 use session3_test_support::{block_on, id, state};
 
 use crate::conformance::{given, session_key};
-use crate::failover::{measure, wait_for_recovery};
 use crate::faults::assert_index_is_exact;
+use crate::losses::Deployment;
 use crate::maintenance::check;
 use crate::servers::{Server, Shared, new_prefix, wait_for, wait_until};
 
-struct Cluster {
+pub struct Cluster {
     nodes: Vec<Server>,
+    /// The index of the replica of the first node.
+    replica: usize,
 }
 
 impl Cluster {
@@ -31,13 +34,16 @@ impl Cluster {
             "1000",
         ];
         let nodes: Vec<_> = (0..6).map(|_| Server::start_with(&options)).collect();
-        let cluster = Self { nodes };
+        let mut cluster = Self { nodes, replica: 0 };
         let hosts: Vec<_> = cluster.nodes.iter().map(host).collect();
         let mut arguments = vec!["--cluster", "create"];
         arguments.extend(hosts.iter().map(String::as_str));
         arguments.extend(["--cluster-replicas", "1", "--cluster-yes"]);
         command_line(&arguments);
         wait_until("the Cluster", || cluster.nodes.iter().all(is_ready));
+        let primary = format!("master_port:{}", cluster.nodes[0].port);
+        let replicates = |node: &Server| node.text(&["INFO"]).contains(&primary);
+        cluster.replica = cluster.nodes.iter().position(replicates).unwrap();
         cluster
     }
 
@@ -52,6 +58,38 @@ impl Cluster {
         let is_primary = |node: &&Server| node.text(&["INFO"]).contains("role:master");
         self.nodes.iter().filter(is_primary).collect()
     }
+}
+
+impl Deployment for Cluster {
+    fn start() -> Self {
+        Self::start()
+    }
+
+    fn url(&self) -> String {
+        self.url()
+    }
+
+    fn primary(&self) -> &Server {
+        &self.nodes[0]
+    }
+
+    fn replica(&self) -> &Server {
+        &self.nodes[self.replica]
+    }
+
+    fn has_taken_over(&self) -> bool {
+        let info = self.replica().text(&["INFO", "replication"]);
+        info.contains("role:master")
+    }
+
+    fn rejoin(&self) {
+        self.primary().restart();
+    }
+}
+
+async fn open(url: &str) -> RedisStore {
+    let options = Options::default().create(true);
+    RedisStore::open(url, options).await.unwrap()
 }
 
 /// Returns whether a node knows all others, and replicates if it is a replica.
@@ -172,24 +210,17 @@ fn the_store_follows_a_failover() {
         block_on(async {
             let cluster = Cluster::start();
             let url = format!("{}{wait}", cluster.url());
-            let losses = measure(&url, async |store| {
-                cluster.nodes[0].kill();
-                let is_over = || {
-                    let alive = &cluster.nodes[1..];
-                    let info = |node: &Server| node.text(&["INFO", "replication"]);
-                    alive
-                        .iter()
-                        .filter(|node| info(node).contains("role:master"))
-                        .count()
-                        == 3
-                };
-                wait_for("a new primary", async || is_over()).await;
+            let store = Arc::new(open(&url).await);
+            let losses = measure(store.clone(), async || {
+                cluster.primary().kill();
+                wait_for("a new primary", async || cluster.has_taken_over()).await;
                 // The new primary needs a replica that confirms.
-                cluster.nodes[0].restart();
-                wait_for_recovery(store).await;
-            })
-            .await;
-            println!("Cluster, primary killed, {wait:?}: {losses:?}");
+                cluster.rejoin();
+                wait_for_recovery(&*store).await;
+            });
+            let losses = losses.await;
+            assert_index_is_exact(&*store).await;
+            println!("Cluster, primary killed, {wait:?}: {losses}");
             if !wait.is_empty() {
                 assert_eq!((losses.lost_saves, losses.returned), (0, 0));
             }
@@ -201,15 +232,15 @@ fn the_store_follows_a_failover() {
 fn a_failover_by_an_operator_loses_nothing() {
     block_on(async {
         let cluster = Cluster::start();
-        let losses = measure(&cluster.url(), async |store| {
-            let is_replica = |node: &&Server| node.text(&["INFO"]).contains("role:slave");
-            let replica = cluster.nodes.iter().find(is_replica).unwrap();
-            replica.command(&["CLUSTER", "FAILOVER"]);
-            wait_for("a new primary", async || !is_replica(&replica)).await;
-            wait_for_recovery(store).await;
-        })
-        .await;
-        println!("Cluster, failover by an operator: {losses:?}");
+        let store = Arc::new(open(&cluster.url()).await);
+        let losses = measure(store.clone(), async || {
+            cluster.replica().command(&["CLUSTER", "FAILOVER"]);
+            wait_for("a new primary", async || cluster.has_taken_over()).await;
+            wait_for_recovery(&*store).await;
+        });
+        let losses = losses.await;
+        assert_index_is_exact(&*store).await;
+        println!("Cluster, failover by an operator: {losses}");
         assert_eq!((losses.lost_saves, losses.returned), (0, 0));
     });
 }

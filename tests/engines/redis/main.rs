@@ -6,10 +6,10 @@
 mod bench;
 mod cluster;
 mod conformance;
-mod failover;
 mod faults;
 mod health;
 mod histories;
+mod losses;
 mod maintenance;
 mod opening;
 mod proxy;

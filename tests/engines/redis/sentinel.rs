@@ -1,16 +1,19 @@
 //! A primary that Sentinels watch.
 
 use std::fs;
+use std::sync::Arc;
 
 use session3_store_redis::{OpenError, Options, RedisStore};
 use session3_store_tests::{Given, conformance_suite};
+use session3_test_engines::failovers::{measure, wait_for_recovery};
 use session3_test_support::block_on;
 
 use crate::conformance::given;
-use crate::failover::{measure, wait_for_recovery};
+use crate::faults::assert_index_is_exact;
+use crate::losses::Deployment;
 use crate::servers::{Server, Shared, free_port, try_command, wait_for, wait_until};
 
-struct Watched {
+pub struct Watched {
     servers: Vec<Server>,
     sentinels: Vec<Server>,
 }
@@ -55,12 +58,46 @@ impl Watched {
     }
 
     /// Returns the port of the primary that the Sentinels know.
-    fn primary(&self) -> u16 {
+    fn known_primary(&self) -> u16 {
         let command = ["SENTINEL", "get-master-addr-by-name", "main"];
         let address: (String, u16) =
             redis::from_redis_value(self.sentinels[0].command(&command)).unwrap();
         address.1
     }
+}
+
+/// A primary and a replica.
+impl Deployment for Watched {
+    fn start() -> Self {
+        Self::start(1, 1)
+    }
+
+    fn url(&self) -> String {
+        self.url()
+    }
+
+    fn primary(&self) -> &Server {
+        &self.servers[0]
+    }
+
+    fn replica(&self) -> &Server {
+        &self.servers[1]
+    }
+
+    fn has_taken_over(&self) -> bool {
+        let replica = self.replica();
+        self.known_primary() == replica.port && replica.text(&["INFO"]).contains("role:master")
+    }
+
+    fn rejoin(&self) {
+        // As a primary, it would be empty, and the Sentinels leave it so for some seconds.
+        self.primary().restart_as_replica(self.replica().port);
+    }
+}
+
+async fn open(url: &str) -> RedisStore {
+    let options = Options::default().create(true);
+    RedisStore::open(url, options).await.unwrap()
 }
 
 fn host(server: &Server) -> String {
@@ -70,9 +107,11 @@ fn host(server: &Server) -> String {
 fn start_sentinel(primary: u16, quorum: usize) -> Server {
     let port = free_port();
     let directory = tempfile::tempdir().unwrap();
+    // A Sentinel asks once a second. With a shorter time than that, it takes a server that is in
+    // order for one that is down, and promotes a replica that has not got anything yet.
     let configuration = format!(
         "port {port}\nsentinel monitor main 127.0.0.1 {primary} {quorum}\n\
-        sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 3000\n"
+        sentinel down-after-milliseconds main 2000\nsentinel failover-timeout main 3000\n"
     );
     fs::write(directory.path().join("sentinel.conf"), configuration).unwrap();
     let arguments = vec!["sentinel.conf".into()];
@@ -125,14 +164,16 @@ fn the_store_follows_a_failover() {
         block_on(async {
             let watched = Watched::start(2, 3);
             let url = format!("{}{wait}", watched.url());
-            let losses = measure(&url, async |store| {
-                let old = watched.primary();
+            let store = Arc::new(open(&url).await);
+            let losses = measure(store.clone(), async || {
+                let old = watched.known_primary();
                 watched.servers[0].kill();
-                wait_for("a new primary", async || watched.primary() != old).await;
-                wait_for_recovery(store).await;
-            })
-            .await;
-            println!("Sentinel, primary killed, {wait:?}: {losses:?}");
+                wait_for("a new primary", async || watched.known_primary() != old).await;
+                wait_for_recovery(&*store).await;
+            });
+            let losses = losses.await;
+            assert_index_is_exact(&*store).await;
+            println!("Sentinel, primary killed, {wait:?}: {losses}");
             if !wait.is_empty() {
                 assert_eq!((losses.lost_saves, losses.returned), (0, 0));
             }

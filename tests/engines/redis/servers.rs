@@ -34,6 +34,8 @@ impl Server {
     pub fn start_with(options: &[&str]) -> Self {
         let port = free_port();
         let mut arguments: Vec<String> = vec!["--port".into(), port.to_string()];
+        // A replica gets its copy at once, and not with others five seconds later.
+        arguments.extend(["--repl-diskless-sync-delay".into(), "0".into()]);
         arguments.extend(options.iter().map(|&option| option.to_owned()));
         let server = Self::run("redis-server", arguments, port);
         server.wait_until_ready();
@@ -63,7 +65,18 @@ impl Server {
 
     /// Starts the server again, with the same options and data.
     pub fn restart(&self) {
-        *self.process.lock() = spawn(self.program, &self.arguments, self.directory.path());
+        self.restart_with(&[]);
+    }
+
+    /// Starts the server again as a replica of the server with this port.
+    pub fn restart_as_replica(&self, primary: u16) {
+        self.restart_with(&["--replicaof", "127.0.0.1", &primary.to_string()]);
+    }
+
+    fn restart_with(&self, options: &[&str]) {
+        let options = options.iter().map(|&option| option.to_owned());
+        let arguments: Vec<_> = self.arguments.iter().cloned().chain(options).collect();
+        *self.process.lock() = spawn(self.program, &arguments, self.directory.path());
         self.wait_until_ready();
     }
 

@@ -1,42 +1,60 @@
-//! What a failover loses: the same measurement behind Sentinels and in a Cluster.
+//! What a failover loses, and how long operations fail meanwhile.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use session3_store::{SessionId, SessionState, SessionStore, StoreError};
-use session3_store_redis::{Options, RedisStore};
 use session3_test_support::{id, state};
 
-use crate::faults::assert_index_is_exact;
-use crate::servers::wait_for;
+use crate::calls::eventually;
 
 /// How many tasks save, and how many sessions are deleted.
 const WRITERS: u128 = 16;
 
 /// What was lost.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Losses {
+    /// The saves that were acknowledged.
     pub acknowledged: u64,
+    /// Those of them that were undone.
     pub lost_saves: u64,
+    /// The sessions whose delete was acknowledged.
     pub deleted: u64,
+    /// Those of them that are there again.
     pub returned: u64,
     /// The longest time for which a writer had no success.
     pub pause: Duration,
 }
 
+impl fmt::Display for Losses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            acknowledged,
+            lost_saves,
+            deleted,
+            returned,
+            pause,
+        } = self;
+        write!(
+            f,
+            "operations failed for {pause:.1?}; {lost_saves} of {acknowledged} saves were lost, and \
+             {returned} of {deleted} deleted sessions returned"
+        )
+    }
+}
+
 /// Saves and deletes sessions until `fail` has ended and every writer had success again, and
 /// returns what is missing then.
-pub async fn measure(url: &str, fail: impl AsyncFnOnce(&RedisStore)) -> Losses {
-    let options = Options::default().create(true);
-    let store = Arc::new(RedisStore::open(url, options).await.unwrap());
+pub async fn measure(store: Arc<dyn SessionStore>, fail: impl AsyncFnOnce()) -> Losses {
     let is_over = Arc::new(AtomicBool::new(false));
     let writing: Vec<_> = (0..WRITERS)
         .map(|number| tokio::spawn(save(store.clone(), id(number << 124 | 1), is_over.clone())))
         .collect();
     let deleting = tokio::spawn(delete(store.clone(), is_over.clone()));
     tokio::time::sleep(Duration::from_millis(500)).await;
-    fail(&store).await;
+    fail().await;
     is_over.store(true, Ordering::SeqCst);
     let mut losses = Losses::default();
     for writer in writing {
@@ -51,14 +69,13 @@ pub async fn measure(url: &str, fail: impl AsyncFnOnce(&RedisStore)) -> Losses {
         let loaded = store.load_session(&id).await.unwrap();
         losses.returned += u64::from(loaded.is_some());
     }
-    assert_index_is_exact(&*store).await;
     losses
 }
 
 /// Saves a session again and again. Returns how many saves were acknowledged, how many of
 /// these were undone, and the longest pause.
 async fn save(
-    store: Arc<RedisStore>,
+    store: Arc<dyn SessionStore>,
     id: SessionId,
     is_over: Arc<AtomicBool>,
 ) -> (u64, u64, Duration) {
@@ -102,7 +119,7 @@ async fn save(
 }
 
 /// Creates and deletes sessions, and returns those whose delete was acknowledged.
-async fn delete(store: Arc<RedisStore>, is_over: Arc<AtomicBool>) -> Vec<SessionId> {
+async fn delete(store: Arc<dyn SessionStore>, is_over: Arc<AtomicBool>) -> Vec<SessionId> {
     let mut deleted = Vec::new();
     let mut number = 0_u128;
     while !is_over.load(Ordering::SeqCst) {
@@ -122,10 +139,10 @@ async fn delete(store: Arc<RedisStore>, is_over: Arc<AtomicBool>) -> Vec<Session
 }
 
 /// Waits until saves succeed again.
-pub async fn wait_for_recovery(store: &RedisStore) {
+pub async fn wait_for_recovery(store: &dyn SessionStore) {
     for number in 0..WRITERS {
         let id = id(number << 124 | 3);
-        wait_for("recovery", async || {
+        eventually("recovery", async || {
             matches!(
                 store.create_session(&id, &state("a")).await,
                 Ok(_) | Err(StoreError::Exists)
