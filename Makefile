@@ -215,7 +215,7 @@ target/tools/bin/cargo-mutants:
 # requests over HTTP. Up to a million sessions: it takes half an hour, and wants 8 GB of
 # memory for the page cache. BENCH=short takes a minute; PART=store, PART=web or PART=requests
 # measures only these, and BENCH_SESSIONS=1000 only as many sessions.
-bench: program peers
+bench: program peers guests
 	SESSION3=target/release/session3 $(CARGO) bench --locked --package session3-bench
 
 # The same for the stores on other engines, beside the bare statements and other session stores:

@@ -52,9 +52,9 @@ pub fn measure(plan: &Plan, place: &Path) {
     let servers = Servers::start();
     let stores = servers.stores(directory);
     let unused = format!("dir:{}/plain", directory.display());
-    let plain = serve(directory, "plain", PLAIN, &unused);
+    let plain = serve(directory, "plain", PLAIN, &unused, &[]);
     let demos = stores.iter();
-    let demos = demos.map(|(name, url)| serve(directory, name, DEMO, url));
+    let demos = demos.map(|(name, url)| serve(directory, name, DEMO, url, &[]));
     let demos: Vec<_> = demos.collect();
     let mut all = pages(directory, &stores, &plain, &demos);
     page::measure(plan, &mut all);
@@ -80,7 +80,7 @@ fn pages(
 ) -> Vec<Page> {
     let mut pages = Vec::new();
     for ((name, _), demo) in stores.iter().zip(demos) {
-        let cookies = visitors(demo, directory.join(format!("{name}.cookies")));
+        let cookies = visitors(demo, "keep", directory.join(format!("{name}.cookies")));
         if pages.is_empty() {
             pages.push(Page::new("without sessions", &plain.url, "", &cookies));
         }

@@ -8,10 +8,12 @@
 //! engines, and `PART=copy` a copy to PostgreSQL.
 #![expect(clippy::unwrap_used, reason = "a failing benchmark panics")]
 
+mod axum_counter;
 mod copy;
 mod engines;
 mod floor;
 mod image;
+mod latency;
 mod native;
 mod operations;
 mod page;
@@ -23,6 +25,7 @@ mod sweep;
 mod table;
 mod targets;
 mod web;
+mod web_peers;
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -88,6 +91,9 @@ fn main() {
         ["sweep", directory] => sweep::child(&runtime(), Path::new(directory)),
         ["work", directory, who, what, number] => {
             parallel::child(Path::new(directory), who, what, number);
+        }
+        ["axum", port, directory] => {
+            runtime().block_on(axum_counter::serve(port, Path::new(directory)));
         }
         ["measure"] => measure(&Plan::from_environment(), true),
         _ if image::may_mount() => panic!("{}", in_own_mounts()),

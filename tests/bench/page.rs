@@ -3,11 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use session3_test_program::{Browser, Demo, session3};
+use session3_test_program::{Browser, Demo, Site, session3};
 use session3_test_support::directory::file_system;
+use tokio::runtime::Runtime;
 
-use crate::{Plan, median};
+use crate::{Plan, latency, median};
 
 /// The script of wrk.
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/visitors.lua");
@@ -54,6 +56,15 @@ impl Page {
         rate.parse().unwrap()
     }
 
+    /// Returns the milliseconds within which 99 of 100 requests are answered when they come half
+    /// as fast as the page was answered at most.
+    pub fn percentile_99(&self, runtime: &Runtime, window: Duration) -> f64 {
+        let cookies = fs::read_to_string(&self.visitors).unwrap();
+        let cookies: Vec<_> = cookies.lines().map(str::to_owned).collect();
+        let rate = median(self.rates.clone()) / 2.0;
+        latency::percentile_99(runtime, &self.url, &cookies, rate, window)
+    }
+
     /// Returns the ratio of the rate to that of another page, in each round.
     pub fn to(&self, other: &Self) -> Vec<f64> {
         let rounds = self.rates.iter().zip(&other.rates);
@@ -85,21 +96,28 @@ pub fn measure(plan: &Plan, pages: &mut [Page]) {
     }
 }
 
-/// Starts `session3 serve` with an application, whose file gets this name, and a store.
-pub fn serve(directory: &Path, name: &str, application: &[u8], store: &str) -> Demo {
+/// Starts `session3 serve` with an application, whose file gets this name, a store, and further
+/// options.
+pub fn serve(
+    directory: &Path,
+    name: &str,
+    application: &[u8],
+    store: &str,
+    options: &[&str],
+) -> Demo {
     let file = directory.join(format!("{name}.wasm"));
     fs::write(&file, application).unwrap();
     let mut command = session3();
     command.arg("serve").arg(file).args(["--grant", "admin"]);
-    Demo::run(command.args(["--store", store]))
+    Demo::run(command.args(["--store", store]).args(options))
 }
 
-/// Creates the sessions of the visitors, and writes their cookies to a file.
-pub fn visitors(server: &Demo, file: PathBuf) -> PathBuf {
+/// Creates the sessions of the visitors by a first page, and writes their cookies to a file.
+pub fn visitors(server: &impl Site, first: &str, file: PathBuf) -> PathBuf {
     let cookies: String = (0..VISITORS)
         .map(|_| {
             let mut browser = Browser::new();
-            browser.get(server, "keep");
+            browser.get(server, first);
             browser.cookie + "\n"
         })
         .collect();

@@ -12,8 +12,8 @@ use crate::sessions::Sessions;
 use session3_test_support::directory::Directory;
 
 /// The directory into which `tools/install-peers` installs them.
-const INSTALLED: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/../peers");
-const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../peers");
+pub const INSTALLED: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/../peers");
+pub const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../peers");
 /// The largest number of sessions for which the peers are measured. The page cache would not hold
 /// more sessions of all of them.
 const MOST: u64 = 100_000;
@@ -35,7 +35,7 @@ struct Peer {
 }
 
 /// A process that is killed when this value is dropped.
-struct Program(Child);
+pub struct Program(Child);
 
 /// Starts all peers, each with as many sessions as the store, on the same file system. Returns none
 /// of them if that would be too many sessions.
@@ -61,7 +61,7 @@ pub fn start<'a>(sessions: &Sessions) -> Vec<Box<dyn Contestant + 'a>> {
 }
 
 /// Returns the command that runs a Python script of `tests/peers`.
-pub fn python(script: &str) -> Command {
+fn python(script: &str) -> Command {
     let python = format!("{INSTALLED}/python/bin/python");
     assert!(
         Path::new(&python).exists(),
@@ -86,10 +86,8 @@ fn tower_sessions(port: u16) -> Command {
 
 /// Starts a Redis server that keeps everything in memory only, and returns it with its port. The
 /// server ends with this program.
-fn redis() -> (Program, u16) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
+pub fn redis() -> (Program, u16) {
+    let port = free_port();
     let mut command = Command::new("setpriv");
     command
         .args(["--pdeathsig", "TERM", "redis-server"])
@@ -97,6 +95,11 @@ fn redis() -> (Program, u16) {
         .args(["--save", "", "--appendonly", "no"])
         .stdout(Stdio::null());
     (Program::start(&mut command), port)
+}
+
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
 }
 
 impl Peer {
