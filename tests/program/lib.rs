@@ -390,6 +390,18 @@ impl Browser {
         response.body_mut().read_to_vec().unwrap()
     }
 
+    /// Posts a body of a type, or of none, and returns the status.
+    pub fn post_as(&mut self, demo: &Demo, page: &str, kind: Option<&str>, body: &str) -> u16 {
+        let mut request = self.agent.post(format!("{}{page}", demo.url));
+        request = request.header("Cookie", &self.cookie);
+        if let Some(kind) = kind {
+            request = request.header("Content-Type", kind);
+        }
+        let page = Page::read(request.send(body.as_bytes()).unwrap());
+        self.keep_cookie(&page);
+        page.status
+    }
+
     fn keep_cookie(&mut self, page: &Page) {
         if let Some(cookie) = &page.set_cookie {
             let pair = cookie.split(';').next().unwrap();
