@@ -390,16 +390,26 @@ impl Browser {
         response.body_mut().read_to_vec().unwrap()
     }
 
-    /// Posts a body of a type, or of none, and returns the status.
-    pub fn post_as(&mut self, demo: &Demo, page: &str, kind: Option<&str>, body: &str) -> u16 {
+    /// Posts a body of a type, or of none, and returns the status; `None` if the server closes the
+    /// connection in place of reading the body.
+    pub fn post_as(
+        &mut self,
+        demo: &Demo,
+        page: &str,
+        kind: Option<&str>,
+        body: &str,
+    ) -> Option<u16> {
         let mut request = self.agent.post(format!("{}{page}", demo.url));
         request = request.header("Cookie", &self.cookie);
         if let Some(kind) = kind {
             request = request.header("Content-Type", kind);
         }
-        let page = Page::read(request.send(body.as_bytes()).unwrap());
+        let page = match request.send(body.as_bytes()) {
+            Err(ureq::Error::Io(_)) => return None,
+            response => Page::read(response.unwrap()),
+        };
         self.keep_cookie(&page);
-        page.status
+        Some(page.status)
     }
 
     fn keep_cookie(&mut self, page: &Page) {
