@@ -42,6 +42,7 @@ mod protocol;
 mod quotes;
 mod readme;
 mod releases;
+mod rendered;
 mod reuse;
 mod serve;
 mod signals;
