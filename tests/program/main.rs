@@ -41,6 +41,7 @@ mod promises;
 mod protocol;
 mod quotes;
 mod readme;
+mod reference;
 mod releases;
 mod rendered;
 mod reuse;
