@@ -137,9 +137,9 @@ impl Language {
             // The dependency itself has the version.
             Self::Rust => Ok(""),
             Self::C => bail!(
-                "--lang c: there is no registry for C: name the directory that has {} with \
-                 --packages",
-                self.file()
+                "--lang c: there is no registry for C: run `{} packages` in the sources of \
+                 session3, and name that directory with --packages",
+                self.packing()
             ),
         }
     }
@@ -166,7 +166,7 @@ impl Language {
             Self::Rust => "tools/package-rust",
             Self::Python => "tools/package-python",
             Self::Javascript => "tools/package-javascript",
-            Self::C => "make package",
+            Self::C => "tools/package-c",
         }
     }
 
