@@ -18,7 +18,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 C_PACKAGE = target/package/session3-guest-c-$(VERSION).tar.gz
 
 .PHONY: demo program install uninstall test lint test-docs test-stores test-engines test-failovers test-embedding test-program test-browser \
-	test-languages program-for-tests hadolint test-hosts test-package package wasmtime torture load fuzz mutants \
+	test-languages book program-for-tests hadolint test-hosts test-package package wasmtime torture load fuzz mutants \
 	bench bench-engines bench-pages bench-copy compiler guests guest-tools examples browser peers
 
 # Runs the interactive demo. The last line that it prints is the address to open.
@@ -143,10 +143,19 @@ test-languages: program-for-tests guests examples
 	@tools/install-packages curl redis-server
 	$(CARGO) test $(FEATURES) --package session3-test-program -- $(LANGUAGES)
 
-# The templates that `test-languages` leaves out.
-test-docs: program-for-tests guests browser
-	$(CARGO) test $(FEATURES) --package session3-test-program -- --ignored templates::
+# The templates and the commands that `test-languages` leaves out, and the book in HTML.
+test-docs: program-for-tests guests browser book
+	$(CARGO) test $(FEATURES) --package session3-test-program -- --ignored templates:: readme:: rendered::
 	$(CARGO) test $(FEATURES) --package session3-test-browser -- --ignored
+
+# The book in HTML: the last line names the directory.
+MDBOOK = 0.5.4
+book: target/tools/mdbook-$(MDBOOK)
+	target/tools/bin/mdbook build docs
+
+target/tools/mdbook-$(MDBOOK):
+	$(CARGO) install mdbook@$(MDBOOK) --locked --root target/tools --no-default-features --features search
+	touch $@
 
 # The demo in a real browser.
 test-browser: program-for-tests guests browser

@@ -1343,41 +1343,69 @@ static session3_fetched no_answer(const char *error) {
 }
 
 // Says why there is no answer. What the error points to is freed after the request.
-static const char *reason_of(const wasi_http_types_error_code_t *error) {
+static session3_fetched failed(const wasi_http_types_error_code_t *error) {
     switch (error->tag) {
     case WASI_HTTP_TYPES_ERROR_CODE_HTTP_REQUEST_DENIED:
-        return "the operator does not allow this server";
+        return (session3_fetched){.error = "the operator does not allow this server",
+                                  .is_denied = true};
     case WASI_HTTP_TYPES_ERROR_CODE_CONNECTION_TIMEOUT:
     case WASI_HTTP_TYPES_ERROR_CODE_CONNECTION_READ_TIMEOUT:
     case WASI_HTTP_TYPES_ERROR_CODE_HTTP_RESPONSE_TIMEOUT:
-        return "the server does not answer in time";
+        return no_answer("the server does not answer in time");
     default:
-        return "the server cannot be reached";
+        return no_answer("the server cannot be reached");
     }
 }
 
-// Creates a request to another server; returns whether its parts are what HTTP allows.
-static bool outgoing_of(const char *method, const char *url,
-                        wasi_http_types_own_outgoing_request_t *request) {
+// Adds the headers of a call, and returns whether HTTP allows them.
+static bool add_headers(wasi_http_types_borrow_fields_t fields, const char *const *headers) {
+    struct headers added = {0};
+    for (const char *const *at = headers; at != NULL && *at != NULL; at += 2) {
+        struct header header = {at[0], at[1]};
+        if (header.value == NULL || !is_allowed(header)) return false;
+        add(&added, header);
+    }
+    return append_headers(fields, &added);
+}
+
+// Sets the method and the parts of the URL, and returns whether HTTP allows them.
+static bool set_target(wasi_http_types_borrow_outgoing_request_t request, const char *method,
+                       const char *url) {
     bool is_secure = strncmp(url, "https://", 8) == 0;
     if (!is_secure && strncmp(url, "http://", 7) != 0) return false;
     const char *authority = url + (is_secure ? 8 : 7);
     size_t length = strcspn(authority, "/?#");
     const char *rest = authority + length;
     const char *path = *rest == '/' ? rest : join("/", rest, "");
-    session3_bindings_string_t name = {(uint8_t *)authority, length};
-    session3_bindings_string_t target = {(uint8_t *)path, strcspn(path, "#")};
-    wasi_http_types_method_t verb = {.tag = WASI_HTTP_TYPES_METHOD_OTHER, .val.other = to_wit(method)};
+    wit_string name = {(uint8_t *)authority, length};
+    wit_string target = {(uint8_t *)path, strcspn(path, "#")};
+    wasi_http_types_method_t verb = {.tag = WASI_HTTP_TYPES_METHOD_OTHER,
+                                     .val.other = to_wit(method)};
     wasi_http_types_scheme_t scheme = {
         .tag = is_secure ? WASI_HTTP_TYPES_SCHEME_HTTPS : WASI_HTTP_TYPES_SCHEME_HTTP};
-    *request = wasi_http_types_constructor_outgoing_request(wasi_http_types_constructor_fields());
-    wasi_http_types_borrow_outgoing_request_t self = wasi_http_types_borrow_outgoing_request(*request);
-    bool is_set = length > 0 && wasi_http_types_method_outgoing_request_set_method(self, &verb) &&
-                  wasi_http_types_method_outgoing_request_set_scheme(self, &scheme) &&
-                  wasi_http_types_method_outgoing_request_set_authority(self, &name) &&
-                  wasi_http_types_method_outgoing_request_set_path_with_query(self, &target);
-    if (!is_set) wasi_http_types_outgoing_request_drop_own(*request);
-    return is_set;
+    return length > 0 && wasi_http_types_method_outgoing_request_set_method(request, &verb) &&
+           wasi_http_types_method_outgoing_request_set_scheme(request, &scheme) &&
+           wasi_http_types_method_outgoing_request_set_authority(request, &name) &&
+           wasi_http_types_method_outgoing_request_set_path_with_query(request, &target);
+}
+
+// Creates the request of a call, and returns whether HTTP allows it.
+static bool outgoing_of(const session3_call *call,
+                        wasi_http_types_own_outgoing_request_t *request) {
+    const char *method = call->method != NULL ? call->method : "GET";
+    if (call->url == NULL || !is_utf8(call->url, strlen(call->url))) return false;
+    if (!is_utf8(method, strlen(method))) return false;
+    wasi_http_types_own_fields_t fields = wasi_http_types_constructor_fields();
+    if (!add_headers(wasi_http_types_borrow_fields(fields), call->headers)) {
+        wasi_http_types_fields_drop_own(fields);
+        return false;
+    }
+    *request = wasi_http_types_constructor_outgoing_request(fields);
+    if (set_target(wasi_http_types_borrow_outgoing_request(*request), method, call->url)) {
+        return true;
+    }
+    wasi_http_types_outgoing_request_drop_own(*request);
+    return false;
 }
 
 // Reads an answer.
@@ -1407,23 +1435,24 @@ static session3_fetched await_answer(wasi_http_types_own_future_incoming_respons
     bool is_there = wasi_http_types_method_future_incoming_response_get(self, &answer);
     wasi_http_types_future_incoming_response_drop_own(future);
     if (!is_there || answer.is_err) return no_answer("the server cannot be reached");
-    if (answer.val.ok.is_err) return no_answer(reason_of(&answer.val.ok.val.err));
+    if (answer.val.ok.is_err) return failed(&answer.val.ok.val.err);
     return read_answer(answer.val.ok.val.ok);
 }
 
-session3_fetched session3_fetch(const char *method, const char *url, session3_string body) {
+session3_fetched session3_fetch(session3_call call) {
     wasi_http_types_own_outgoing_request_t request;
     wasi_http_types_own_outgoing_body_t content;
     wasi_http_types_own_future_incoming_response_t future;
     wasi_http_types_error_code_t error;
-    if (!outgoing_of(method, url, &request)) return no_answer("this is no request of HTTP");
-    bool has_body = wasi_http_types_method_outgoing_request_body(
-        wasi_http_types_borrow_outgoing_request(request), &content);
+    if (!outgoing_of(&call, &request)) return no_answer("this is no request of HTTP");
+    bool has_body = call.body.length > 0 &&
+                    wasi_http_types_method_outgoing_request_body(
+                        wasi_http_types_borrow_outgoing_request(request), &content);
     if (!wasi_http_outgoing_handler_handle(request, NULL, &future, &error)) {
         if (has_body) wasi_http_types_outgoing_body_drop_own(content);
-        return no_answer(reason_of(&error));
+        return failed(&error);
     }
-    if (has_body) send_body(content, body);
+    if (has_body) send_body(content, call.body);
     return await_answer(future);
 }
 

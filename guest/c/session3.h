@@ -322,6 +322,17 @@ uint32_t session3_expire_others(session3_session *session);
 
 // --- Other servers ---
 
+// A request to another server. What is left out is NULL or empty.
+typedef struct {
+    // Begins with http:// or https://.
+    const char *url;
+    // NULL is "GET".
+    const char *method;
+    // The names and the values of the headers in turn, and NULL after the last one.
+    const char *const *headers;
+    session3_string body;
+} session3_call;
+
 // The answer of another server.
 typedef struct {
     // The status, such as 200; 0 if there is no answer.
@@ -329,13 +340,15 @@ typedef struct {
     session3_string body;
     // Why there is no answer; NULL if there is one.
     const char *error;
+    // Whether there is none because the operator does not allow the server.
+    bool is_denied;
 } session3_fetched;
 
-// Sends a request, for example with "GET", and waits for the answer, which may have as many bytes
-// as a request to this application. The URL begins with http:// or https://. `session3 serve`
-// refuses each server that --allow-outbound does not name, and limits the time of the whole
-// request with --timeout. Redirects are not followed.
-session3_fetched session3_fetch(const char *method, const char *url, session3_string body);
+// Sends a request, such as session3_fetch((session3_call){.url = "https://api.example/rates"}),
+// and waits for the answer, which may have as many bytes as a request to this application.
+// `session3 serve` refuses each server that --allow-outbound does not name, and limits the time
+// of the whole request with --timeout. Redirects are not followed.
+session3_fetched session3_fetch(session3_call call);
 
 // --- Log and memory ---
 

@@ -162,6 +162,18 @@ fn browsers_keep_the_cookie_without_tls_whatever_the_policy_requires() {
     );
 }
 
+/// Such as an application in C, whose module this program makes a component.
+#[test]
+fn a_build_finds_the_program() {
+    let project = Project::new();
+    let build = format!("{BUILD}\"$SESSION3\" --version >version\n");
+    project.write("build.sh", build.as_bytes());
+    let server = Demo::run_as_it_is(project.command().env_remove("SESSION3"));
+    let said = fs::read_to_string(project.path("version")).unwrap();
+    assert!(said.starts_with("session3 "), "{said}");
+    assert_eq!(get(&server, "").0, 200);
+}
+
 #[test]
 fn what_is_missing_is_named() {
     let project = Project::new();

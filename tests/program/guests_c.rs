@@ -76,10 +76,15 @@ fn the_application_of_the_readme_is_built_from_nothing_but_the_package() {
         .output();
     assert!(installed.unwrap().status.success(), "{packages}");
     // The other code in the README is compiled along with it.
-    let snippet = blocks(README, "c")[1];
-    let function = "void change(session3_session *session, const char *name, const char *text)";
-    let snippet = format!("#include \"session3.h\"\n{function};\n{function} {{\n{snippet}}}\n");
-    fs::write(package.join("snippet.c"), snippet).unwrap();
+    let mut snippets = "#include \"session3.h\"\n".to_owned();
+    let functions = [
+        "void change(session3_session *session, const char *name, const char *text)",
+        "void call(session3_response *response)",
+    ];
+    for (function, snippet) in functions.iter().zip(&blocks(README, "c")[1..]) {
+        snippets += &format!("{function};\n{function} {{\n{snippet}}}\n");
+    }
+    fs::write(package.join("snippet.c"), snippets).unwrap();
     Shell::new(package, ":").run(build);
     let mut command = session3();
     let arguments = run.strip_prefix("session3 ").unwrap().split_whitespace();
@@ -153,6 +158,37 @@ fn a_request_has_its_parts() {
         text.contains("field=NULL part=NULL header=NULL cookie=NULL"),
         "{text}"
     );
+}
+
+#[test]
+fn an_application_calls_the_servers_that_are_allowed() {
+    let (_place, other) = serve(&[]);
+    let address = other
+        .url
+        .trim_start_matches("http://")
+        .trim_end_matches('/');
+    let url = format!("http%3A%2F%2F{address}%2Fecho%3Fpart%3Dp%23end");
+    let (_place, server) = serve(&["--allow-outbound", address]);
+    let text = get(&server, &format!("call?what=post&url={url}")).text;
+    for part in [
+        "200 0  method=POST path=/echo query=part=p ",
+        "length=11",
+        "field=a&amp;amp;b part=p header=one cookie=d",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let text = get(&server, &format!("call?url={url}")).text;
+    assert!(
+        text.contains("method=GET") && text.contains("length=0"),
+        "{text}"
+    );
+    for what in ["url", "null", "method", "name", "value", "missing"] {
+        let text = get(&server, &format!("call?what={what}&url={url}")).text;
+        assert_eq!(text, "0 0 this is no request of HTTP ", "{what}");
+    }
+    let (_place, server) = serve(&[]);
+    let text = get(&server, &format!("call?url={url}")).text;
+    assert_eq!(text, "0 1 the operator does not allow this server ");
 }
 
 #[test]

@@ -338,6 +338,15 @@ fn the_readme_contains_the_example() {
     assert_eq!(snippet, example);
 }
 
+/// The scenarios in [`with_wasi03`] run this handler.
+#[test]
+fn the_readme_contains_the_handler_for_wasi_03() {
+    let source = include_str!("../fixtures/rust-wasi03/src/lib.rs");
+    let snippet = blocks(README, "rust,ignore")[0];
+    let handler = snippet.lines().map(|line| format!("    {line}\n"));
+    assert!(source.contains(&handler.collect::<String>()), "{snippet}");
+}
+
 /// The example with which the documentation of the crate begins, served as its README says.
 #[test]
 fn the_example_of_the_documentation_logs_a_user_in_and_out() {

@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::thread;
 
 use session3_test_program::project::root;
-use session3_test_program::{Browser, Demo, Page, target_directory};
+use session3_test_program::{Browser, Demo, target_directory};
+
+use crate::templates::{log_in, see_the_quote, use_it};
 
 /// Returns a command that finds Node.js, as `make guests` installed it or from the system.
 pub fn with_node(program: &str) -> Command {
@@ -141,91 +142,52 @@ fn axum(directory: &Path) -> Demo {
     Demo::run(Command::new(program).arg(directory))
 }
 
-/// Submits a form of the start page, which must redirect back to that page.
-fn press(browser: &mut Browser, server: &Demo, action: &str, fields: &[(&str, &str)]) -> Page {
-    let start = browser.get(server, "");
-    let page = browser.send(server, &start, action, fields);
-    assert_eq!(page.status, 303, "{}", page.text);
-    assert_eq!(page.location.as_deref(), Some("/"));
-    page
-}
-
 #[test]
-fn axum_keeps_sessions_with_the_layer() {
+fn axum_serves_the_application_of_the_templates() {
     let directory = tempfile::tempdir().unwrap();
     let server = axum(directory.path());
-    let mut browser = Browser::new();
-    let start = browser.get(&server, "");
-    let cookie = start.set_cookie.clone().unwrap();
-    assert!(
-        cookie.ends_with("; HttpOnly; SameSite=Lax; Path=/"),
-        "{cookie}"
-    );
-    let (id, counter) = browser.look(&server);
-    assert_eq!(counter, 0);
-    press(&mut browser, &server, "increment", &[]);
-    assert_eq!(browser.look(&server), (id.clone(), 1));
-
-    let mut stranger = Browser::new();
-    let foreign = stranger.get(&server, "");
-    for action in ["increment", "login", "logout"] {
-        let page = browser.send(&server, &foreign, action, &[("user", "Eve")]);
-        assert_eq!(page.status, 403, "{action} with a token of another session");
-    }
-    assert_eq!(browser.look(&server), (id.clone(), 1));
-    let mut other = Browser::new();
-    press(&mut other, &server, "login", &[("user", "Eve & <b>")]);
-    assert_eq!(other.look(&server).1, 0);
-    assert!(
-        other
-            .get(&server, "")
-            .text
-            .contains("You are Eve &amp; &lt;b>.")
-    );
+    use_it(&server);
+    let mut browser = see_the_quote(&server);
+    let page = browser.get(&server, "");
+    browser.send(&server, &page, "/notes", &[("text", "bread")]);
 
     server.signal("INT");
     assert_eq!(server.wait().code(), Some(0));
     let server = axum(directory.path());
-    assert_eq!(browser.look(&server), (id.clone(), 1), "after a restart");
-    assert!(browser.get(&server, "").text.contains("You are nobody."));
-    assert_eq!(browser.get(&server, "increment").status, 405);
-
-    let mut old = browser.clone();
-    press(&mut browser, &server, "login", &[("user", "Ann")]);
-    assert_eq!(browser.look(&server), (id, 1));
-    assert!(browser.get(&server, "").text.contains("You are Ann."));
-    let late = old.get(&server, "");
-    assert_eq!(late.status, 409, "with the token from before the log-in");
-    assert_eq!(late.set_cookie, None);
-
-    let mut stolen = browser.clone();
-    let start = browser.get(&server, "");
-    let page = browser.send(&server, &start, "logout", &[]);
-    assert_eq!(page.status, 303, "{}", page.text);
+    let page = browser.get(&server, "");
+    assert!(page.text.contains("bread"), "after a restart: {page:?}");
+    assert_eq!(browser.get(&server, "logout").status, 405);
+    // The button is pressed twice.
+    let stolen = browser.clone();
+    for _ in 0..2 {
+        let ended = browser.send(&server, &page, "/logout", &[]);
+        assert_eq!((ended.status, ended.location.as_deref()), (303, Some("/")));
+    }
     assert!(browser.cookie.is_empty());
-    let page = browser.send(&server, &start, "logout", &[]);
-    assert_eq!(page.status, 303, "the button was pressed twice");
-    assert_eq!(stolen.look(&server), ("None".into(), 0));
-    assert_ne!(other.look(&server).0, "None");
+    assert!(stolen.clone().get(&server, "").text.contains("Log in"));
 }
 
 #[test]
-fn in_axum_all_requests_at_once_count() {
+fn axum_refuses_tokens_from_before_a_log_in_and_of_other_sessions() {
     let directory = tempfile::tempdir().unwrap();
     let server = axum(directory.path());
     let mut browser = Browser::new();
-    press(&mut browser, &server, "increment", &[]);
-    thread::scope(|scope| {
-        for _ in 0..8 {
-            let (mut browser, server) = (browser.clone(), &server);
-            scope.spawn(move || {
-                for _ in 0..10 {
-                    press(&mut browser, server, "increment", &[]);
-                }
-            });
-        }
-    });
-    assert_eq!(browser.look(&server).1, 81);
+    let start = browser.get(&server, "");
+    let cookie = start.set_cookie.unwrap();
+    assert!(
+        cookie.ends_with("; HttpOnly; SameSite=Lax; Path=/"),
+        "{cookie}"
+    );
+    let foreign = Browser::new().get(&server, "");
+    let fields = [("user", "ann"), ("password", "lovelace")];
+    let page = browser.send(&server, &foreign, "/login", &fields);
+    assert_eq!(page.status, 403, "a token of another session");
+    let mut old = browser.clone();
+    log_in(&mut browser, &server, "lovelace", &[]);
+    assert!(browser.get(&server, "").text.contains("Hello ann"));
+    let late = old.get(&server, "");
+    assert_eq!(late.status, 409, "a cookie from before the log-in");
+    assert_eq!(late.set_cookie, None);
 }
 
 #[test]
@@ -234,12 +196,12 @@ fn axum_and_the_demo_share_their_sessions() {
     let server = axum(directory.path());
     let demo = Demo::start(directory.path());
     let mut browser = Browser::new();
-    press(&mut browser, &server, "increment", &[]);
-    let (id, _) = browser.look(&server);
+    log_in(&mut browser, &server, "lovelace", &[]);
     browser.get(&demo, "increment");
-    for place in [&demo, &server] {
-        assert_eq!(browser.look(place), (id.clone(), 2));
-    }
+    let (id, counter) = browser.look(&demo);
+    assert_eq!(counter, 1);
+    assert!(browser.cookie.starts_with(&format!("session3={id}.")));
+    assert!(browser.get(&server, "").text.contains("Hello ann"));
     browser.get(&demo, "logout");
-    assert_eq!(browser.look(&server).0, "None");
+    assert!(browser.get(&server, "").text.contains("Log in"));
 }

@@ -390,6 +390,28 @@ impl Browser {
         response.body_mut().read_to_vec().unwrap()
     }
 
+    /// Posts a body of a type, or of none, and returns the status; `None` if the server closes the
+    /// connection in place of reading the body.
+    pub fn post_as(
+        &mut self,
+        demo: &Demo,
+        page: &str,
+        kind: Option<&str>,
+        body: &str,
+    ) -> Option<u16> {
+        let mut request = self.agent.post(format!("{}{page}", demo.url));
+        request = request.header("Cookie", &self.cookie);
+        if let Some(kind) = kind {
+            request = request.header("Content-Type", kind);
+        }
+        let page = match request.send(body.as_bytes()) {
+            Err(ureq::Error::Io(_)) => return None,
+            response => Page::read(response.unwrap()),
+        };
+        self.keep_cookie(&page);
+        Some(page.status)
+    }
+
     fn keep_cookie(&mut self, page: &Page) {
         if let Some(cookie) = &page.set_cookie {
             let pair = cookie.split(';').next().unwrap();

@@ -42,6 +42,14 @@ fn an_application_is_complete_and_has_its_name() {
         let said = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{said}");
         assert!(said.contains("\n    session3 dev my-notes_2\n"), "{said}");
+        // Without --packages, the package has to be in a registry.
+        let registry = ["PyPI", "npm", "crates.io"].map(|name| said.contains(name));
+        assert_eq!(
+            registry,
+            ["python", "javascript", "rust"].map(|name| name == lang)
+        );
+        let packing = format!("`tools/package-{lang} packages`");
+        assert!(said.contains(&packing), "{said}");
         let application = directory.path().join("my-notes_2");
         for file in [
             "README.md",

@@ -20,37 +20,12 @@ pub fn root() -> PathBuf {
 static PACKAGES: LazyLock<PathBuf> = LazyLock::new(|| {
     let packages = target_directory().join("tmp/packages");
     fs::create_dir_all(&packages).unwrap();
-    for script in ["tools/package-python", "tools/package-javascript"] {
-        run(with_tools(Command::new(root().join(script)), &root()).arg(&packages));
+    for lang in ["c", "javascript", "python", "rust"] {
+        let script = root().join(format!("tools/package-{lang}"));
+        run(with_tools(Command::new(script), &root()).arg(&packages));
     }
-    let name = format!("session3-guest-c-{}.tar.gz", env!("CARGO_PKG_VERSION"));
-    let archive = root().join("target/package").join(&name);
-    fs::copy(archive, packages.join(&name)).expect("the package for C: run make guests");
-    pack_crates(&packages);
     packages
 });
-
-/// Unpacks the crates that an application in Rust needs, as `cargo publish` would upload them.
-fn pack_crates(packages: &Path) {
-    let crates = ["session3-guest", "session3-store"];
-    let mut cargo = Command::new("cargo");
-    cargo.args([
-        "package",
-        "--quiet",
-        "--locked",
-        "--allow-dirty",
-        "--no-verify",
-    ]);
-    cargo.args(crates.map(|name| format!("--package={name}")));
-    run(cargo.current_dir(root()));
-    for name in crates {
-        let file = format!("target/package/{name}-{}.crate", env!("CARGO_PKG_VERSION"));
-        let mut tar = Command::new("tar");
-        tar.args(["--extract", "--gzip", "--file"])
-            .arg(root().join(file));
-        run(tar.current_dir(packages));
-    }
-}
 
 /// Runs a command, which has to succeed, and returns what it prints.
 pub fn run(command: &mut Command) -> String {
@@ -88,7 +63,7 @@ impl Project {
         let port = listener.local_addr().unwrap().port();
         let project = Self { directory, port };
         if lang == "rust" {
-            project.build_without_wasip2();
+            build_without_wasip2(&project.path());
         }
         project.replace("127.0.0.1:8080", &format!("127.0.0.1:{port}"));
         project
@@ -98,23 +73,9 @@ impl Project {
         self.directory.path().join("notes")
     }
 
-    /// Lets an application in Rust be built without the target wasm32-wasip2, which only rustup
-    /// installs.
-    fn build_without_wasip2(&self) {
-        let build = root().join("tests/program/build-rust.sh");
-        self.replace(
-            "cargo build --quiet --release --target wasm32-wasip2",
-            &format!("sh {} app.wasm", build.display()),
-        );
-        self.replace("target/wasm32-wasip2/release/application.wasm", "app.wasm");
-    }
-
     /// Replaces a text in all files.
     pub fn replace(&self, from: &str, to: &str) {
-        for file in files(&self.path()) {
-            let text = fs::read_to_string(&file).unwrap();
-            fs::write(&file, text.replace(from, to)).unwrap();
-        }
+        replace(&self.path(), from, to);
     }
 
     /// Returns a command that finds the tools of each language.
@@ -133,6 +94,30 @@ impl Project {
     pub fn test(&self, command: &str) {
         let mut shell = self.with_tools(Command::new("sh"));
         run(shell.args(["-euc", command]));
+    }
+}
+
+/// Lets an application in Rust be built without the target wasm32-wasip2, which only rustup
+/// installs.
+pub fn build_without_wasip2(application: &Path) {
+    let build = root().join("tests/program/build-rust.sh");
+    replace(
+        application,
+        "cargo build --quiet --release --target wasm32-wasip2",
+        &format!("sh {} app.wasm", build.display()),
+    );
+    replace(
+        application,
+        "target/wasm32-wasip2/release/application.wasm",
+        "app.wasm",
+    );
+}
+
+/// Replaces a text in all files of an application.
+fn replace(application: &Path, from: &str, to: &str) {
+    for file in files(application) {
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, text.replace(from, to)).unwrap();
     }
 }
 

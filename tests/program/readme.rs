@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-use session3_test_program::project::{root, run, with_tools};
+use session3_test_program::project::{build_without_wasip2, root, run, with_tools};
 use session3_test_program::{Browser, Demo, session3};
 use tempfile::TempDir;
 
@@ -36,6 +36,9 @@ fn leads_to_an_application(block: &str) {
     let mut shell = Command::new("sh");
     shell.args(["-euc", commands]);
     run(&mut with_tools(shell, directory.path()));
+    if commands.contains("--lang rust") {
+        build_without_wasip2(&directory.path().join("notes"));
+    }
     let words: Vec<_> = serve.split(' ').collect();
     assert_eq!(words[..2], ["session3", "dev"]);
     let mut command = session3();
@@ -74,6 +77,12 @@ fn the_commands_for_javascript_lead_to_an_application() {
 #[test]
 fn the_commands_for_c_lead_to_an_application() {
     leads_to_an_application(creating(GETTING_STARTED, "c"));
+}
+
+#[test]
+#[ignore = "takes long: make test-docs"]
+fn the_commands_for_rust_lead_to_an_application() {
+    leads_to_an_application(creating(GETTING_STARTED, "rust"));
 }
 
 /// Serves a component, and looks at two pages.

@@ -1,6 +1,8 @@
 //! The applications of `session3 new`: each is created in an empty directory, with the packages as
 //! they are published, built and served by `session3 dev`, and used.
 
+use std::thread;
+
 use session3_test_program::project::Project;
 use session3_test_program::{Browser, Demo, Page, between};
 
@@ -10,7 +12,7 @@ fn goes_to(page: &Page, path: &str) {
     assert_eq!((page.status, location), (303, Some(path)), "{}", page.text);
 }
 
-fn log_in(browser: &mut Browser, server: &Demo, password: &str, more: &[(&str, &str)]) -> Page {
+pub fn log_in(browser: &mut Browser, server: &Demo, password: &str, more: &[(&str, &str)]) -> Page {
     let form = browser.get(server, "");
     let fields = [&[("user", "ann"), ("password", password)][..], more].concat();
     browser.send(server, &form, "/login", &fields)
@@ -20,19 +22,7 @@ fn log_in(browser: &mut Browser, server: &Demo, password: &str, more: &[(&str, &
 pub fn use_it(server: &Demo) {
     let mut browser = Browser::new();
     goes_to(&browser.get(server, "devices"), "/");
-    goes_to(&log_in(&mut browser, server, "wrong", &[]), "/");
-    assert!(
-        browser
-            .get(server, "")
-            .text
-            .contains("This is not the password.")
-    );
-    assert!(
-        !browser
-            .get(server, "")
-            .text
-            .contains("This is not the password.")
-    );
+    need_the_password(&mut browser, server);
     let before = browser.cookie.clone();
     let page = log_in(&mut browser, server, "lovelace", &[("remember", "on")]);
     goes_to(&page, "/");
@@ -40,10 +30,79 @@ pub fn use_it(server: &Demo) {
     assert!(cookie.contains("; Max-Age="), "{cookie}");
     assert_ne!(browser.cookie, before, "a log-in replaces the token");
     keep_notes(&mut browser, server);
+    keep_notes_that_come_at_once(&mut browser, server);
     see_devices(&mut browser, server);
+    send_what_is_no_form(&mut browser, server);
     let page = browser.get(server, "");
     goes_to(&browser.send(server, &page, "/logout", &[]), "/");
     assert!(browser.get(server, "").text.contains("Log in"));
+}
+
+fn need_the_password(browser: &mut Browser, server: &Demo) {
+    for (user, password) in [
+        ("ann", "wrong"),
+        ("ann", "lovelac"),
+        ("ann", "lovelace "),
+        ("ann", "babbage"),
+        ("ann", ""),
+        ("eve", "lovelace"),
+        ("eve", ""),
+        ("", ""),
+    ] {
+        let form = browser.get(server, "");
+        let fields = [("user", user), ("password", password)];
+        goes_to(&browser.send(server, &form, "/login", &fields), "/");
+        let page = browser.get(server, "");
+        let is_refused = page.text.contains("This is not the password.");
+        assert!(is_refused && page.text.contains("Log in"), "{user}");
+    }
+    let page = browser.get(server, "");
+    assert!(!page.text.contains("This is not the password."));
+}
+
+/// A mistake of the client is no error of the server, and changes nothing.
+fn send_what_is_no_form(browser: &mut Browser, server: &Demo) {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    const PARTS: &str = "multipart/form-data; boundary=x";
+    let page = browser.get(server, "");
+    let token = page.hidden_fields("/notes").remove(0).1;
+    let file = "--x\r\nContent-Disposition: form-data; name=\"token\"; filename=\"f\"\r\n\r\nx\r\n--x--\r\n";
+    let with_token = |rest: &str| format!("token={token}{rest}");
+    let huge = with_token(&format!("&text={}", "x".repeat(3 << 20)));
+    let many = with_token(&"&text=x".repeat(2000));
+    let name = with_token(&format!("&note={}", "9".repeat(2000)));
+    for (kind, body) in [
+        (None, ""),
+        (None, "token"),
+        (Some("application/json"), "{\"token\": 1}"),
+        (Some("no type"), "token=x"),
+        (Some(FORM), ""),
+        (Some(FORM), "%zz&=&&%=%&token=%ff%00"),
+        (Some("multipart/form-data"), file),
+        (Some(PARTS), file),
+        (Some(PARTS), "--x\r\nContent-Disposition: form-data"),
+        (Some(FORM), &huge),
+        (Some(FORM), &many),
+        (Some(FORM), &name),
+        (Some(FORM), &with_token("&text=%ff%00&note=x&id=%ff")),
+        (Some(FORM), &with_token("")),
+    ] {
+        for path in ["login", "notes", "notes/delete", "devices/end", "nowhere"] {
+            let status = browser.post_as(server, path, kind, body);
+            // A server may refuse a large body without reading it.
+            let status = status.or((body == huge).then_some(413)).unwrap();
+            let said = format!("{path} {kind:?} {:.40}: {status}", body);
+            assert!((300..500).contains(&status), "{said}");
+            let has_token = body.starts_with(&with_token(""));
+            assert!(has_token || status >= 400, "{said}");
+        }
+    }
+    for path in ["login", "logout", "notes", "notes/delete", "devices/end"] {
+        let page = browser.get(server, path);
+        assert!([404, 405].contains(&page.status), "{path}: {page:?}");
+    }
+    let after = browser.get(server, "");
+    assert!(after.text.contains("Hello ann"), "{}", after.text);
 }
 
 fn keep_notes(browser: &mut Browser, server: &Demo) {
@@ -82,6 +141,23 @@ fn keep_notes(browser: &mut Browser, server: &Demo) {
     assert_eq!(browser.get(server, "nowhere").status, 404);
 }
 
+fn keep_notes_that_come_at_once(browser: &mut Browser, server: &Demo) {
+    let page = browser.get(server, "");
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            let (mut browser, page) = (browser.clone(), &page);
+            scope.spawn(move || {
+                for _ in 0..5 {
+                    let added = browser.send(server, page, "/notes", &[("text", "at once")]);
+                    goes_to(&added, "/");
+                }
+            });
+        }
+    });
+    let page = browser.get(server, "");
+    assert_eq!(page.text.matches("at once").count(), 20, "{}", page.text);
+}
+
 fn see_devices(browser: &mut Browser, server: &Demo) {
     let mut other = Browser::new();
     let agent = [("User-Agent", "Other browser/2")];
@@ -110,16 +186,22 @@ fn see_devices(browser: &mut Browser, server: &Demo) {
     assert!(other.get(server, "").text.contains("Log in"));
 }
 
+/// Looks at what another server says, and returns the browser, which is logged in.
+pub fn see_the_quote(server: &Demo) -> Browser {
+    let mut browser = Browser::new();
+    log_in(&mut browser, server, "lovelace", &[]);
+    let page = browser.get(server, "quote");
+    let quote = between(&page.text, "<blockquote>", "</blockquote>");
+    assert!(quote.contains("Memory is the thing"), "{quote}");
+    browser
+}
+
 /// Builds, serves and uses an application, with another server that may be called and with one
 /// that may not.
 fn works(project: &Project) {
     let server = project.serve(&[]);
     use_it(&server);
-    let mut browser = Browser::new();
-    log_in(&mut browser, &server, "lovelace", &[]);
-    let page = browser.get(&server, "quote");
-    let quote = between(&page.text, "<blockquote>", "</blockquote>");
-    assert!(quote.contains("Memory is the thing"), "{quote}");
+    let mut browser = see_the_quote(&server);
     drop(server);
 
     let server = project.serve(&["--allow-outbound", "127.0.0.1:1"]);

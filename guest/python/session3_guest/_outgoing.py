@@ -23,14 +23,15 @@ class Failed(Exception):
 
 
 def send(
-    url: SplitResult, method: str, headers: list[tuple[str, str]], body: bytes
-) -> tuple[int, list[tuple[str, str]], bytes]:
-    """Sends a request, and returns the status, the headers and the body of the response."""
+    url: SplitResult, method: str, headers: list[tuple[str, str]], body: bytes, max_body: int
+) -> tuple[int, list[tuple[str, str]], bytes | None]:
+    """Sends a request, and returns the status, the headers and the body of the response. The body
+    is None if it has more than `max_body` bytes."""
     try:
         with _respond(_request(url, method, headers), body) as response:
             with response.headers() as fields:
                 pairs = [(name, value.decode("latin-1")) for name, value in fields.entries()]
-            return response.status(), pairs, read(response.consume()) or b""
+            return response.status(), pairs, read(response.consume(), max_body)
     except Err as error:
         raise Failed(_name(error.value)) from None
 
@@ -49,10 +50,11 @@ def _request(url: SplitResult, method: str, headers: list[tuple[str, str]]) -> O
 
 def _respond(request: OutgoingRequest, body: bytes) -> IncomingResponse:
     """Sends a request, and waits for the response."""
-    outgoing = request.body()
+    outgoing = request.body() if body else None
     with outgoing_handler.handle(request, None) as future:
-        write(outgoing, body)
-        OutgoingBody.finish(outgoing, None)
+        if outgoing is not None:
+            write(outgoing, body)
+            OutgoingBody.finish(outgoing, None)
         with future.subscribe() as ready:
             ready.block()
         answer = future.get().value

@@ -13,9 +13,20 @@ else:
     from . import _urllib as transport  # type: ignore[no-redef]
 
 
+MAX_BODY = 1024 * 1024
+"""How many bytes the body of a response may have, if a call of `fetch` says nothing else."""
+
+
 class FetchError(Exception):
-    """There is no response: the server cannot be reached, or the operator does not allow the
-    request. The message is the name of the error in WASI, such as `HttpRequestDenied`."""
+    """There is no response: the server cannot be reached, the operator does not allow the request,
+    or the response is too large. The message is the name of the error in WASI, such as
+    `ConnectionRefused` or `HttpResponseBodySize`."""
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether the operator does not allow the request: `--allow-outbound` has to name the
+        server."""
+        return str(self) == "HttpRequestDenied"
 
 
 @dataclass(frozen=True)
@@ -35,7 +46,11 @@ class FetchResponse:
 
 
 def fetch(
-    url: str, method: str = "GET", headers: Mapping[str, str] = {}, body: bytes = b""
+    url: str,
+    method: str = "GET",
+    headers: Mapping[str, str] = {},
+    body: bytes = b"",
+    max_body: int = MAX_BODY,
 ) -> FetchResponse:
     """Sends a request to another server, and returns its response, whatever its status is.
 
@@ -43,8 +58,9 @@ def fetch(
         if answer.status == 200: ...
 
     The operator allows each server with `session3 serve --allow-outbound HOST`, and limits the
-    time of the whole request with `--timeout`. Redirects are not followed. In an ordinary
-    interpreter, `urllib` sends the request.
+    time of the whole request with `--timeout`. `max_body` is how many bytes the body of the
+    response may have. Redirects are not followed. In an ordinary interpreter, `urllib` sends the
+    request.
 
     Raises `FetchError` if there is no response, and `ValueError` if the URL is neither http nor
     https.
@@ -53,7 +69,11 @@ def fetch(
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise ValueError(f"{url!r} is no URL of a server: it begins with http:// or https://")
     try:
-        status, pairs, content = transport.send(parts, method, list(headers.items()), body)
+        status, pairs, content = transport.send(
+            parts, method, list(headers.items()), body, max_body
+        )
     except transport.Failed as error:
         raise FetchError(str(error)) from None
+    if content is None:
+        raise FetchError("HttpResponseBodySize")
     return FetchResponse(status, MultiDict(pairs, str.lower), content)

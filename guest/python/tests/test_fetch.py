@@ -37,6 +37,16 @@ class Fetch(unittest.TestCase):
             self.assertEqual((answer.status, answer.headers["x-PATH"]), (status, path))
             self.assertEqual((answer.body, answer.text), (b"yes body\xff", "yes body\ufffd"))
 
+    def test_a_large_response_is_an_error(self):
+        body = b"x" * 100
+        sent = (self.url, "PUT", {"X-Sent": "yes"}, body)
+        size = len(fetch(*sent).body)
+        self.assertEqual(len(fetch(*sent, max_body=size).body), size)
+        for path in ["/none?x=1", "/moved"]:
+            with self.assertRaisesRegex(FetchError, "HttpResponseBodySize") as caught:
+                fetch(self.url + path, *sent[1:], max_body=size - 1)
+            self.assertFalse(caught.exception.is_denied)
+
     def test_what_cannot_be_sent_is_an_error(self):
         for url in ["ftp://127.0.0.1/", "/path", "http:///path", ""]:
             with self.assertRaises(ValueError):

@@ -44,8 +44,9 @@ const CHUNK: usize = 4096;
 /// A request of this module.
 pub type Request = ::http::Request<Body>;
 
-/// The body of a request, which can be read once.
-pub struct Body(Option<IncomingBody>);
+/// The body of a request, which can be read once. The host hands it over at the first read, so
+/// that a request whose body is not read does not pay for it.
+pub struct Body(Option<IncomingRequest>);
 
 impl Body {
     /// Reads the whole body. A second call returns no bytes.
@@ -55,7 +56,10 @@ impl Body {
     /// [`Error::Form`] if the body is larger than `limit`, in bytes, or ends before its end.
     pub fn read(&mut self, limit: usize) -> Result<Vec<u8>, Error> {
         match self.0.take() {
-            Some(body) => Ok(read_body(&body, limit)?),
+            Some(request) => {
+                let body = request.consume().map_err(|()| FormError::Incomplete)?;
+                Ok(read_body(&body, limit)?)
+            }
             None => Ok(Vec::new()),
         }
     }
@@ -173,7 +177,7 @@ pub fn read(request: IncomingRequest) -> Result<Request, ::http::Error> {
     if let Some(headers) = builder.headers_mut() {
         *headers = header_map(&request.headers())?;
     }
-    builder.body(Body(request.consume().ok()))
+    builder.body(Body(Some(request)))
 }
 
 pub(crate) fn header_map(fields: &Fields) -> Result<HeaderMap, ::http::Error> {

@@ -91,6 +91,6 @@ pub use session::Session;
 pub use sessions::Sessions;
 
 /// Compiles the README.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "http", feature = "wstd"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -35,8 +35,8 @@ pub struct New {
     /// The framework that the application uses, which belongs to one language
     #[arg(long, value_enum, default_value_t)]
     framework: Framework,
-    /// Take the packages of session3 from this directory, as `make package` fills it, in
-    /// place of a registry
+    /// Take the packages of session3 from this directory, which the scripts tools/package-*
+    /// in the sources of session3 fill, in place of a registry
     #[arg(long, value_name = "DIRECTORY")]
     packages: Option<PathBuf>,
 }
@@ -95,6 +95,9 @@ impl New {
              Then open http://127.0.0.1:8080/, and log in as ann with the password lovelace. \
              {directory}/README.md says more.\n"
         ));
+        if self.packages.is_none() {
+            say(&self.lang.about_registry());
+        }
         Ok(ExitCode::SUCCESS)
     }
 
@@ -106,10 +109,10 @@ impl New {
         let file = packages.join(self.lang.file());
         let there = file.canonicalize().with_context(|| {
             format!(
-                "--packages {}: there is no {}: `make package` makes it, in the sources of \
-                 session3",
+                "--packages {}: there is no {}: `{}` makes it, in the sources of session3",
                 packages.display(),
-                self.lang.file()
+                self.lang.file(),
+                self.lang.packing()
             )
         })?;
         let path = there
@@ -134,10 +137,36 @@ impl Language {
             // The dependency itself has the version.
             Self::Rust => Ok(""),
             Self::C => bail!(
-                "--lang c: there is no registry for C: name the directory that has {} with \
-                 --packages",
-                self.file()
+                "--lang c: there is no registry for C: run `{} packages` in the sources of \
+                 session3, and name that directory with --packages",
+                self.packing()
             ),
+        }
+    }
+
+    /// Says where the build looks for the package, and what to do if it is not there.
+    fn about_registry(self) -> String {
+        let registry = match self {
+            Self::Rust => "crates.io",
+            Self::Python => "PyPI",
+            Self::Javascript => "npm",
+            Self::C => return String::new(),
+        };
+        format!(
+            "The build takes session3-guest {VERSION} from {registry}. If that version is not \
+             there, run `{} packages` in the sources of session3, and create the application with \
+             --packages.\n",
+            self.packing()
+        )
+    }
+
+    /// Returns the command that makes the package, in the sources of session3.
+    fn packing(self) -> &'static str {
+        match self {
+            Self::Rust => "tools/package-rust",
+            Self::Python => "tools/package-python",
+            Self::Javascript => "tools/package-javascript",
+            Self::C => "tools/package-c",
         }
     }
 

@@ -31,6 +31,7 @@ const FILE: &str = "session3.toml";
 /// The file session3.toml in DIRECTORY has a section `dev`: `build` is the command that
 /// builds the application, and `watch` lists the files and directories whose changes
 /// make a new build necessary. Its section `serve` has the options of `session3 serve`.
+/// The command finds the path of this program in the variable SESSION3.
 ///
 /// If a build fails, its messages are printed, and are the answer to every request,
 /// until a build succeeds. The session cookie is called session3 and is not Secure, so

@@ -1,5 +1,6 @@
 //! The section `dev` of an application's file, and the command that builds the application.
 
+use std::env;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -101,6 +102,10 @@ impl Project {
         let (reader, writer) = io::pipe()?;
         let mut command = Command::new("sh");
         command.args(["-c", &self.build]).stdin(Stdio::null());
+        // A build that needs this program finds it, also where it is not in the PATH.
+        if let Ok(program) = env::current_exe() {
+            command.env("SESSION3", program);
+        }
         command.stdout(writer.try_clone()?).stderr(writer);
         let mut child = command.spawn()?;
         // The command holds the other ends of the pipe, which would otherwise never end.
