@@ -262,9 +262,9 @@ fn a_rotation_changes_nothing_but_the_seal() {
     let before = (sealed.load(1), sealed.load(2));
     rotate(&sealed);
     assert_eq!(sealed.of_user("alice"), [id(1), id(2)]);
-    assert!(sealed.store.needs_sealing(&sealed.kept(1).state));
+    assert_eq!(sealed.store.needs_sealing(&sealed.kept(1).state), Ok(true));
     assert_eq!(seal_anew(&sealed, 1), Ok(SealedAnew::Sealed));
-    assert!(!sealed.store.needs_sealing(&sealed.kept(1).state));
+    assert_eq!(sealed.store.needs_sealing(&sealed.kept(1).state), Ok(false));
     assert_eq!(sealed.of_user("alice"), [id(1), id(2)]);
     assert_eq!(seal_anew(&sealed, 2), Ok(SealedAnew::Sealed));
     assert_eq!(seal_anew(&sealed, 2), Ok(SealedAnew::Unchanged));

@@ -2,7 +2,8 @@
 
 use session3_store::{SessionId, SessionState, SessionStore, StoreError};
 
-use crate::{EncryptedStore, sealed};
+use crate::EncryptedStore;
+use crate::sealed::{self, Unopened};
 
 /// How often a session is tried that servers save at the same time.
 const ATTEMPTS: u32 = 16;
@@ -22,8 +23,20 @@ pub enum SealedAnew {
 impl EncryptedStore {
     /// Returns whether a state, as the wrapped store has it, is plain, or sealed with another key
     /// than the one that seals.
-    pub fn needs_sealing(&self, stored: &SessionState) -> bool {
-        sealed::key_of(stored) != Ok(self.keyring().sealing_key().id())
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] if [`seal_anew`](Self::seal_anew) cannot seal it, because the
+    /// ring does not have its key, or because it is plain.
+    pub fn needs_sealing(&self, stored: &SessionState) -> Result<bool, StoreError> {
+        let keyring = self.keyring();
+        match sealed::key_of(stored) {
+            Ok(id) if id == keyring.sealing_key().id() => Ok(false),
+            Ok(id) if keyring.key(id).is_some() => Ok(true),
+            Ok(id) => Err(Unopened::NoKey(id).into()),
+            Err(Unopened::Plain) if self.accepts_plain => Ok(true),
+            Err(unopened) => Err(unopened.into()),
+        }
     }
 
     /// Seals a session with the key that seals, unless it is. A plain one is sealed only if
@@ -43,7 +56,7 @@ impl EncryptedStore {
             let Some(stored) = self.inner.load_session(id).await? else {
                 return Ok(SealedAnew::Absent);
             };
-            if !self.needs_sealing(&stored.state) {
+            if !self.needs_sealing(&stored.state)? {
                 return Ok(SealedAnew::Unchanged);
             }
             let session = self.open(stored)?;

@@ -23,7 +23,7 @@ pub struct EncryptedStore {
     pub(crate) inner: Arc<dyn Maintenance>,
     keyring: RwLock<Arc<Keyring>>,
     random: Box<dyn RandomSource>,
-    accepts_plain: bool,
+    pub(crate) accepts_plain: bool,
     max_state_bytes: u64,
 }
 
