@@ -192,10 +192,12 @@ fn check_access(metadata: &Metadata) -> Result<()> {
         bail!("belongs to another user, with the ID {owner}: it has to be this user's, or root's");
     }
     let may = |permission| metadata.mode() & permission != 0;
-    let who = match () {
-        () if may(0o007) => "other users",
-        () if may(0o030) || (may(0o040) && owner != 0) => "the users of its group",
-        () => return Ok(()),
+    let who = if may(0o007) {
+        "other users"
+    } else if may(0o030) || (may(0o040) && owner != 0) {
+        "the users of its group"
+    } else {
+        return Ok(());
     };
     bail!("can be used by {who}, who could then read all sessions: run chmod 600 on it")
 }

@@ -114,7 +114,8 @@ impl Serving {
             return Ok((store, None));
         };
         let sealed = encryption.seal(store);
-        Ok((sealed.clone(), Some(KeysInUse::new(source, sealed))))
+        let store: Arc<dyn Maintenance> = sealed.clone();
+        Ok((store, Some(KeysInUse::new(source, sealed))))
     }
 
     /// Checks that a store and its key ring can be read. A store that is missing is fine, since the server creates
