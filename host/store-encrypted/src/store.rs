@@ -178,6 +178,11 @@ impl SessionStore for EncryptedStore {
         self.inner.delete_session(id).await
     }
 
+    /// Returns whether the wrapped store has the session, also if its seal cannot be opened.
+    async fn has_session(&self, id: &SessionId) -> Result<bool, StoreError> {
+        self.inner.has_session(id).await
+    }
+
     async fn import_session(
         &self,
         session: &StoredSession,
