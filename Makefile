@@ -81,7 +81,7 @@ lint: compiler
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --locked --workspace --all-features --no-deps
 
 # Unit tests and the examples of the documentation.
-LIBRARIES = $(addprefix --package ,session3-listen session3-store session3-record session3-store-directory \
+LIBRARIES = $(addprefix --package ,session3-listen session3-store session3-record session3-store-directory session3-store-encrypted \
 	session3-store-mysql session3-store-postgres session3-store-redis session3-store-sqlite \
 	session3-outbound session3-policy session3-compose session3-components session3 session3-cli \
 	session3-manager session3-guest session3-demo session3-web session3-context session3-middleware \

@@ -7,7 +7,9 @@ use session3_test_program::session3;
 
 /// The commands in the order of `session3 --help`.
 fn commands(help: &str) -> Vec<String> {
-    let (_, rest) = help.split_once("Commands:\n").unwrap();
+    let Some((_, rest)) = help.split_once("Commands:\n") else {
+        return Vec::new();
+    };
     let lines = rest.lines().take_while(|line| !line.is_empty());
     let names = lines.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
     let is_name = |name: &&str| !name.is_empty() && *name != "help";
@@ -30,8 +32,12 @@ fn page() -> String {
          ```text\n{all}\n```\n"
     );
     for command in commands(&all) {
-        let help = help(&[&command]);
-        page += &format!("\n## session3 {command}\n\n```text\n{help}\n```\n");
+        let of_command = help(&[&command]);
+        page += &format!("\n## session3 {command}\n\n```text\n{of_command}\n```\n");
+        for below in commands(&of_command) {
+            let help = help(&[&command, &below]);
+            page += &format!("\n### session3 {command} {below}\n\n```text\n{help}\n```\n");
+        }
     }
     page
 }

@@ -70,6 +70,8 @@ fn assert_is_current(program: &Path) {
 pub enum Application {
     /// The demo in Rust, which `session3 demo` serves.
     Rust,
+    /// The demo in Rust with a sealed store, whose key ring is the file `keys` in its directory.
+    Sealed,
     /// A component that `make guests` builds, by its file name without `.wasm`.
     Guest(&'static str),
     /// Another server of the same pages, which the function starts on a directory.
@@ -85,6 +87,10 @@ impl Application {
     pub fn start(self, directory: &Path, arguments: &[&str]) -> Demo {
         let name = match self {
             Self::Rust => return Demo::start_with(directory, arguments),
+            Self::Sealed => {
+                let keys = keys_in(directory);
+                return Demo::start_with(directory, &[arguments, &["--key-file", &keys]].concat());
+            }
             Self::Other(start) => return start(directory),
             Self::Stored(url, application) => {
                 return application.start(Path::new(&url(directory)), arguments);
@@ -140,6 +146,17 @@ impl Application {
         let lines = lines.lines().skip(1);
         lines.map(|line| line[..32].to_owned()).collect()
     }
+}
+
+/// Returns the path of the key ring in a directory, which is made if it is missing.
+fn keys_in(directory: &Path) -> String {
+    let keys = directory.join("keys");
+    if !keys.exists() {
+        let mut command = session3();
+        let made = command.args(["key", "new"]).arg(&keys).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+    }
+    keys.to_str().unwrap().to_owned()
 }
 
 const GUESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/guests");

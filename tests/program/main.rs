@@ -12,6 +12,7 @@ mod configuration;
 mod cookies;
 mod deploy;
 mod dev;
+mod encryption;
 mod engines;
 mod frozen;
 mod guests;

@@ -26,7 +26,7 @@ const SLOT: u64 = 512;
 /// The problem that is reported for the data of these tests, which no manager wrote: their
 /// first byte is higher than the version of the manager's encoding.
 const NO_CONTENT: &str = "a newer manager wrote the session: use that one";
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "demo",
     "dev",
     "new",
@@ -38,6 +38,7 @@ const COMMANDS: [&str; 18] = [
     "copy",
     "check",
     "stats",
+    "key",
     "completions",
     "man",
     "serve",
@@ -1124,7 +1125,8 @@ fn there_is_a_manual_page_of_every_command() {
         assert!(is_page(&page), "{page}");
         assert!(page.contains(&format!("  session3 {command}")), "{page}");
     }
-    assert_eq!(files(directory.path()).len(), COMMANDS.len() + 1);
+    // One more for the program, and for each command of `session3 key`.
+    assert_eq!(files(directory.path()).len(), COMMANDS.len() + 1 + 5);
     let missing = directory.path().join("missing");
     let said = run(session3().arg("man").arg("-o").arg(&missing));
     assert_eq!((said.status, said.err.lines().count()), (1, 1), "{said:?}");

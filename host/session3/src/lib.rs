@@ -43,6 +43,7 @@
 //!
 //! - `tower`: the module `layer`, with `SessionLayer` for services of tower.
 //! - `axum`: the session of that layer as an extractor of axum's handlers. It implies `tower`.
+//! - `encryption`: `store::EncryptedStore`, which seals what any other store keeps.
 //! - `sqlite`, `redis`, `postgres`, `mysql`: stores on other engines, for [`store::open`].
 
 // One function of `compiled` is the exception.

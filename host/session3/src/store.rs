@@ -12,6 +12,10 @@ pub use open::{OpenError, StoreOptions};
 pub use session3_store::*;
 pub use session3_store_directory as directory;
 pub use session3_store_directory::DirectoryStore;
+#[cfg(feature = "encryption")]
+pub use session3_store_encrypted as encrypted;
+#[cfg(feature = "encryption")]
+pub use session3_store_encrypted::EncryptedStore;
 #[cfg(feature = "mysql")]
 pub use session3_store_mysql as mysql;
 #[cfg(feature = "mysql")]

@@ -12,6 +12,8 @@ pub enum Finding {
     Damaged(SessionId, String),
     /// Something in the place of the store that does not belong to it. It is kept.
     Foreign(String),
+    /// A session that is not sealed, in a store whose sessions are sealed. It is kept.
+    Plain(SessionId),
     /// A create that never finished, or a delete that was interrupted. A sweep removes what
     /// is left of it.
     Leftover(SessionId),

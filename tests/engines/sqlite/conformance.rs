@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session3_store::{SessionId, SessionStore};
+use session3_store_encrypted::{EncryptedStore, Keyring, SystemRandom};
 use session3_store_sqlite::{Durability, Options};
 use session3_store_tests::{Given, TestClock, conformance_suite, promises, run};
 use session3_test_support::in_turn::InTurn;
@@ -30,7 +31,19 @@ async fn sqlite_of_two_handles() -> Given {
     given(place, clock, Arc::new(InTurn::new(handles)))
 }
 
+/// Returns a store whose states are sealed before SQLite gets them.
+async fn sqlite_sealed() -> Given {
+    let (place, clock) = (Place::new(), TestClock::default());
+    let options = Options::default()
+        .clock(clock.reader())
+        .max_state_bytes((1 << 20) + EncryptedStore::OVERHEAD);
+    let engine = Arc::new(place.store(options).await);
+    let keyring = Keyring::generate(&SystemRandom, "today");
+    given(place, clock, Arc::new(EncryptedStore::new(engine, keyring)))
+}
+
 conformance_suite!(sqlite);
+conformance_suite!(sqlite_sealed);
 conformance_suite!(sqlite_that_flushes);
 conformance_suite!(sqlite_of_two_handles);
 

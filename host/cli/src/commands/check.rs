@@ -20,6 +20,9 @@ use super::store::Store;
 /// Other findings do no harm: a foreign file, which is kept, and the file of an
 /// interrupted create or delete (leftover) or a surplus entry of the index, which
 /// the next sweep removes.
+///
+/// With --key-file, every seal is opened, and the number of sessions that are not
+/// sealed is printed. Without --accept-plain, the exit status is 1 if there are any.
 #[derive(Args)]
 #[command(
     verbatim_doc_comment,
@@ -45,6 +48,7 @@ struct Findings {
     missing: u64,
     unreadable: u64,
     inaccessible: u64,
+    plain: u64,
 }
 
 /// Prints the findings while the check runs.
@@ -61,7 +65,9 @@ struct Printer {
 impl CheckObserver for Printer {
     fn found(&mut self, finding: Finding) {
         self.findings.count(&finding);
-        if self.printed.is_ok() {
+        // While a store moves from plain to sealed, these are all sessions at first.
+        let is_printed = !matches!(finding, Finding::Plain(_));
+        if is_printed && self.printed.is_ok() {
             let line = describe(&finding, self.is_repaired);
             let output = &mut self.output;
             let print = || writeln!(output, "{line}").and_then(|()| output.flush());
@@ -100,7 +106,9 @@ impl Check {
         printed?;
         writeln!(output, "{}", findings.summary(&report))?;
         output.flush()?;
-        let is_damaged = report.damaged > 0 || (findings.missing > 0 && !self.repair);
+        let is_damaged = report.damaged > 0
+            || (findings.missing > 0 && !self.repair)
+            || (findings.plain > 0 && !self.store.accepts_plain());
         Ok(
             if is_damaged || findings.unreadable + findings.inaccessible > 0 {
                 ExitCode::FAILURE
@@ -120,6 +128,7 @@ impl Findings {
             Finding::Missing(_) => self.missing += 1,
             Finding::Unreadable(..) => self.unreadable += 1,
             Finding::Inaccessible(..) => self.inaccessible += 1,
+            Finding::Plain(_) => self.plain += 1,
             // Damaged sessions, which the report counts.
             _ => {}
         }
@@ -137,12 +146,15 @@ impl Findings {
             missing,
             unreadable,
             inaccessible,
+            plain,
         } = self;
         let some = |count: &u64, what| match count {
             0 => String::new(),
             count => format!(", {count} {what}"),
         };
-        let unreadable = some(unreadable, "unreadable") + &some(inaccessible, "inaccessible");
+        let unreadable = some(unreadable, "unreadable")
+            + &some(inaccessible, "inaccessible")
+            + &some(plain, "not sealed");
         format!(
             "{sessions} sound, {damaged} damaged, {foreign} foreign, {leftover} leftover, \
              {surplus} surplus, {missing} missing{unreadable}"

@@ -5,28 +5,17 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use session3::store::{
-    Maintenance, SessionId, SessionPage, StoreError, StoreOptions, StoredSession,
-};
-use tokio::time::sleep;
+use session3::store::{Maintenance, SessionId, StoreError, StoreOptions, StoredSession};
 
-use super::input::PAGE;
+use super::keys::{self, Encryption, Source};
 use super::output::{self, print_error};
 use super::progress::Progress;
 use super::store::{self, read_password};
-
-/// How many sessions are copied at the same time.
-const CONCURRENCY: usize = 32;
-
-/// How often a session is tried while a store cannot be reached, and the pause after the first
-/// attempt. Each pause is twice as long as the one before: half a minute in all.
-const ATTEMPTS: u32 = 9;
-const FIRST_PAUSE: Duration = Duration::from_millis(120);
+use super::walk::{CONCURRENCY, Walk, patiently};
 
 /// Copy the sessions of a store to another store
 ///
@@ -42,6 +31,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(120);
 /// A copy that was interrupted is started again, and passes over the sessions that
 /// it has copied. A session that cannot be copied is named on standard error, and the
 /// exit status is 1. TO is created if it is missing.
+///
+/// Sealed sessions are copied as they are, unless --from-key-file opens them.
+/// --to-key-file seals them.
 #[derive(Args)]
 #[command(
     verbatim_doc_comment,
@@ -69,6 +61,21 @@ pub struct Copy {
     /// Read the password for the server of TO from the first line of this file
     #[arg(long, value_name = "FILE")]
     to_password_file: Option<PathBuf>,
+    /// Open the sessions of FROM with the key ring in this file
+    #[arg(long, value_name = "FILE")]
+    from_key_file: Option<PathBuf>,
+    /// Open the sessions of FROM with the key ring that this command of the shell prints
+    #[arg(long, value_name = "COMMAND", conflicts_with = "from_key_file")]
+    from_key_command: Option<String>,
+    /// Accept sessions of FROM and TO that are not sealed, too, if there is a key ring
+    #[arg(long)]
+    accept_plain: bool,
+    /// Seal the sessions of TO with the key ring in this file
+    #[arg(long, value_name = "FILE")]
+    to_key_file: Option<PathBuf>,
+    /// Seal the sessions of TO with the key ring that this command of the shell prints
+    #[arg(long, value_name = "COMMAND", conflicts_with = "to_key_file")]
+    to_key_command: Option<String>,
 }
 
 /// The stores, and whether the sessions of one are only compared with those of the other.
@@ -131,22 +138,41 @@ impl Copy {
         );
         store::warn_of_password(&self.from);
         store::warn_of_password(&self.to);
+        let (from_keys, to_keys) = self.read_keys()?;
         let password = read_password(self.from_password_file.as_deref())?;
         let from = store::open_read_only(&self.from, password).await?;
         let password = read_password(self.to_password_file.as_deref())?;
         let to = match self.dry_run {
             true => store::open_if_exists(&self.to, password).await?,
             false => {
-                let options = StoreOptions::default().create(true);
+                // Also for sessions that are copied as they are sealed.
+                let options = keys::with_room_for_seals(StoreOptions::default().create(true));
                 let options = store::with_password(options, password);
                 Some(store::open_durably(&self.to, options).await?)
             }
         };
         Ok(Stores {
-            from,
-            to,
+            from: keys::seal(from, from_keys),
+            to: to.map(|to| keys::seal(to, to_keys)),
             dry_run: self.dry_run,
         })
+    }
+
+    /// Reads the key rings of FROM and TO.
+    fn read_keys(&self) -> Result<(Option<Encryption>, Option<Encryption>)> {
+        let from = Source::new(
+            self.from_key_file.as_deref(),
+            self.from_key_command.as_deref(),
+        );
+        let to = Source::new(self.to_key_file.as_deref(), self.to_key_command.as_deref());
+        ensure!(
+            !self.accept_plain || from.is_some() || to.is_some(),
+            "--accept-plain has no effect without --from-key-file or --to-key-file"
+        );
+        let read = |source: Option<&Source>| {
+            Encryption::read(source, self.accept_plain && source.is_some())
+        };
+        Ok((read(from.as_ref())?, read(to.as_ref())?))
     }
 
     async fn copy(&self, stores: &Stores, progress: &Progress, counts: &mut Counts) -> Result<()> {
@@ -255,56 +281,6 @@ impl Stores {
             Err(error) => Err(error),
         });
         outcome.await.map_err(|error| anyhow!("{id}: {error}"))
-    }
-}
-
-/// Repeats an operation while a store cannot be reached.
-async fn patiently<T>(operation: impl AsyncFn() -> Result<T, StoreError>) -> Result<T, StoreError> {
-    let mut pause = FIRST_PAUSE;
-    for _ in 1..ATTEMPTS {
-        match operation().await {
-            Err(StoreError::Unavailable(_) | StoreError::Busy) => {}
-            result => return result,
-        }
-        sleep(pause).await;
-        pause *= 2;
-    }
-    operation().await
-}
-
-/// A walk through the sessions of a store.
-struct Walk {
-    store: Arc<dyn Maintenance>,
-    cursor: Option<String>,
-    is_at_end: bool,
-    /// How much of the walk is done, from 0 to 1, if the store returns the sessions by their
-    /// IDs. Those are random, so that the first digits say how far it is.
-    done: f64,
-}
-
-impl Walk {
-    fn new(store: Arc<dyn Maintenance>) -> Self {
-        Self {
-            store,
-            cursor: None,
-            is_at_end: false,
-            done: 0.0,
-        }
-    }
-
-    /// Returns the next page, until the last one was returned.
-    async fn next(&mut self) -> Result<Option<SessionPage>, StoreError> {
-        if self.is_at_end {
-            return Ok(None);
-        }
-        let (store, cursor) = (&self.store, self.cursor.as_deref());
-        let page = patiently(async || store.iter_sessions(cursor, PAGE).await).await?;
-        if let Some(last) = page.sessions.last() {
-            self.done = self.done.max(f64::from(last.id.prefix()) / 256.0);
-        }
-        self.cursor.clone_from(&page.next);
-        self.is_at_end = page.next.is_none();
-        Ok(Some(page))
     }
 }
 

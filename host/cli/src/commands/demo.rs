@@ -7,11 +7,12 @@ use anyhow::Result;
 use clap::Args;
 use session3::components::{DEMO, MANAGER};
 use session3::{Composition, Grant, Server};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::descriptors;
 use super::listening::Listeners;
 use super::serving::{Serving, compiling, say, without_backtrace};
-use super::signals::{StopSignals, reload_on_hangup};
+use super::signals::{StopSignals, reload_on};
 use crate::log_options::LogOptions;
 
 /// Serve an interactive web application to try out and to test sessions
@@ -44,12 +45,13 @@ impl Demo {
     /// Serves the demo application until Ctrl-C or SIGTERM.
     pub async fn run(self) -> Result<ExitCode> {
         let stop = StopSignals::install()?;
+        let hangup = signal(SignalKind::hangup())?;
         descriptors::raise_limit();
         let serving = &self.serving;
         let metrics = serving.collect_metrics()?;
         let Listeners { listeners, tls } = serving.listening.listen().await?;
-        reload_on_hangup(tls)?;
-        let store = serving.open_store(&self.store).await?;
+        let (store, keys) = serving.open_store(&self.store).await?;
+        tokio::spawn(reload_on(hangup, tls, keys));
         let sessions = serving.sessions(store.clone()).await;
         // The demo has a page for administrators.
         let demo = Composition::new(DEMO, MANAGER).grant(Grant::Admin);

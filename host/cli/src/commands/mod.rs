@@ -14,6 +14,8 @@ mod descriptors;
 mod dev;
 mod encode;
 mod input;
+mod key;
+mod keys;
 mod list;
 mod listening;
 mod man;
@@ -33,6 +35,7 @@ mod stats;
 mod store;
 mod sweeping;
 pub mod usage_error;
+mod walk;
 mod wit;
 
 use std::ffi::OsString;
@@ -78,6 +81,7 @@ enum Command {
     Copy(copy::Copy),
     Check(check::Check),
     Stats(stats::Stats),
+    Key(key::Key),
     Component(component::Component),
     Compose(compose::Compose),
     Compile(compile::Compile),
@@ -125,6 +129,7 @@ impl Cli {
             Command::Copy(copy) => copy.run().await,
             Command::Check(check) => check.run().await,
             Command::Stats(stats) => stats.run().await,
+            Command::Key(key) => key.run().await,
             Command::Component(component) => component.run().await,
             Command::Compose(compose) => compose.run().await,
             Command::Compile(compile) => compile.run().await,

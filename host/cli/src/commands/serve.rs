@@ -22,10 +22,11 @@ use tokio::task::spawn_blocking;
 
 use super::compose::{Grant, Parts};
 use super::configuration::{Configuration, Reloaded};
+use super::keys::KeysInUse;
 use super::listening::Listeners;
 use super::serving::{Serving, compiling, say, without_backtrace};
 use super::signals::StopSignals;
-use super::{descriptors, input, listening, metrics};
+use super::{descriptors, input, metrics, signals};
 use crate::log_options::LogOptions;
 
 /// Serve a web application that is a WebAssembly component
@@ -41,7 +42,7 @@ use crate::log_options::LogOptions;
 /// replaces what the file sets.
 ///
 /// On SIGHUP, the server reads that file again, and loads APPLICATION, the session
-/// policy and the certificate of --tls-cert again. Requests that are running then
+/// policy, the key ring and the certificate of --tls-cert again. Requests that are running then
 /// finish with the previous component.
 #[derive(Args)]
 #[command(
@@ -194,14 +195,18 @@ impl Serve {
         let Listeners { listeners, tls } = serve.serving.listening.listen().await?;
         let name = serve.parts.application.display().to_string();
         let component = serve.component().await?;
-        let store = serve.open_store().await?;
+        let (store, keys) = serve.open_store().await?.unzip();
         // The context requires a store, also for a component that does not import one: see
         // `Composition::host_store`.
         let of_sessions = store.clone();
         let of_sessions = of_sessions.unwrap_or_else(|| Arc::new(MemoryStore::default()));
         let sessions = serve.serving.sessions(of_sessions).await;
         let server = compiling(&name, async || serve.server(&component, sessions)).await?;
-        tokio::spawn(serve.clone().reload_on(hangup, server.clone(), tls));
+        tokio::spawn(
+            serve
+                .clone()
+                .reload_on(hangup, server.clone(), tls, keys.flatten()),
+        );
         started(serve.clone(), server.clone());
         let serving = &serve.serving;
         serving.run(server, listeners, store, metrics, stop).await?;
@@ -235,6 +240,11 @@ impl Serve {
             !has_both || is_store_granted,
             "--store has no effect, because --store-component keeps the sessions: leave out \
              --store, or let the store component use it with --grant store"
+        );
+        ensure!(
+            self.store.is_some() || self.serving.keys.source().is_none(),
+            "a key ring seals the sessions of --store, and there is none: leave out --key-file and \
+             --key-command"
         );
         Ok(())
     }
@@ -334,7 +344,7 @@ impl Serve {
     }
 
     /// Opens the store of the option `--store`, if it is given.
-    async fn open_store(&self) -> Result<Option<Arc<dyn Maintenance>>> {
+    async fn open_store(&self) -> Result<Option<(Arc<dyn Maintenance>, Option<KeysInUse>)>> {
         match &self.store {
             Some(url) => self.serving.open_store(url).await.map(Some),
             None => Ok(None),
@@ -380,15 +390,21 @@ impl Serve {
         mut hangup: Signal,
         server: Server,
         tls: Option<TlsConfig>,
+        keys: Option<KeysInUse>,
     ) {
         while hangup.recv().await.is_some() {
             notify::reloading();
-            self.reload(&server, tls.as_ref()).await;
+            self.reload(&server, tls.as_ref(), keys.as_ref()).await;
             notify::ready();
         }
     }
 
-    async fn reload(self: &Arc<Self>, server: &Server, tls: Option<&TlsConfig>) {
+    async fn reload(
+        self: &Arc<Self>,
+        server: &Server,
+        tls: Option<&TlsConfig>,
+        keys: Option<&KeysInUse>,
+    ) {
         let (serve, needs_restart) = match self.read_again().await {
             Ok(read) => read,
             Err(error) => {
@@ -396,17 +412,14 @@ impl Serve {
                 let error = escaped(&format!("{error:#}"));
                 tracing::error!(
                     "the configuration was not loaded anew, the server continues with the \
-                     previous component, certificate and options: {error}"
+                     previous component, certificate, key ring and options: {error}"
                 );
                 return;
             }
         };
-        let has_certificate = match tls {
-            Some(tls) => listening::reload(tls).await,
-            None => true,
-        };
+        let has_files = signals::reload(tls, keys).await;
         let has_component = serve.replace_component(server.clone()).await;
-        metrics::note_reload(has_certificate && has_component);
+        metrics::note_reload(has_files && has_component);
         if !needs_restart.is_empty() {
             tracing::warn!(
                 "these options have changed in the configuration, and need a restart: {}",

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::cache::Cache;
+use super::keys::{self, Keys, KeysInUse};
 use super::listening::Listening;
 use super::readiness::Readiness;
 use super::signals::StopSignals;
@@ -60,6 +61,8 @@ pub struct Serving {
     #[command(flatten)]
     password: Password,
     #[command(flatten)]
+    pub keys: Keys,
+    #[command(flatten)]
     pub cache: Cache,
 }
 
@@ -82,13 +85,20 @@ impl From<Durability> for directory::Durability {
 
 impl Serving {
     /// Opens a store, which is created if it is missing, and starts to delete expired sessions
-    /// in the background.
-    pub async fn open_store(&self, url: &OsStr) -> Result<Arc<dyn Maintenance>> {
+    /// in the background. Also returns the keys that seal its sessions, if there are any.
+    pub async fn open_store(
+        &self,
+        url: &OsStr,
+    ) -> Result<(Arc<dyn Maintenance>, Option<KeysInUse>)> {
+        let encryption = self.keys.read()?;
         let mut options = StoreOptions::default()
             .create(true)
             .lock_timeout(Duration::from_secs(self.lock_timeout));
         if let Some(durability) = self.durability {
             options = options.durability(durability.into());
+        }
+        if encryption.is_some() {
+            options = keys::with_room_for_seals(options);
         }
         store::warn_of_password(url);
         let options = store::with_password(options, self.password.read()?);
@@ -100,16 +110,22 @@ impl Serving {
             let every = Duration::from_secs(self.sweep_every);
             tokio::spawn(sweeping::sweep_forever(store.clone(), every));
         }
-        Ok(store)
+        let Some((encryption, source)) = encryption.zip(self.keys.source()) else {
+            return Ok((store, None));
+        };
+        let sealed = encryption.seal(store);
+        let store: Arc<dyn Maintenance> = sealed.clone();
+        Ok((store, Some(KeysInUse::new(source, sealed))))
     }
 
-    /// Checks that a store can be read. A store that is missing is fine, since the server creates
+    /// Checks that a store and its key ring can be read. A store that is missing is fine, since the server creates
     /// it.
     ///
     /// # Errors
     ///
-    /// If the store or its password cannot be read.
+    /// If the store, its password or its key ring cannot be read.
     pub async fn check_store(&self, url: &OsStr) -> Result<()> {
+        self.keys.read()?;
         // A store in memory does not exist before its server.
         match url == "memory:" {
             true => Ok(()),

@@ -7,6 +7,7 @@ use session3::listen::{TlsConfig, notify};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
+use super::keys::KeysInUse;
 use super::{listening, metrics};
 
 /// The signals that end the program: Ctrl-C and SIGTERM.
@@ -99,25 +100,30 @@ impl StopSignal {
     }
 }
 
-/// Reads the certificate again on SIGHUP. A server without one has nothing to load again, and
-/// ignores the signal with a line in the log.
-///
-/// # Errors
-///
-/// If the system does not let the program handle the signal.
-pub fn reload_on_hangup(tls: Option<TlsConfig>) -> Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    tokio::spawn(async move {
-        while hangup.recv().await.is_some() {
-            notify::reloading();
-            match &tls {
-                Some(tls) => metrics::note_reload(listening::reload(tls).await),
-                None => tracing::info!(
-                    "SIGHUP was ignored: the demo has no file that could be loaded again"
-                ),
-            }
-            notify::ready();
+/// Reads the certificate and the key ring again at each of these signals. A server that has
+/// neither has nothing to load again, and ignores the signal with a line in the log.
+pub async fn reload_on(mut hangup: Signal, tls: Option<TlsConfig>, keys: Option<KeysInUse>) {
+    while hangup.recv().await.is_some() {
+        notify::reloading();
+        if tls.is_none() && keys.is_none() {
+            tracing::info!("SIGHUP was ignored: the demo has no file that could be loaded again");
+        } else {
+            metrics::note_reload(reload(tls.as_ref(), keys.as_ref()).await);
         }
-    });
-    Ok(())
+        notify::ready();
+    }
+}
+
+/// Reads the certificate and the key ring again, where there are any. Returns whether that
+/// succeeded.
+pub async fn reload(tls: Option<&TlsConfig>, keys: Option<&KeysInUse>) -> bool {
+    let has_certificate = match tls {
+        Some(tls) => listening::reload(tls).await,
+        None => true,
+    };
+    let has_keys = match keys {
+        Some(keys) => keys.reload().await,
+        None => true,
+    };
+    has_certificate && has_keys
 }

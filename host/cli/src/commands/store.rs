@@ -11,6 +11,7 @@ use session3::store::directory::Durability;
 use session3::store::{Maintenance, OpenError, StoreOptions};
 
 use super::input;
+use super::keys::{self, Encryption, Keys};
 
 /// The store of an operator's command.
 #[derive(Args)]
@@ -20,6 +21,8 @@ pub struct Store {
     url: OsString,
     #[command(flatten)]
     password: Password,
+    #[command(flatten)]
+    keys: Keys,
 }
 
 /// The password for the server of a store.
@@ -34,13 +37,35 @@ impl Store {
     /// Opens an existing store for changes. The changes of an operator are durable, whatever
     /// the servers of the store use.
     pub async fn open_for_changes(&self) -> Result<Arc<dyn Maintenance>> {
-        let options = with_password(StoreOptions::default(), self.password.read()?);
+        let encryption = self.keys.read()?;
+        Ok(keys::seal(
+            self.open_engine_for_changes().await?,
+            encryption,
+        ))
+    }
+
+    /// Opens an existing store for changes, without opening the seals of its sessions.
+    pub async fn open_engine_for_changes(&self) -> Result<Arc<dyn Maintenance>> {
+        let options = keys::with_room_for_seals(StoreOptions::default());
+        let options = with_password(options, self.password.read()?);
         open_durably(&self.url, options).await
+    }
+
+    /// Returns whether sessions are accepted that are not sealed, although there is a key ring.
+    pub fn accepts_plain(&self) -> bool {
+        self.keys.accepts_plain()
+    }
+
+    /// Returns the key ring of the store, if the options name one.
+    pub fn read_keys(&self) -> Result<Option<Encryption>> {
+        self.keys.read()
     }
 
     /// Opens an existing store without writing to it, so that it may be a read-only snapshot.
     pub async fn open_read_only(&self) -> Result<Arc<dyn Maintenance>> {
-        open_read_only(&self.url, self.password.read()?).await
+        let encryption = self.keys.read()?;
+        let store = open_read_only(&self.url, self.password.read()?).await?;
+        Ok(keys::seal(store, encryption))
     }
 }
 

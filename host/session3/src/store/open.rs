@@ -19,6 +19,7 @@ macro_rules! open_on_server {
         $self.has_no_durability()?;
         let mut options = $engine::Options::default()
             .create($self.create)
+            .max_state_bytes($self.max_state_bytes)
             .lock_timeout($self.lock_timeout);
         if let Some(password) = $self.password {
             options = options.password(password);
@@ -46,6 +47,7 @@ pub struct StoreOptions {
     read_only: bool,
     durability: Option<Durability>,
     lock_timeout: Duration,
+    max_state_bytes: u64,
     password: Option<String>,
 }
 
@@ -76,6 +78,14 @@ impl StoreOptions {
         self
     }
 
+    /// Sets the largest state in bytes of user and data together: 1 MiB by default. `memory:`
+    /// ignores this. A store that an `EncryptedStore` wraps needs `EncryptedStore::OVERHEAD`
+    /// more.
+    pub fn max_state_bytes(mut self, bytes: u64) -> Self {
+        self.max_state_bytes = bytes;
+        self
+    }
+
     /// Sets the password for the server of the store, in place of the URL's.
     pub fn password(mut self, password: String) -> Self {
         self.password = Some(password);
@@ -95,6 +105,7 @@ impl StoreOptions {
                     .create(self.create)
                     .read_only(self.read_only)
                     .durability(self.durability.unwrap_or_default())
+                    .max_state_bytes(self.max_state_bytes)
                     .lock_timeout(self.lock_timeout);
                 Ok(Arc::new(DirectoryStore::open(path, options)?))
             }
@@ -132,6 +143,7 @@ impl StoreOptions {
                     .create(self.create)
                     .read_only(self.read_only)
                     .durability(durability)
+                    .max_state_bytes(self.max_state_bytes)
                     .lock_timeout(self.lock_timeout);
                 Ok(Arc::new(SqliteStore::open(url, options).await?))
             }
@@ -171,6 +183,7 @@ impl Default for StoreOptions {
             read_only: false,
             durability: None,
             lock_timeout: Duration::from_secs(5),
+            max_state_bytes: 1 << 20,
             password: None,
         }
     }
@@ -185,6 +198,7 @@ impl fmt::Debug for StoreOptions {
             .field("read_only", &self.read_only)
             .field("durability", &self.durability)
             .field("lock_timeout", &self.lock_timeout)
+            .field("max_state_bytes", &self.max_state_bytes)
             .finish_non_exhaustive()
     }
 }
