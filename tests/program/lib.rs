@@ -409,6 +409,9 @@ impl Browser {
 
     /// Posts a body of a type, or of none, and returns the status; `None` if the server closes the
     /// connection in place of reading the body.
+    ///
+    /// The connection is not used again: a server may close it after a request that it has not
+    /// read to its end.
     pub fn post_as(
         &mut self,
         demo: &Demo,
@@ -418,6 +421,7 @@ impl Browser {
     ) -> Option<u16> {
         let mut request = self.agent.post(format!("{}{page}", demo.url));
         request = request.header("Cookie", &self.cookie);
+        request = request.header("Connection", "close");
         if let Some(kind) = kind {
             request = request.header("Content-Type", kind);
         }
