@@ -6,13 +6,13 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use session3_test_program::{Application, Browser, Demo, session3};
+use session3_test_program::{Browser, Demo, session3};
 use session3_test_support::{all_files, wait_until};
 use tempfile::TempDir;
 
 use crate::http::scenarios;
 
-scenarios!(sealed_demo, Application::Sealed);
+scenarios!(sealed_demo, session3_test_program::Application::Sealed);
 
 const USER: &str = "Eliza Unmistakable";
 
