@@ -311,6 +311,7 @@ fn a_session_whose_key_is_gone_names_it_and_is_not_damaged() {
     assert_eq!(page.damaged, [(id(1), why.clone())]);
     let found = vec![Finding::Unreadable(id(1).to_string(), why)];
     assert_eq!(sealed.check(), (0, 0, found));
+    assert_eq!(block_on(sealed.store.has_session(&id(1))), Ok(true));
     assert_eq!(block_on(sealed.store.delete_session(&id(1))), Ok(true));
 }
 
