@@ -10,6 +10,7 @@ mod commands;
 mod compiled;
 mod configuration;
 mod cookies;
+mod dashboard;
 mod deploy;
 mod dev;
 mod engines;

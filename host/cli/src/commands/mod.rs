@@ -8,6 +8,7 @@ mod component;
 mod compose;
 mod configuration;
 mod copy;
+mod dashboard;
 mod delete;
 mod demo;
 mod descriptors;
@@ -40,7 +41,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::log_options::LogOptions;
+use crate::log_options::{LineOptions, LogOptions};
 
 /// Sessions for web applications that run as WebAssembly components.
 ///
@@ -78,6 +79,7 @@ enum Command {
     Copy(copy::Copy),
     Check(check::Check),
     Stats(stats::Stats),
+    Dashboard(dashboard::Dashboard),
     Component(component::Component),
     Compose(compose::Compose),
     Compile(compile::Compile),
@@ -102,11 +104,12 @@ impl Cli {
     }
 
     /// Returns the options of the log, if the command is a server.
-    pub fn log_options(&self) -> Option<&LogOptions> {
+    pub fn log_options(&self) -> Option<&LineOptions> {
         match &self.command {
-            Command::Demo(demo) => Some(demo.log_options()),
-            Command::Serve(serve) => Some(serve.log_options()),
-            Command::Dev(dev) => dev.log_options(),
+            Command::Demo(demo) => Some(demo.log_options().lines()),
+            Command::Serve(serve) => Some(serve.log_options().lines()),
+            Command::Dashboard(dashboard) => Some(dashboard.log_options()),
+            Command::Dev(dev) => dev.log_options().map(LogOptions::lines),
             _ => None,
         }
     }
@@ -125,6 +128,7 @@ impl Cli {
             Command::Copy(copy) => copy.run().await,
             Command::Check(check) => check.run().await,
             Command::Stats(stats) => stats.run().await,
+            Command::Dashboard(dashboard) => dashboard.run().await,
             Command::Component(component) => component.run().await,
             Command::Compose(compose) => compose.run().await,
             Command::Compile(compile) => compile.run().await,

@@ -2,12 +2,11 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use indicatif::HumanDuration;
 use session3::store::{Clock, StoredSession, SystemClock, Timestamp};
+use session3_dashboard::words::distance;
 
 use super::cache::Cache;
 use super::output::Content;
@@ -114,27 +113,4 @@ fn describe_content(content: &Content) -> String {
 fn time(time: Timestamp) -> String {
     let distance = distance(time, SystemClock.now());
     format!("{:.0} ({distance})", output::time(time))
-}
-
-/// Returns the distance of a time from `now`, in words.
-fn distance(time: Timestamp, now: Timestamp) -> String {
-    let distance = HumanDuration(Duration::from_millis(time.abs_diff(now)));
-    if time > now {
-        format!("in {distance}")
-    } else {
-        format!("{distance} ago")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_is_described_as_before_or_after_now() {
-        assert_eq!(distance(60_000, 240_000), "3 minutes ago");
-        assert_eq!(distance(240_000, 60_000), "in 3 minutes");
-        assert_eq!(distance(5, 5), "0 seconds ago");
-        assert!(distance(u64::MAX, 0).starts_with("in "));
-    }
 }
