@@ -51,5 +51,6 @@ mod starting;
 mod static_files;
 mod stock;
 mod templates;
+mod terminal;
 mod values;
 mod wasi03;

@@ -17,6 +17,7 @@ mod encode;
 mod input;
 mod list;
 mod listening;
+mod look;
 mod man;
 mod metrics;
 mod new;
