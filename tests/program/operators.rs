@@ -26,7 +26,7 @@ const SLOT: u64 = 512;
 /// The problem that is reported for the data of these tests, which no manager wrote: their
 /// first byte is higher than the version of the manager's encoding.
 const NO_CONTENT: &str = "a newer manager wrote the session: use that one";
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 20] = [
     "demo",
     "dev",
     "new",
@@ -39,6 +39,7 @@ const COMMANDS: [&str; 19] = [
     "check",
     "stats",
     "dashboard",
+    "top",
     "completions",
     "man",
     "serve",

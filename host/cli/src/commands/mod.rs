@@ -34,6 +34,7 @@ mod signals;
 mod stats;
 mod store;
 mod sweeping;
+mod top;
 pub mod usage_error;
 mod wit;
 
@@ -81,6 +82,7 @@ enum Command {
     Check(check::Check),
     Stats(stats::Stats),
     Dashboard(dashboard::Dashboard),
+    Top(top::Top),
     Component(component::Component),
     Compose(compose::Compose),
     Compile(compile::Compile),
@@ -130,6 +132,7 @@ impl Cli {
             Command::Check(check) => check.run().await,
             Command::Stats(stats) => stats.run().await,
             Command::Dashboard(dashboard) => dashboard.run().await,
+            Command::Top(top) => top.run().await,
             Command::Component(component) => component.run().await,
             Command::Compose(compose) => compose.run().await,
             Command::Compile(compile) => compile.run().await,
