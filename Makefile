@@ -83,7 +83,7 @@ lint: compiler
 # Unit tests and the examples of the documentation.
 LIBRARIES = $(addprefix --package ,session3-listen session3-store session3-record session3-store-directory session3-store-encrypted \
 	session3-store-mysql session3-store-postgres session3-store-redis session3-store-sqlite \
-	session3-outbound session3-policy session3-compose session3-components session3 session3-cli \
+	session3-outbound session3-policy session3-compose session3-components session3 session3-dashboard session3-cli \
 	session3-manager session3-guest session3-demo session3-web session3-context session3-middleware \
 	session3-store-filesystem session3-store-tests session3-test-harness session3-test-history \
 	session3-test-support)
@@ -304,9 +304,14 @@ target/examples/quixote/requirements.txt: examples/quixote/requirements.txt | gu
 	$(@D)/venv/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	cp $< $@
 
-# What the browser test drives.
-browser:
+# What the browser test drives, and what checks the accessibility of pages.
+browser: target/browser/node_modules/axe-core
 	@tools/install-packages chromium chromium-driver
+
+AXE = 4.14.1
+target/browser/node_modules/axe-core:
+	@command -v npm >/dev/null || tools/install-packages npm
+	npm install --silent --no-save --prefix target/browser axe-core@$(AXE)
 
 # Another host, of the version that is built into this one, with what serving takes: a
 # quarter of an hour of one core.

@@ -1,6 +1,9 @@
-//! Tests of the demo and of new applications in a real browser, from Debian's packages chromium and chromium-driver.
+//! Tests of the demo, of the dashboard and of new applications in a real browser, from Debian's
+//! packages chromium and chromium-driver.
 
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
+
+mod dashboard;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -10,6 +13,7 @@ use std::time::Duration;
 use fantoccini::wd::Capabilities;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::Value;
 
 use session3_test_program::Demo;
 use session3_test_program::project::Project;
@@ -41,11 +45,22 @@ impl Driver {
     }
 
     async fn browser(&self) -> Client {
-        let options = serde_json::json!({
-            "goog:chromeOptions": {
-                "args": ["--headless", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
-            }
-        });
+        self.browser_with(&[], None).await
+    }
+
+    /// Starts a browser with further arguments, which can take the place of a mobile device.
+    async fn browser_with(&self, arguments: &[&str], device: Option<Value>) -> Client {
+        let usual = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-dev-shm-usage",
+            "--disable-gpu",
+        ];
+        let arguments = [&usual[..], arguments].concat();
+        let mut options = serde_json::json!({ "goog:chromeOptions": { "args": arguments } });
+        if let Some(device) = device {
+            options["goog:chromeOptions"]["mobileEmulation"] = device;
+        }
         let capabilities: Capabilities = serde_json::from_value(options).unwrap();
         ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities)

@@ -16,7 +16,7 @@ use session3_test_servers::redis::{Redis, RedisCluster};
 use session3_test_support::wait_until;
 
 use crate::http::scenarios;
-use crate::processes;
+use crate::{dashboard, processes};
 
 /// The demo with its sessions in Redis.
 const ON_REDIS: Application = Application::Stored(redis, &Application::Rust);
@@ -104,6 +104,7 @@ on_each_engine! {
     no_increment_of_four_processes_is_lost
     a_log_out_in_another_process_wins
     operators_see_and_end_sessions
+    an_operator_opens_the_page_of_the_store
     a_site_moves_to_the_engine_and_back
 }
 
@@ -188,6 +189,35 @@ fn operators_see_and_end_sessions(store: &Path) {
     assert_eq!(deleted, format!("{first}: deleted\n{absent}"));
     assert_eq!(browser.look(&demo).0, "None");
     assert_eq!(run(&["prune", "--minutes", "0"], store).lines().count(), 1);
+}
+
+fn an_operator_opens_the_page_of_the_store(store: &Path) {
+    let demo = Demo::start(store);
+    let (first, mut browser) = visit(&demo, 2);
+    let (second, _) = visit(&demo, 0);
+    let (dashboard, link) = dashboard::start(store, &[]);
+    let mut operator = Browser::new();
+    assert_eq!(operator.get(&dashboard, &link).status, 200);
+    wait_until("the figures", || {
+        let page = operator.get(&dashboard, "").text;
+        page.contains("<dt>Sessions</dt><dd>2</dd>") && page.contains("<dt>Damaged</dt><dd>0</dd>")
+    });
+    let page = operator.get(&dashboard, "sessions").text;
+    assert!(page.contains(&first) && page.contains(&second), "{page}");
+    let page = operator.get(&dashboard, "check");
+    operator.send(&dashboard, &page, "/check", &[("repair", "true")]);
+    wait_until("the check", || {
+        let page = operator.get(&dashboard, "check").text;
+        page.contains("2 sessions are sound, 0 are damaged. It found no problem.")
+    });
+    let question = operator.get(&dashboard, &format!("end?session={first}"));
+    operator.send(&dashboard, &question, "/end", &[]);
+    assert_eq!(browser.look(&demo).0, "None");
+    let question = operator.get(&dashboard, "end?everyone=true");
+    operator.send(&dashboard, &question, "/end", &[]);
+    wait_until("the end of all sessions", || {
+        run(&["list"], store).lines().count() == 1
+    });
 }
 
 fn a_site_moves_to_the_engine_and_back(store: &Path) {

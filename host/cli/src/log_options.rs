@@ -20,16 +20,23 @@ use crate::log::Log;
 /// The options of the log of a server.
 #[derive(Args, Clone)]
 pub struct LogOptions {
+    #[command(flatten)]
+    lines: LineOptions,
+    /// Log each request, with its method, path without query, status, bytes, time, ID, client
+    /// and session
+    #[arg(long)]
+    access_log: bool,
+}
+
+/// The options of the lines of a log.
+#[derive(Args, Clone)]
+pub struct LineOptions {
     /// Log what is at least as important as this level
     #[arg(long, value_name = "LEVEL", value_enum, default_value = "info")]
     log_level: LogLevel,
     /// Write each entry of the log as a line of text, or as a line with a JSON object
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
     log_format: LogFormat,
-    /// Log each request, with its method, path without query, status, bytes, time, ID, client
-    /// and session
-    #[arg(long)]
-    access_log: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -51,7 +58,12 @@ enum LogFormat {
 impl LogOptions {
     /// Returns whether the lines of the log are for programs.
     pub fn is_json(&self) -> bool {
-        self.log_format == LogFormat::Json
+        self.lines.log_format == LogFormat::Json
+    }
+
+    /// Returns the options of the lines.
+    pub fn lines(&self) -> &LineOptions {
+        &self.lines
     }
 
     /// Returns whether each request is logged.
@@ -79,7 +91,7 @@ impl From<LogLevel> for LevelFilter {
 /// # Errors
 ///
 /// If the thread that writes the log cannot be started.
-pub fn start(options: Option<&LogOptions>) -> io::Result<Log> {
+pub fn start(options: Option<&LineOptions>) -> io::Result<Log> {
     let format = options.map_or(LogFormat::Text, |options| options.log_format);
     let level = options.map_or(LevelFilter::INFO, |options| options.log_level.into());
     let dropped_line = match (format, options.is_some()) {

@@ -8,7 +8,7 @@ use crate::bindings::exports::session3::sessions::admin as wit;
 use crate::error::SessionError;
 use crate::instances::Borrowed;
 use crate::manager::SessionManager;
-use crate::store::{SessionId, Timestamp};
+use crate::store::{SessionId, SweepReport, Timestamp};
 use crate::value::to_json;
 
 /// Shows and ends the sessions of all users, through the component's interface
@@ -67,6 +67,17 @@ pub struct SessionInfo {
     pub attributes: BTreeMap<String, Box<RawValue>>,
 }
 
+/// One page of a walk through all sessions with their contents.
+#[derive(Clone, Debug)]
+pub struct SessionInfoPage {
+    /// The sessions of this page. It can be empty although more pages follow.
+    pub sessions: Vec<SessionInfo>,
+    /// The IDs of the sessions that cannot be read, each with the reason.
+    pub damaged: Vec<(String, String)>,
+    /// The cursor of the next page; `None` on the last page.
+    pub next: Option<String>,
+}
+
 /// Calls a function of the component's administration.
 macro_rules! call {
     ($administration:ident.$function:ident($($argument:expr),*)) => {{
@@ -94,6 +105,24 @@ impl Administration {
         Ok(shown.map(SessionInfo::from))
     }
 
+    /// Returns one page of a walk through all sessions, which come in no particular order.
+    ///
+    /// `cursor` is `None` for the first page, and then the `next` of the page before. It is also
+    /// one of the store's [`iter_sessions`](crate::store::SessionStore::iter_sessions), whose
+    /// bounds a page has. A page has at most `limit` sessions.
+    pub async fn sessions(
+        &self,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<SessionInfoPage, SessionError> {
+        let page = call!(self.call_list_sessions(cursor, limit));
+        Ok(SessionInfoPage {
+            sessions: page.sessions.into_iter().map(SessionInfo::from).collect(),
+            damaged: page.damaged,
+            next: page.next,
+        })
+    }
+
     /// Returns the sessions of one user, except those that cannot be read.
     pub async fn sessions_of_user(&self, user: &str) -> Result<Vec<SessionInfo>, SessionError> {
         let sessions = call!(self.call_list_sessions_of_user(user));
@@ -108,6 +137,17 @@ impl Administration {
     /// Ends all sessions of one user at once. Returns how many.
     pub async fn delete_sessions_of_user(&self, user: &str) -> Result<u32, SessionError> {
         Ok(call!(self.call_delete_sessions_of_user(user)))
+    }
+
+    /// Ends the sessions of all users, also damaged ones. The call stops after about 5 seconds;
+    /// the report says whether it reached the last session.
+    pub async fn delete_all_sessions(&self) -> Result<SweepReport, SessionError> {
+        let report = call!(self.call_delete_all_sessions());
+        Ok(SweepReport {
+            deleted: report.deleted,
+            remaining: report.remaining,
+            complete: report.complete,
+        })
     }
 }
 

@@ -8,6 +8,7 @@ mod component;
 mod compose;
 mod configuration;
 mod copy;
+mod dashboard;
 mod delete;
 mod demo;
 mod descriptors;
@@ -18,6 +19,7 @@ mod key;
 mod keys;
 mod list;
 mod listening;
+mod look;
 mod man;
 mod metrics;
 mod new;
@@ -34,6 +36,7 @@ mod signals;
 mod stats;
 mod store;
 mod sweeping;
+mod top;
 pub mod usage_error;
 mod walk;
 mod wit;
@@ -43,7 +46,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::log_options::LogOptions;
+use crate::log_options::{LineOptions, LogOptions};
 
 /// Sessions for web applications that run as WebAssembly components.
 ///
@@ -82,6 +85,8 @@ enum Command {
     Check(check::Check),
     Stats(stats::Stats),
     Key(key::Key),
+    Dashboard(dashboard::Dashboard),
+    Top(top::Top),
     Component(component::Component),
     Compose(compose::Compose),
     Compile(compile::Compile),
@@ -106,11 +111,12 @@ impl Cli {
     }
 
     /// Returns the options of the log, if the command is a server.
-    pub fn log_options(&self) -> Option<&LogOptions> {
+    pub fn log_options(&self) -> Option<&LineOptions> {
         match &self.command {
-            Command::Demo(demo) => Some(demo.log_options()),
-            Command::Serve(serve) => Some(serve.log_options()),
-            Command::Dev(dev) => dev.log_options(),
+            Command::Demo(demo) => Some(demo.log_options().lines()),
+            Command::Serve(serve) => Some(serve.log_options().lines()),
+            Command::Dashboard(dashboard) => Some(dashboard.log_options()),
+            Command::Dev(dev) => dev.log_options().map(LogOptions::lines),
             _ => None,
         }
     }
@@ -130,6 +136,8 @@ impl Cli {
             Command::Check(check) => check.run().await,
             Command::Stats(stats) => stats.run().await,
             Command::Key(key) => key.run().await,
+            Command::Dashboard(dashboard) => dashboard.run().await,
+            Command::Top(top) => top.run().await,
             Command::Component(component) => component.run().await,
             Command::Compose(compose) => compose.run().await,
             Command::Compile(compile) => compile.run().await,

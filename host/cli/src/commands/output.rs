@@ -10,9 +10,10 @@ use anyhow::Context;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use session3::admin::SessionInfo;
-use session3::store::{StoredSession, Timestamp};
+use session3::store::StoredSession;
 
 pub use session3::text::escaped;
+pub use session3_dashboard::words::stamp as time;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Standard output with a buffer.
@@ -75,14 +76,6 @@ pub fn cut(text: String, max_width: usize) -> String {
         width <= max_width
     });
     beginning.chain(['…']).collect()
-}
-
-/// Converts a time for printing in UTC; the format `{:.0}` prints it up to the seconds. A
-/// time after the year 9999 becomes the last one that [`jiff::Timestamp`] can represent.
-pub fn time(time: Timestamp) -> jiff::Timestamp {
-    let time = i64::try_from(time).ok();
-    let time = time.and_then(|time| jiff::Timestamp::from_millisecond(time).ok());
-    time.unwrap_or(jiff::Timestamp::MAX)
 }
 
 /// The content of a session, or why the session manager cannot decode it.
@@ -183,21 +176,5 @@ mod tests {
         assert_eq!(json, r#""Jürgen \u009b\u007f\u202e\udb40\udc01 \"\\\n""#);
         let decoded: String = serde_json::from_str(&json).expect("JSON");
         assert_eq!(decoded, text);
-    }
-
-    #[test]
-    fn every_time_can_be_printed() {
-        assert_eq!(format!("{:.0}", time(0)), "1970-01-01T00:00:00Z");
-        assert_eq!(
-            format!("{:.0}", time(1_700_000_000_999)),
-            "2023-11-14T22:13:20Z"
-        );
-        assert_eq!(
-            format!("{:.3}", time(1_700_000_000_999)),
-            "2023-11-14T22:13:20.999Z"
-        );
-        for beyond in [i64::MAX as u64, u64::MAX] {
-            assert_eq!(format!("{:.0}", time(beyond)), "9999-12-30T22:00:00Z");
-        }
     }
 }

@@ -2,14 +2,13 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use indicatif::HumanDuration;
-use session3::store::{Clock, StoredSession, SystemClock, Timestamp};
+use session3::store::StoredSession;
 
 use super::cache::Cache;
+use super::look::{BAD, HEADING, Look, QUIET, TimeOptions, USER};
 use super::output::Content;
 use super::store::Store;
 use super::{input, output};
@@ -17,6 +16,7 @@ use super::{input, output};
 /// Show the content of one session
 ///
 /// The secrets of its cookie and its forms, which open the session, are left out.
+/// Times are in UTC; on a terminal, they are in local time unless --utc is given.
 /// If there is no such session, the exit status is 1.
 #[derive(Args)]
 #[command(
@@ -36,6 +36,8 @@ pub struct Show {
     /// content cannot be read, problem takes the place of the last six
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    times: TimeOptions,
     #[command(flatten)]
     cache: Cache,
 }
@@ -59,7 +61,8 @@ impl Show {
         let text = if self.json {
             output::json(&session, &content)? + "\n"
         } else {
-            describe(&session) + &describe_content(&content)
+            let look = Look::new(&self.times);
+            describe(&session, &look) + &describe_content(&content, &look)
         };
         let mut output = output::stdout();
         output.write_all(text.as_bytes())?;
@@ -69,31 +72,40 @@ impl Show {
 }
 
 /// Returns the lines about what the store knows of a session.
-fn describe(session: &StoredSession) -> String {
+fn describe(session: &StoredSession, look: &Look) -> String {
+    let user = output::optional_text(session.state.user.as_deref());
+    let expires = look.long_time(session.state.expires);
+    let expires = match session.state.expires <= look.now() {
+        true => look.paint(BAD, &expires),
+        false => expires,
+    };
     let lines = [
         ("ID", session.id.to_string()),
-        ("User", output::optional_text(session.state.user.as_deref())),
+        ("User", look.paint(USER, &user)),
         ("Version", session.version.to_string()),
-        ("Modified", time(session.modified)),
-        ("Expires", time(session.state.expires)),
+        ("Modified", look.long_time(session.modified)),
+        ("Expires", expires),
         ("Size", format!("{} bytes", session.state.size())),
     ];
-    let lines = lines.map(|(name, value)| format!("{name:8}  {value}\n"));
-    lines.concat()
+    lines.map(|(name, value)| line(name, &value, look)).concat()
 }
 
 /// Returns the lines about what the session manager knows of a session.
-fn describe_content(content: &Content) -> String {
+fn describe_content(content: &Content, look: &Look) -> String {
     let info = match content {
         Ok(info) => info,
-        Err(reason) => return format!("Content   cannot be read: {}\n", output::escaped(reason)),
+        Err(reason) => {
+            let problem = format!("cannot be read: {}", output::escaped(reason));
+            return line("Content", &look.paint(BAD, &problem), look);
+        }
     };
     let text = |text: &Option<String>| output::optional_text(text.as_deref());
     let lines = [
-        ("Created", time(info.created)),
+        ("Created", look.long_time(info.created)),
         (
             "Log-in",
-            info.authenticated.map_or_else(|| "-".into(), time),
+            info.authenticated
+                .map_or_else(|| "-".into(), |time| look.long_time(time)),
         ),
         (
             "Remember",
@@ -102,39 +114,17 @@ fn describe_content(content: &Content) -> String {
         ("Address", text(&info.remote_address)),
         ("Browser", text(&info.user_agent)),
     ];
-    let lines = lines.map(|(name, value)| format!("{name:8}  {value}\n"));
+    let lines = lines.map(|(name, value)| line(name, &value, look));
     let attributes = info.attributes.iter().map(|(name, value)| {
         let value = output::printable(value.get());
-        format!("  {} = {value}\n", output::escaped(name))
+        let name = look.paint(HEADING, &output::escaped(name));
+        format!("  {name} = {value}\n")
     });
     lines.into_iter().chain(attributes).collect()
 }
 
-/// Returns a time, and its distance from now.
-fn time(time: Timestamp) -> String {
-    let distance = distance(time, SystemClock.now());
-    format!("{:.0} ({distance})", output::time(time))
-}
-
-/// Returns the distance of a time from `now`, in words.
-fn distance(time: Timestamp, now: Timestamp) -> String {
-    let distance = HumanDuration(Duration::from_millis(time.abs_diff(now)));
-    if time > now {
-        format!("in {distance}")
-    } else {
-        format!("{distance} ago")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_is_described_as_before_or_after_now() {
-        assert_eq!(distance(60_000, 240_000), "3 minutes ago");
-        assert_eq!(distance(240_000, 60_000), "in 3 minutes");
-        assert_eq!(distance(5, 5), "0 seconds ago");
-        assert!(distance(u64::MAX, 0).starts_with("in "));
-    }
+/// Returns a line with a name and a value.
+fn line(name: &str, value: &str, look: &Look) -> String {
+    let name = look.paint(QUIET, &format!("{name:8}"));
+    format!("{name}  {value}\n")
 }

@@ -34,6 +34,11 @@ pub struct Password {
 }
 
 impl Store {
+    /// Returns the name of the store for a person. A password in a URL is left out.
+    pub fn name(&self) -> String {
+        without_password(&self.url.to_string_lossy())
+    }
+
     /// Opens an existing store for changes. The changes of an operator are durable, whatever
     /// the servers of the store use.
     pub async fn open_for_changes(&self) -> Result<Arc<dyn Maintenance>> {
@@ -176,6 +181,17 @@ fn describe(error: OpenError) -> anyhow::Error {
     }
 }
 
+/// Returns a URL without the password that it may contain, and without its parameters, which may
+/// be a part of one.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+    let place = place.split('?').next().unwrap_or_default();
+    format!("{scheme}://{place}")
+}
+
 /// Warns of a URL with a password. Other users of the machine can read the command line.
 pub fn warn_of_password(url: &OsStr) {
     let url = url.to_string_lossy();
@@ -189,5 +205,23 @@ pub fn warn_of_password(url: &OsStr) {
             "other users of this machine can see the password in the URL of the store: use \
              --password-file"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_store_has_no_password() {
+        for (url, name) in [
+            ("/tmp/sessions", "/tmp/sessions"),
+            ("sqlite:/tmp/a?b", "sqlite:/tmp/a?b"),
+            ("redis://host/0?prefix=a", "redis://host/0"),
+            ("postgres://user:word@host/shop", "postgres://host/shop"),
+            ("postgres://user:w@rd?/@host/shop", "postgres://host/shop"),
+        ] {
+            assert_eq!(without_password(url), name);
+        }
     }
 }
