@@ -70,7 +70,8 @@ fn assert_is_current(program: &Path) {
 pub enum Application {
     /// The demo in Rust, which `session3 demo` serves.
     Rust,
-    /// The demo in Rust with a sealed store, whose key ring is the file `keys` in its directory.
+    /// The demo in Rust with its sessions in the directory `store`, sealed with the key ring of
+    /// the file `keys` beside it.
     Sealed,
     /// A component that `make guests` builds, by its file name without `.wasm`.
     Guest(&'static str),
@@ -89,7 +90,8 @@ impl Application {
             Self::Rust => return Demo::start_with(directory, arguments),
             Self::Sealed => {
                 let keys = keys_in(directory);
-                return Demo::start_with(directory, &[arguments, &["--key-file", &keys]].concat());
+                let arguments = [arguments, &["--key-file", &keys]].concat();
+                return Demo::start_with(&self.store(directory), &arguments);
             }
             Self::Other(start) => return start(directory),
             Self::Stored(url, application) => {
@@ -114,7 +116,7 @@ impl Application {
     pub fn start_served(self, directory: &Path, arguments: &[&str]) -> Demo {
         let store = self.store(directory);
         match self {
-            Self::Rust | Self::Stored(_, Self::Rust) => {}
+            Self::Rust | Self::Sealed | Self::Stored(_, Self::Rust) => {}
             _ => return self.start(directory, arguments),
         }
         let component = directory.with_extension("wasm");
@@ -126,13 +128,19 @@ impl Application {
             .arg("serve")
             .arg(&component)
             .args(["--grant", "admin", "--store"]);
-        Demo::run(command.arg(store).args(arguments))
+        if let Self::Sealed = self {
+            command.arg(store).args(["--key-file", &keys_in(directory)]);
+        } else {
+            command.arg(store);
+        }
+        Demo::run(command.args(arguments))
     }
 
     /// Returns the store that an application has whose sessions are in `directory`.
     pub fn store(self, directory: &Path) -> PathBuf {
         match self {
             Self::Stored(url, _) => url(directory).into(),
+            Self::Sealed => directory.join("store"),
             _ => directory.into(),
         }
     }

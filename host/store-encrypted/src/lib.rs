@@ -43,10 +43,12 @@
 //!
 //! # How a state is sealed
 //!
-//! With XChaCha20-Poly1305, which is fast on every processor, whereas AES-GCM-SIV is fast only on
-//! one with instructions for AES. The nonce of 24 bytes is random, so that no server has to know what other
-//! servers have used: a repetition is not to be expected for any number of sessions. The
-//! associated data are the session's ID, its version, and what the engine has as the user.
+//! With XChaCha20-Poly1305. It needs no special instructions and no tables, so that its time
+//! depends neither on the processor's instructions for AES nor on the data. With such
+//! instructions, AES-GCM-SIV takes less time; without them, it takes much more. The nonce of 24
+//! bytes is random, so that no server has to know what other servers have used: a repetition is
+//! not to be expected for any number of sessions. The associated data are the session's ID, its
+//! version, and what the engine has as the user.
 //!
 //! The engine gets a keyed hash as the user: the first 16 bytes of HMAC-SHA-256 in hexadecimal.
 //! The user is sealed with the data.
