@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use session3_record::index::{self, Entry};
 use session3_record::layout::record_name;
 use session3_record::sweep::{self, Age, Outcome, Skipped, Sweeper};
-use session3_record::{Directory, OpenFailure, OpenMode, Record};
+use session3_record::{Directory, OpenFailure, OpenMode, Record, RecordFile};
 use session3_store::{SessionId, StoreError, SweepReport};
 
 use crate::exclusive;
@@ -57,6 +57,10 @@ pub fn sweep(
 pub fn prepare(root: &Root) {
     let prepare = || {
         let file = sweep_file(root)?;
+        // The lock would refuse the sweep of another process.
+        if file.size()? > 0 {
+            return Ok(());
+        }
         match Locked::try_new(&file, LockKind::Exclusive)? {
             Some(locked) => sweep::prepare(&locked),
             None => Ok(()),

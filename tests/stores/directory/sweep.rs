@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use fs2::FileExt as _;
@@ -116,6 +117,25 @@ fn a_second_sweep_at_once_is_refused() {
 }
 
 /// Each call is made by a newly opened store, as if another process made it.
+/// Whoever opens a store looks at the file of the sweep's position.
+#[test]
+fn a_process_that_opens_the_store_refuses_no_sweep() {
+    let fixture = Fixture::new();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                let options = Options::default().create(true);
+                DirectoryStore::open(fixture.directory.path(), options).unwrap();
+            }
+        });
+        let sweeps: Vec<_> = (0..1000).map(|_| fixture.sweep(None)).collect();
+        is_over.store(true, Ordering::Relaxed);
+        let refused = sweeps.iter().filter(|sweep| sweep.is_err()).count();
+        assert_eq!(refused, 0);
+    });
+}
+
 #[test]
 fn a_sweep_that_stops_goes_on_where_it_stopped() {
     let fixture = Fixture::new();
