@@ -221,11 +221,11 @@ target/tools/bin/cargo-mutants:
 	$(CARGO) install cargo-mutants@27.1.0 --locked --root target/tools
 
 # Prints one table, in one run: the store, the bare system calls, other session stores, and
-# requests over HTTP. Up to a million sessions: it takes half an hour, and wants 8 GB of
-# memory for the page cache. BENCH=short takes a minute; PART=store, PART=web or PART=requests
+# requests over HTTP, also of other frameworks. Up to a million sessions: it takes an hour, and
+# wants 8 GB of memory for the page cache. BENCH=short takes some minutes; PART=store, PART=web or PART=requests
 # measures only these, and BENCH_SESSIONS=1000 only as many sessions.
 bench: program peers guests
-	SESSION3=target/release/session3 $(CARGO) bench --locked --package session3-bench
+	SESSION3=$(CURDIR)/target/release/session3 $(CARGO) bench --locked --package session3-bench
 
 # The same for the stores on other engines, beside the bare statements and other session stores:
 # some minutes, or half a minute with BENCH=short. ENGINES_SESSIONS=1000000 takes as many
@@ -237,13 +237,13 @@ bench-engines: peers
 # The counter page over HTTP with each store: three minutes, or half a minute with BENCH=short.
 bench-pages: program peers
 	@tools/install-packages mariadb-server postgresql redis-server
-	PART=engines SESSION3=target/release/session3 $(CARGO) bench --locked --package session3-bench
+	PART=engines SESSION3=$(CURDIR)/target/release/session3 $(CARGO) bench --locked --package session3-bench
 
 # `session3 copy` of 250,000 sessions from a directory to PostgreSQL and back: some minutes, or
 # seconds with BENCH=short.
 bench-copy: program
 	@tools/install-packages postgresql
-	PART=copy SESSION3=target/release/session3 $(CARGO) bench --locked --package session3-bench
+	PART=copy SESSION3=$(CURDIR)/target/release/session3 $(CARGO) bench --locked --package session3-bench
 
 # The compiler for the components: the toolchain's own target, or Debian's compiler, which
 # has the sources of the standard library.

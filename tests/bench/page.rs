@@ -77,7 +77,7 @@ pub fn print_head(plan: &Plan, place: &Path) {
     let Plan { rounds, .. } = plan;
     println!("\n{}", file_system(place));
     println!("requests over HTTP, {CONNECTIONS} at a time; answers a second, {rounds} rounds\n");
-    println!("{:<36}{:>9}{:>9}{:>9}", "", "median", "least", "most");
+    println!("{:<46}{:>9}{:>9}{:>9}", "", "median", "least", "most");
 }
 
 /// Requests the pages in turn, and prints their rates.
@@ -130,6 +130,6 @@ pub fn line(name: &str, values: &[f64], digits: usize) -> f64 {
     let least = values.iter().copied().fold(f64::INFINITY, f64::min);
     let most = values.iter().copied().fold(0.0, f64::max);
     let median = median(values.to_vec());
-    println!("  {name:<34}{median:>9.digits$}{least:>9.digits$}{most:>9.digits$}");
+    println!("  {name:<44}{median:>9.digits$}{least:>9.digits$}{most:>9.digits$}");
     median
 }

@@ -289,7 +289,7 @@ fn lost(name: &str, server: &(impl Site + Sync), each: u32) -> u32 {
     });
     let (_, counter) = browser.look(server);
     let lost = acknowledged - counter as u32;
-    println!("  {name:<34}{lost:>9}");
+    println!("  {name:<44}{lost:>9}");
     lost
 }
 

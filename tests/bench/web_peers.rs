@@ -87,7 +87,10 @@ fn quixote(directory: &str) -> Server {
     let program = format!("{INSTALLED}/python/bin/python");
     let script = format!("{SCRIPTS}/counter.py");
     Server::start(&program, |command, port| {
-        command.args([&script, directory, "--port", port]);
+        // The server reports clients that disconnect when their second is over.
+        command
+            .args([&script, directory, "--port", port])
+            .stderr(Stdio::null());
     })
 }
 
