@@ -2,13 +2,13 @@
 //! and session numbers, and answers with the time in nanoseconds.
 
 use std::io::{BufRead, BufReader, Lines, Write};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use crate::operations::{Contestant, Operation};
 use crate::sessions::Sessions;
+use session3_test_servers::redis::Redis;
 use session3_test_support::directory::Directory;
 
 /// The directory into which `tools/install-peers` installs them.
@@ -19,6 +19,9 @@ pub const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../peers");
 const MOST: u64 = 100_000;
 /// The largest number of sessions in one line.
 const LINE: usize = 10_000;
+
+/// The options of a server of Redis that keeps everything in memory only.
+pub const IN_MEMORY: [&str; 4] = ["--save", "", "--appendonly", "no"];
 
 /// The names in the table, in the order of [`start`].
 pub const NAMES: [&str; 3] = ["Session3", "PHP", "Redis"];
@@ -31,11 +34,11 @@ struct Peer {
     // Fields are dropped in this order: the directory is removed, and the server stopped, after the
     // program.
     _directory: Directory,
-    _server: Option<Program>,
+    _server: Option<Redis>,
 }
 
 /// A process that is killed when this value is dropped.
-pub struct Program(Child);
+struct Program(Child);
 
 /// Starts all peers, each with as many sessions as the store, on the same file system. Returns none
 /// of them if that would be too many sessions.
@@ -44,7 +47,8 @@ pub fn start<'a>(sessions: &Sessions) -> Vec<Box<dyn Contestant + 'a>> {
         return Vec::new();
     }
     let directory = |name| Directory::new(sessions.directory.parent().unwrap(), name);
-    let (server, port) = redis();
+    let server = Redis::start(&IN_MEMORY);
+    let port = server.port;
     let starts = [
         Peer::start(python("python.py"), directory("python"), None),
         Peer::start(php(), directory("php"), None),
@@ -84,26 +88,8 @@ fn tower_sessions(port: u16) -> Command {
     command
 }
 
-/// Starts a Redis server that keeps everything in memory only, and returns it with its port. The
-/// server ends with this program.
-pub fn redis() -> (Program, u16) {
-    let port = free_port();
-    let mut command = Command::new("setpriv");
-    command
-        .args(["--pdeathsig", "TERM", "redis-server"])
-        .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
-        .args(["--save", "", "--appendonly", "no"])
-        .stdout(Stdio::null());
-    (Program::start(&mut command), port)
-}
-
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
 impl Peer {
-    fn start(mut command: Command, directory: Directory, server: Option<Program>) -> Self {
+    fn start(mut command: Command, directory: Directory, server: Option<Redis>) -> Self {
         command
             .arg(directory.path())
             .stdin(Stdio::piped())

@@ -42,9 +42,9 @@ struct Servers {
     alone: String,
     /// The demo's page without sessions: a new instance for each request, and used again.
     plain: [Demo; 2],
-    /// The demo in Rust, likewise.
+    /// The demo in Rust: a new instance for each request, and used again.
     demo: [Demo; 2],
-    /// Applications in other languages, likewise, and the page that creates a session.
+    /// Applications in other languages, in the same two ways, and the page that creates a session.
     languages: Vec<(&'static str, [Demo; 2], &'static str)>,
     /// axum with our layer.
     layer: Server,

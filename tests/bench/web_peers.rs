@@ -9,8 +9,10 @@ use std::{fs, thread};
 
 use rustix::process::{Pid, Signal, kill_process};
 use session3_test_program::Site;
+use session3_test_servers::free_port;
+use session3_test_servers::redis::Redis;
 
-use crate::peers::{self, INSTALLED, SCRIPTS};
+use crate::peers::{IN_MEMORY, INSTALLED, SCRIPTS};
 
 /// A server, which ends when this value is dropped.
 pub struct Server {
@@ -23,7 +25,7 @@ pub struct Peers {
     pub axum_files: Server,
     pub axum_redis: Server,
     pub others: Vec<(&'static str, Server)>,
-    _redis: peers::Program,
+    _redis: Redis,
 }
 
 impl Peers {
@@ -34,8 +36,8 @@ impl Peers {
             fs::create_dir(&place).unwrap();
             place.to_str().unwrap().to_owned()
         };
-        let (redis, port) = peers::redis();
-        let redis_url = format!("redis://127.0.0.1:{port}");
+        let redis = Redis::start(&IN_MEMORY);
+        let redis_url = format!("redis://127.0.0.1:{}", redis.port);
         let others = vec![
             ("Express, session-file-store", express(&place("express"))),
             ("Express, connect-redis", express(&redis_url)),
@@ -47,7 +49,7 @@ impl Peers {
         ];
         Self {
             axum_files: axum(&place("axum")),
-            axum_redis: axum(&format!("redis:{port}")),
+            axum_redis: axum(&format!("redis:{}", redis.port)),
             others,
             _redis: redis,
         }
@@ -105,7 +107,7 @@ impl Server {
     /// Starts a program on a free port, which `configure` tells it, and waits until it accepts
     /// connections.
     pub fn start(program: &str, configure: impl FnOnce(&mut Command, &str)) -> Self {
-        let port = peers::free_port();
+        let port = free_port();
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "TERM", program]);
         configure(&mut command, &port.to_string());

@@ -117,7 +117,7 @@ fn a_second_sweep_at_once_is_refused() {
 }
 
 /// Each call is made by a newly opened store, as if another process made it.
-/// Whoever opens a store looks at the file of the sweep's position.
+/// A process that opens a store looks at the file of the sweep's position.
 #[test]
 fn a_process_that_opens_the_store_refuses_no_sweep() {
     let fixture = Fixture::new();
