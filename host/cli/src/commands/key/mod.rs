@@ -181,19 +181,16 @@ impl List {
 
 impl Use {
     fn run(self) -> Result<ExitCode> {
-        let mut chosen = None;
-        change(&self.file, |keyring| {
+        let id = change(&self.file, |keyring| {
             let newest = keyring.keys().next_back().map(SealingKey::id);
             let id = self.id.or(newest);
-            chosen = id;
-            id.map_or(Ok(()), |id| keyring.seal_with(id))
+            let id = id.unwrap_or(keyring.sealing_key().id());
+            keyring.seal_with(id)?;
+            Ok(id)
         })?;
-        match chosen {
-            Some(id) => say(&format!(
-                "the key {id} seals, once the servers are reloaded"
-            )),
-            None => Ok(ExitCode::SUCCESS),
-        }
+        say(&format!(
+            "the key {id} seals, once the servers are reloaded"
+        ))
     }
 }
 
@@ -204,14 +201,15 @@ impl Remove {
     }
 }
 
-/// Changes the file of a key ring.
-fn change(
+/// Changes the file of a key ring, and returns what the change returned.
+fn change<T>(
     file: &Path,
-    change: impl FnOnce(&mut Keyring) -> Result<(), KeyringError>,
-) -> Result<()> {
+    change: impl FnOnce(&mut Keyring) -> Result<T, KeyringError>,
+) -> Result<T> {
     let mut keyring = keys::read_file(file)?;
-    change(&mut keyring).with_context(|| file.display().to_string())?;
-    replace(file, &keyring)
+    let changed = change(&mut keyring).with_context(|| file.display().to_string())?;
+    replace(file, &keyring)?;
+    Ok(changed)
 }
 
 fn say(text: &str) -> Result<ExitCode> {
