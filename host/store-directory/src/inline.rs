@@ -4,6 +4,9 @@
 //! thread. But if the disk stalls, it blocks the thread that makes it. So one thread of the
 //! runtime never makes such a call: it serves whatever needs no session, and hands operations
 //! to threads that may block.
+//!
+//! A load of a session that the system has in its memory is no such operation, since it does not
+//! wait for the disk.
 
 use std::panic::resume_unwind;
 use std::sync::OnceLock;

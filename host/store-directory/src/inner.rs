@@ -1,16 +1,17 @@
 //! What all operations of a directory store share, also those on other threads.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use session3_record::layout::record_name;
 use session3_record::{
     Deleted, Durability, NewState, OpenFailure, OpenMode, Record, Transactions, irregular,
 };
 use session3_store::queue::Queues;
-use session3_store::{SessionId, SessionState, StoreError, Timestamp, Version};
+use session3_store::{SessionId, SessionState, StoreError, StoredSession, Timestamp, Version};
 
 use crate::Options;
-use crate::fs::{Locked, OpenFile, Root, open_failure, store_error};
+use crate::fs::{Locked, OpenFile, Root, WithoutWaiting, open_failure, store_error};
 
 /// How long a load trusts that the name of a cached file still leads to it, in milliseconds.
 pub const NAME_CHECK_INTERVAL: u64 = 1000;
@@ -58,6 +59,26 @@ impl Inner {
             self.root.cache.remove(id);
         }
         self.open_by_name(id)
+    }
+
+    /// Loads a session if that needs no wait: its file is in the cache and known to be current,
+    /// and the system has it in its memory. Whatever else is the case, this returns `None`.
+    pub fn load_without_waiting(&self, id: &SessionId, now: Timestamp) -> Option<StoredSession> {
+        let is_possible = &self.root.reads_without_waiting;
+        if !is_possible.load(Relaxed) {
+            return None;
+        }
+        let file = self.root.cache.get(id)?;
+        if !file.was_lately_current(NAME_CHECK_INTERVAL, now) {
+            return None;
+        }
+        let file = WithoutWaiting {
+            file: &file,
+            is_possible,
+        };
+        let record = Record::read(&file, id).ok()??;
+        // A torn slot may be one that another process writes, or one that was not in memory.
+        record.is_settled().then(|| record.session().ok())?
     }
 
     /// Opens the file of a session to lock it, if there is one. After that, the caller has

@@ -118,7 +118,10 @@ impl SessionStore for DirectoryStore {
     }
 
     async fn load_session(&self, id: &SessionId) -> Result<Option<StoredSession>, StoreError> {
-        run_inline!(self, load_session(id), with id = *id)
+        match self.path.load_without_waiting(id) {
+            Some(session) => Ok(Some(session)),
+            None => run_inline!(self, load_session(id), with id = *id),
+        }
     }
 
     async fn save_session(

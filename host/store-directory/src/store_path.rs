@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
-use session3_store::{StoreError, Timestamp};
+use session3_store::{SessionId, StoreError, StoredSession, Timestamp};
 
 use crate::check::Contents;
 use crate::fs::{Place, Root, is_stale};
@@ -113,6 +113,15 @@ impl StorePath {
         result.map_err(|error| self.with_path(error))
     }
 
+    /// Loads a session if that needs no wait, see [`Inner::load_without_waiting`](crate::inner::Inner::load_without_waiting).
+    pub fn load_without_waiting(&self, id: &SessionId) -> Option<StoredSession> {
+        let now = self.options.clock.now();
+        match self.was_lately_checked(now) {
+            true => self.current.read().inner.load_without_waiting(id, now),
+            false => None,
+        }
+    }
+
     /// Returns the directory that the path leads to. Looks it up once a second.
     pub fn current(&self) -> Result<OpenStore, StoreError> {
         let now = self.options.clock.now();
@@ -122,11 +131,15 @@ impl StorePath {
             now,
             may_block: false,
         };
-        let age = now.checked_sub(self.checked_at.load(Ordering::Relaxed));
-        match age.is_some_and(|age| age < PLACE_CHECK_INTERVAL) {
+        match self.was_lately_checked(now) {
             true => Ok(current),
             false => self.look_up(current, now),
         }
+    }
+
+    fn was_lately_checked(&self, now: Timestamp) -> bool {
+        let age = now.checked_sub(self.checked_at.load(Ordering::Relaxed));
+        age.is_some_and(|age| age < PLACE_CHECK_INTERVAL)
     }
 
     #[cold]

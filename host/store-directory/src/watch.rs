@@ -23,6 +23,9 @@ pub enum Call<'a> {
     Lock(&'a str),
     /// Reads.
     Read(&'a str),
+    /// Reads what the system has in its memory. This never waits for the disk, and fails
+    /// with `EAGAIN` if it would have to.
+    ReadInMemory(&'a str),
     /// Writes.
     Write {
         /// The file.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
+use rustix::io::Errno;
 use session3_store::{SessionState, SessionStore, StoreError};
 use session3_store_directory::{Call, DirectoryStore, Options, Watch};
 use tempfile::TempDir;
@@ -23,6 +24,8 @@ struct Disk(Arc<(Mutex<Stall>, Condvar)>);
 #[derive(Default)]
 struct Stall {
     is_stalled: bool,
+    /// Whether the system still has in its memory what it read before.
+    has_all_in_memory: bool,
     /// The number of calls that do not return.
     calls: usize,
 }
@@ -39,8 +42,14 @@ impl Disk {
 }
 
 impl Watch for Disk {
-    fn before(&self, _: Call) -> io::Result<usize> {
+    fn before(&self, call: Call) -> io::Result<usize> {
         let mut stall = self.0.0.lock();
+        if let Call::ReadInMemory(_) = call {
+            return match stall.is_stalled && !stall.has_all_in_memory {
+                true => Err(Errno::AGAIN.into()),
+                false => Ok(usize::MAX),
+            };
+        }
         stall.calls += 1;
         self.0.1.wait_while(&mut stall, |stall| stall.is_stalled);
         stall.calls -= 1;
@@ -72,8 +81,12 @@ struct Given {
 
 /// Creates a store with a session, and a runtime with some threads.
 fn given(threads: usize) -> Given {
+    given_with(threads, Options::default())
+}
+
+fn given_with(threads: usize, options: Options) -> Given {
     let (directory, disk) = (tempfile::tempdir().unwrap(), Disk::default());
-    let options = Options::default().watch(Arc::new(disk.clone()));
+    let options = options.watch(Arc::new(disk.clone()));
     let store = Arc::new(DirectoryStore::open(directory.path(), options).unwrap());
     let runtime = Builder::new_multi_thread()
         .worker_threads(threads)
@@ -163,4 +176,30 @@ fn a_disk_that_stalls_stops_no_other_work() {
         let stored = given.runtime.block_on(given.store.load_session(&id(1)));
         assert_eq!(stored.unwrap().unwrap().version, 2);
     }
+}
+
+/// Also while as many threads wait for the disk as may.
+#[test]
+fn a_session_that_the_system_has_in_its_memory_is_loaded_although_the_disk_stalls() {
+    // In the second that this clock shows, the store knows where its path and the name lead to.
+    let given = given_with(2, Options::default().clock(|| 1_700_000_000_000));
+    let session = id(1);
+    let load = || async {
+        let loading = given.store.load_session(&session);
+        timeout(SOON, loading).await.expect("it does not wait")
+    };
+    given.runtime.block_on(load()).unwrap();
+    given.disk.set_stalled(true);
+    given.disk.0.0.lock().has_all_in_memory = true;
+    let tasks = call_all(&given);
+    for _ in 0..100 {
+        let loaded = given.runtime.block_on(load());
+        assert_eq!(loaded.unwrap().unwrap().version, 1);
+    }
+    given.disk.set_stalled(false);
+    given.runtime.block_on(async {
+        for task in tasks {
+            timeout(SOON, task).await.expect("it goes on").unwrap().ok();
+        }
+    });
 }

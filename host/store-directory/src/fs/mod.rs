@@ -10,5 +10,5 @@ mod root;
 
 pub use error::{is_stale, may_be_made, open_failure, store_error};
 pub use lock::{LockKind, Locked};
-pub use open_file::OpenFile;
+pub use open_file::{OpenFile, WithoutWaiting};
 pub use root::{Ownership, Place, Root, Subdirectory};

@@ -1,18 +1,18 @@
 //! An open file of the store.
 
 use std::fs::File;
-use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::io::{self, IoSliceMut};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use rustix::buffer::spare_capacity;
 use rustix::fs::{AtFlags, FileType, Statx, StatxFlags, statx};
-use rustix::io::pread;
+use rustix::io::{Errno, ReadWriteFlags, pread, preadv2};
 use session3_record::RecordFile;
-use session3_store::StoreError;
+use session3_store::{StoreError, Timestamp};
 use tokio::sync::Notify;
 
-use super::error::{store_error, watched_with_cache};
+use super::error::{is_one_of, store_error, watched_with_cache};
 use crate::descriptor_cache::DescriptorCache;
 use crate::watch::{Call, Watch};
 
@@ -78,6 +78,13 @@ impl OpenFile {
         Ok(FileType::from_raw_mode(mode.into()).is_file())
     }
 
+    /// Returns whether the name of the file was known to lead to it no more than `within`
+    /// milliseconds before `now`.
+    pub fn was_lately_current(&self, within: u64, now: Timestamp) -> bool {
+        let age = now.checked_sub(self.current_at.load(Ordering::Relaxed));
+        age.is_some_and(|age| age < within)
+    }
+
     /// Returns which file this is. That never changes, so the system is asked only once.
     pub(super) fn identity(&self) -> io::Result<Identity> {
         match self.identity.get() {
@@ -116,6 +123,43 @@ impl OpenFile {
         make: impl FnMut(usize) -> io::Result<T>,
     ) -> io::Result<T> {
         watched_with_cache(self.watch.as_deref(), || self.cache.upgrade(), call, make)
+    }
+}
+
+/// A file of which only that is read which the system has in its memory, so that a read does
+/// not wait for the disk. A read that would have to wait fails, or returns fewer bytes.
+pub struct WithoutWaiting<'a> {
+    pub file: &'a OpenFile,
+    /// Cleared if the file system has no such reads.
+    pub is_possible: &'a AtomicBool,
+}
+
+impl RecordFile for WithoutWaiting<'_> {
+    fn read_at(&self, offset: u64, length: usize) -> Result<Vec<u8>, StoreError> {
+        let Self { file, is_possible } = self;
+        let mut bytes = vec![0; length];
+        let read = file.watched(Call::ReadInMemory(&file.name), |limit| {
+            let part = bytes.get_mut(..limit.min(length)).unwrap_or_default();
+            let mut parts = [IoSliceMut::new(part)];
+            Ok(preadv2(
+                &file.file,
+                &mut parts,
+                offset,
+                ReadWriteFlags::NOWAIT,
+            )?)
+        });
+        let unknown = [Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL, Errno::PERM];
+        if let Err(error) = &read
+            && is_one_of(error, &unknown)
+        {
+            is_possible.store(false, Ordering::Relaxed);
+        }
+        bytes.truncate(read.map_err(store_error)?);
+        Ok(bytes)
+    }
+
+    fn size(&self) -> Result<u64, StoreError> {
+        self.file.size()
     }
 }
 

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
 use cap_std::fs::{Dir, DirBuilder, OpenOptions, OpenOptionsExt};
@@ -38,6 +38,8 @@ pub struct Root {
     owner: Option<(Uid, Gid)>,
     /// Files of active sessions.
     pub cache: Arc<DescriptorCache>,
+    /// Whether the file system can say that a read would wait for the disk, as far as is known.
+    pub reads_without_waiting: AtomicBool,
     /// Directories whose own entries, in the directories above, are durable.
     durable: Mutex<HashSet<String>>,
     watch: Option<Arc<dyn Watch>>,
@@ -86,6 +88,7 @@ impl Root {
             identity: Identity::new(&found),
             dir,
             cache: Arc::new(DescriptorCache::new(options.max_kept_files)),
+            reads_without_waiting: AtomicBool::new(true),
             durable: Mutex::default(),
             watch: options.watch.clone(),
         })
@@ -180,8 +183,7 @@ impl Root {
     /// Returns whether the name of a file leads to it, or did so when this was last asked,
     /// no more than `within` milliseconds before `now`.
     pub fn was_current(&self, file: &OpenFile, within: u64, now: Timestamp) -> io::Result<bool> {
-        let age = now.checked_sub(file.current_at.load(Ordering::Relaxed));
-        if age.is_some_and(|age| age < within) {
+        if file.was_lately_current(within, now) {
             return Ok(true);
         }
         let is_current = self.leads_to(file)?;
