@@ -41,7 +41,7 @@ function build(application, output) {
   const jco = fileURLToPath(new URL("jco.js", import.meta.resolve("@bytecodealliance/jco")));
   const { status, error } = spawnSync(
     process.execPath,
-    [jco, "componentize", resolve(application), "--bundle"]
+    ["--import", import.meta.resolve("./engine.js"), jco, "componentize", resolve(application), "--bundle"]
       .concat(["--bundle-config", inPackage("bin/bundle.config.js")])
       .concat(["--wit", inPackage("wit"), "--world-name", "application-javascript", "--out", resolve(output)]),
     { stdio: "inherit" },

@@ -70,11 +70,7 @@ export class Incoming {
   // Returns a header that is valid UTF-8.
   #text(name) {
     const [value] = this.#values(name);
-    try {
-      return value === undefined ? undefined : utf8.decode(value);
-    } catch {
-      return undefined;
-    }
+    return value === undefined ? undefined : decoded(value);
   }
 }
 
@@ -124,8 +120,20 @@ function methodOf({ tag, val }) {
   return tag === "other" ? val : tag.toUpperCase();
 }
 
-// Returns a header as a string with one character for each byte, as the Fetch standard has it.
+// Returns bytes as text, if they are valid UTF-8.
+function decoded(bytes) {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+// Returns a header as a string with one character for each byte, as the Fetch standard has it. The
+// decoder, which is not written in JavaScript, is faster by far, and right for ASCII.
 function fromBytes(bytes) {
+  const ascii = decoded(bytes);
+  if (ascii?.length === bytes.length) return ascii;
   let text = "";
   for (const byte of bytes) text += String.fromCharCode(byte);
   return text;

@@ -2,6 +2,8 @@
 
 import { Fields, OutgoingBody, OutgoingResponse, ResponseOutparam } from "wasi:http/types@0.2.10";
 
+const utf8 = new TextEncoder();
+
 // Returns the headers of a response as the host takes them.
 export function fieldsOf(response) {
   return Fields.fromList([...response.headers].map(([name, value]) => [name, toBytes(value)]));
@@ -64,7 +66,10 @@ function waitFor(output) {
   ready[Symbol.dispose]();
 }
 
-// Returns the bytes of a header, whose string has one character for each byte.
+// Returns the bytes of a header, whose string has one character for each byte. The encoder, which
+// is not written in JavaScript, is faster by far, and right for ASCII.
 function toBytes(header) {
+  const bytes = utf8.encode(header);
+  if (bytes.length === header.length) return bytes;
   return Uint8Array.from(header, (character) => character.charCodeAt(0));
 }
