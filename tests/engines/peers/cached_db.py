@@ -38,6 +38,7 @@ settings.configure(
         }
     },
     INSTALLED_APPS=["django.contrib.sessions"],
+    SECRET_KEY="the key of a benchmark",
     SESSION_COOKIE_AGE=24 * 60 * 60,
     USE_TZ=True,
 )
