@@ -277,7 +277,11 @@ fn the_administrator_comes_to_every_session() {
     assert_eq!(pages, 3);
     for file in kept {
         let id = file.file_name().unwrap().to_str().unwrap();
-        assert_eq!(text.matches(&format!("<td>{id}</td>")).count(), 1, "{id}");
+        assert_eq!(
+            text.matches(&format!("<small>{id}</small>")).count(),
+            1,
+            "{id}"
+        );
     }
     assert!(text.contains("neither of its two slots is whole"), "{text}");
     assert_eq!(admin.get(&demo, "admin?after=nowhere").status, 404);

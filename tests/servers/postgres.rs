@@ -19,7 +19,7 @@ pub const PASSWORD: &str = "secret-of-the-test";
 pub const OPERATED: [&str; 3] = [
     "fsync = on",
     "synchronous_commit = on",
-    "shared_buffers = '512MB'",
+    "shared_buffers = '2GB'",
 ];
 
 /// A server that listens on a port of its own. Dropping it stops it.

@@ -8,6 +8,7 @@ use session3_web::fill;
 
 use crate::forms::{Fields, Form, with_form_token};
 use crate::response::{escape, html};
+use crate::words::{Described, now};
 
 const ACCOUNT: &str = include_str!("account.html");
 const STRANGER: &str = include_str!("stranger.html");
@@ -60,6 +61,7 @@ pub fn show(session: &Session) -> Result<Response<String>, Error> {
 }
 
 fn sessions(sessions: &[SessionSummary]) -> String {
+    let now = now();
     let item = |own: &SessionSummary| {
         let mark = match (own.is_current, own.is_remembered) {
             (true, true) => " (this one, remembered)",
@@ -67,14 +69,15 @@ fn sessions(sessions: &[SessionSummary]) -> String {
             (false, true) => " (remembered)",
             (false, false) => "",
         };
-        let agent = own.user_agent.as_deref().unwrap_or("unknown browser");
-        let address = own.remote_address.as_deref().unwrap_or("unknown address");
-        format!(
-            "<li>{}{mark}<br><span>{}, {}</span></li>\n",
-            own.id,
-            escape(address),
-            escape(agent)
-        )
+        let described = Described {
+            id: &own.id,
+            created: own.created,
+            accessed: own.accessed,
+            remote_address: own.remote_address.as_deref(),
+            user_agent: own.user_agent.as_deref(),
+        };
+        let (browser, details) = (described.browser(), described.details(now));
+        format!("<li><b>{browser}</b>{mark}<br>\n{details}</li>\n")
     };
     sessions.iter().map(item).collect()
 }

@@ -9,6 +9,7 @@ use session3_web::fill;
 
 use crate::forms::{Fields, is_valid, with_form_token};
 use crate::response::{escape, html, message, to};
+use crate::words::{Described, now};
 
 const ADMIN: &str = include_str!("admin.html");
 /// The largest number of sessions on one page.
@@ -27,12 +28,16 @@ pub fn show(session: &Session, fields: &Fields) -> Result<Response<String>, Erro
             "There is no such page of sessions.",
         ));
     };
-    let rows: String = page.sessions.iter().map(row).collect();
-    let damaged: String = page.damaged.iter().map(damaged_row).collect();
+    let now = now();
+    let sessions: String = page.sessions.iter().map(|info| item(info, now)).collect();
+    let damaged: String = page.damaged.iter().map(damaged_item).collect();
     let next = page.next.map_or_else(String::new, |cursor| {
         format!("<a href=\"admin?after={}\">More</a>", escape(&cursor))
     });
-    let body = fill(ADMIN, &[("rows", &(rows + &damaged)), ("next", &next)]);
+    let body = fill(
+        ADMIN,
+        &[("sessions", &(sessions + &damaged)), ("next", &next)],
+    );
     let body = with_form_token(session, &body)?;
     Ok(html("All sessions", &body))
 }
@@ -65,24 +70,44 @@ fn forbidden() -> Response<String> {
     )
 }
 
-fn row(info: &SessionInfo) -> String {
+fn item(info: &SessionInfo, now: u64) -> String {
+    let described = Described {
+        id: &info.id,
+        created: info.created,
+        accessed: info.accessed,
+        remote_address: info.remote_address.as_deref(),
+        user_agent: info.user_agent.as_deref(),
+    };
+    let user = info.user.as_deref().map_or_else(
+        || "<b>No user</b>".into(),
+        |user| format!("<b>{}</b>", escape(user)),
+    );
+    let browser = described.browser();
     let attribute = |(name, value): &(String, Value)| format!("{name}: {}", text(value));
     let attributes: Vec<String> = info.attributes.iter().map(attribute).collect();
-    let user = info.user.as_deref().unwrap_or("no user");
-    cells(&info.id, user, &attributes.join(", "))
+    let attributes = match attributes.is_empty() {
+        true => String::new(),
+        false => format!("<br>\n{}", escape(&attributes.join(", "))),
+    };
+    let details = described.details(now);
+    let about = format!("{user}, {browser}{attributes}<br>\n{details}");
+    let whose = info.user.as_deref().unwrap_or("no user");
+    with_button(&info.id, &about, &format!("of {whose}, {browser}"))
 }
 
-fn damaged_row((id, why): &(String, String)) -> String {
-    cells(id, "unknown", why)
+fn damaged_item((id, why): &(String, String)) -> String {
+    let about = format!("<b>Damaged</b>: {}<br>\n<small>{id}</small>", escape(why));
+    with_button(id, &about, "that is damaged")
 }
 
-fn cells(id: &str, user: &str, content: &str) -> String {
+/// Returns an item of the list, with a button that ends the session. `which` says in its label
+/// which session that is.
+fn with_button(id: &str, about: &str, which: &str) -> String {
     format!(
-        "<tr><td>{id}</td><td>{user}</td><td>{content}</td>\
-         <td><form method=\"post\" action=\"end\">{{form}}\
-         <input type=\"hidden\" name=\"id\" value=\"{id}\"><button>End</button></form></td></tr>\n",
-        user = escape(user),
-        content = escape(content),
+        "<li>{about}\n<form method=\"post\" action=\"end\">{{form}}\
+         <input type=\"hidden\" name=\"id\" value=\"{id}\">\
+         <button aria-label=\"End the session {which}, {id}\">End</button></form></li>\n",
+        which = escape(which),
     )
 }
 

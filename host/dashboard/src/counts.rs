@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use session3::admin::SessionInfo;
+use session3::store::browser;
 use session3::store::{StoredSession, Timestamp};
 
-use crate::words;
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
@@ -58,7 +58,7 @@ pub struct Counts {
 pub struct Contents {
     /// When the sessions began.
     pub born: Timeline,
-    /// The number of sessions of each browser, in the words of [`words::browser`].
+    /// The number of sessions of each browser, in the words of [`browser::name`].
     pub browsers: BTreeMap<String, u64>,
 }
 
@@ -98,7 +98,7 @@ impl Contents {
     pub fn add(&mut self, session: &SessionInfo, now: Timestamp) {
         self.born.add(now.saturating_sub(session.created));
         let browser = match &session.user_agent {
-            Some(user_agent) => words::browser(user_agent),
+            Some(user_agent) => browser::name(user_agent),
             None => "Unknown".into(),
         };
         *self.browsers.entry(browser).or_default() += 1;

@@ -9,6 +9,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use session3::SessionError;
 use session3::admin::SessionInfo;
+use session3::store::browser;
 use session3::store::{SessionId, StoreError, StoredSession, Timestamp};
 
 use crate::access::Operator;
@@ -73,7 +74,7 @@ impl Search {
         match self.by {
             By::Address => session.remote_address.as_deref().is_some_and(contains),
             By::Browser => session.user_agent.as_deref().is_some_and(|user_agent| {
-                contains(user_agent) || contains(&words::browser(user_agent))
+                contains(user_agent) || contains(&browser::name(user_agent))
             }),
             By::Attribute => {
                 let mut attributes = session.attributes.iter();
@@ -241,7 +242,7 @@ fn results(app: &App, search: &Search, found: &Found, now: Timestamp) -> Markup 
 }
 
 fn row(session: &SessionInfo, now: Timestamp) -> Markup {
-    let browser = session.user_agent.as_deref().map(words::browser);
+    let browser = session.user_agent.as_deref().map(browser::name);
     html! {
         p.who {
             @match &session.user {
@@ -348,7 +349,7 @@ fn contents(content: &SessionInfo, now: Timestamp) -> Markup {
             dt { "Address" } dd { (content.remote_address.as_deref().unwrap_or(unknown)) }
             dt { "Browser" }
             dd { @match &content.user_agent {
-                Some(user_agent) => { (words::browser(user_agent)) br; small { (user_agent) } }
+                Some(user_agent) => { (browser::name(user_agent)) br; small { (user_agent) } }
                 None => (unknown),
             } }
         }

@@ -1,4 +1,4 @@
-//! Times, numbers and browsers in words.
+//! Times and numbers in words.
 
 use std::time::Duration;
 
@@ -54,59 +54,6 @@ pub fn stamp(time: Timestamp) -> jiff::Timestamp {
     time.unwrap_or(jiff::Timestamp::MAX)
 }
 
-/// What identifies a browser in a `User-Agent` header, and its name. Browsers that build on
-/// another one name that as well, so they come first.
-const BROWSERS: [(&str, &str); 12] = [
-    ("Edg", "Edge"),
-    ("OPR/", "Opera"),
-    ("SamsungBrowser/", "Samsung Internet"),
-    ("Firefox/", "Firefox"),
-    ("FxiOS/", "Firefox"),
-    ("HeadlessChrome/", "Chrome without a window"),
-    ("CriOS/", "Chrome"),
-    ("Chrome/", "Chrome"),
-    ("Safari/", "Safari"),
-    ("curl/", "curl"),
-    ("python-requests/", "Python"),
-    ("bot", "A robot"),
-];
-
-/// What identifies an operating system in a `User-Agent` header, and its name.
-const SYSTEMS: [(&str, &str); 7] = [
-    ("Windows", "Windows"),
-    ("iPhone", "iPhone"),
-    ("iPad", "iPad"),
-    ("Android", "Android"),
-    ("CrOS", "ChromeOS"),
-    ("Macintosh", "macOS"),
-    ("Linux", "Linux"),
-];
-
-/// The name of a browser that is not among those that are known.
-pub const OTHER_BROWSER: &str = "Another browser";
-
-/// Returns the browser that a `User-Agent` header names in words, from a bounded set of texts.
-///
-/// ```
-/// use session3_dashboard::words::browser;
-///
-/// let firefox = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0";
-/// assert_eq!(browser(firefox), "Firefox on Windows");
-/// assert_eq!(browser("curl/8.14.1"), "curl");
-/// assert_eq!(browser("?"), "Another browser");
-/// ```
-pub fn browser(user_agent: &str) -> String {
-    let find = |table: &[(&str, &'static str)]| {
-        let found = table.iter().find(|(part, _)| user_agent.contains(part));
-        found.map(|(_, name)| *name)
-    };
-    let browser = find(&BROWSERS).unwrap_or(OTHER_BROWSER);
-    match find(&SYSTEMS) {
-        Some(system) => format!("{browser} on {system}"),
-        None => browser.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,18 +64,6 @@ mod tests {
         assert_eq!(distance(240_000, 60_000), "in 3 minutes");
         assert_eq!(distance(5, 5), "0 seconds ago");
         assert!(distance(u64::MAX, 0).starts_with("in "));
-    }
-
-    #[test]
-    fn a_browser_that_builds_on_another_one_has_its_own_name() {
-        let of_chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
-                         Chrome/140.0.0.0 Safari/537.36";
-        assert_eq!(browser(of_chrome), "Chrome on Linux");
-        let edge = format!("{of_chrome} Edg/140.0.0.0");
-        assert_eq!(browser(&edge), "Edge on Linux");
-        let iphone = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 \
-                      (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1";
-        assert_eq!(browser(iphone), "Safari on iPhone");
     }
 
     #[test]

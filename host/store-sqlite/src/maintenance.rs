@@ -16,7 +16,8 @@ impl Maintenance for SqliteStore {
     /// sessions. A repair builds the indexes again if one is wrong.
     ///
     /// `integrity_check` reads the whole file within one transaction. No process waits for it,
-    /// but the write-ahead log grows meanwhile. While the indexes are built, other changes wait,
+    /// but the write-ahead log grows meanwhile, and SQLite does not say how far it has come, so
+    /// `observer` learns of progress only after that. While the indexes are built, other changes wait,
     /// and fail if that takes too long.
     ///
     /// # Errors

@@ -42,6 +42,7 @@
 #![forbid(unsafe_code)]
 
 mod bindings;
+pub mod browser;
 pub mod caching;
 mod clock;
 mod error;

@@ -64,7 +64,7 @@ impl Engine {
             "postgres" => {
                 let server = Postgres::start(&postgres::OPERATED);
                 let settings =
-                    "fsync on, synchronous_commit on, shared_buffers 512 MB; prepare=on in the URL";
+                    "fsync on, synchronous_commit on, shared_buffers 2 GB; prepare=on in the URL";
                 vec![new("PostgreSQL", settings, Kind::Postgres(server))]
             }
             "mariadb" => {
