@@ -17,7 +17,7 @@ STORES = --locked --package session3-test-features --package session3-test-store
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 C_PACKAGE = target/package/session3-guest-c-$(VERSION).tar.gz
 
-.PHONY: demo program install uninstall test lint test-docs test-stores test-engines test-failovers test-embedding test-program test-browser \
+.PHONY: demo program install uninstall deb test-deb test lint test-docs test-stores test-engines test-failovers test-embedding test-program test-browser \
 	test-languages book program-for-tests hadolint test-hosts test-package package wasmtime torture load fuzz mutants \
 	bench bench-engines bench-pages bench-copy compiler guests guest-tools examples browser peers
 
@@ -61,6 +61,30 @@ uninstall:
 	rm -f "$(BIN)/session3" "$(MAN)/session3.1" "$(MAN)"/session3-*.1 "$(BASH)/session3" \
 		"$(ZSH)/_session3" "$(FISH)/session3.fish"
 	for unit in deploy/systemd/*; do rm -f "$(UNITS)/$${unit##*/}"; done
+
+# The Debian package of the program that `make program` has built, or of SESSION3=PATH, in
+# target/debian. DEBFULLNAME and DEBEMAIL name its maintainer, as for Debian's own tools.
+CARGO_DEB = 3.8.0
+MAINTAINER = $(if $(DEBEMAIL),--maintainer "$(or $(DEBFULLNAME),$(DEBEMAIL)) <$(DEBEMAIL)>")
+
+deb: target/tools/cargo-deb-$(CARGO_DEB) $(if $(SESSION3),,program)
+	@tools/install-packages binutils dpkg-dev
+	rm -rf target/deb
+	$(MAKE) --no-print-directory install PREFIX=/usr DESTDIR=target/deb \
+		PROGRAM="$(or $(SESSION3),target/release/session3)"
+	strip --strip-unneeded --remove-section=.comment target/deb/usr/bin/session3
+	target/tools/bin/cargo-deb deb --quiet --no-build --locked --package session3-cli $(MAINTAINER)
+	@ls target/debian/session3_*.deb
+
+target/tools/cargo-deb-$(CARGO_DEB):
+	$(CARGO) install cargo-deb@$(CARGO_DEB) --locked --root target/tools
+	touch $@
+
+# Installs, upgrades, removes and purges the package on this machine, as root. Serves the demo with
+# the command of the service meanwhile.
+test-deb: deb
+	@tools/install-packages bash-completion curl lintian man-db systemd util-linux
+	tests/deb/run target/debian/session3_$(VERSION)-1_*.deb
 
 # Runs every test that a change has to pass, and prints the time of each part.
 test:
