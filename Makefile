@@ -19,7 +19,7 @@ C_PACKAGE = target/package/session3-guest-c-$(VERSION).tar.gz
 
 .PHONY: demo program install uninstall deb test-deb test lint test-docs test-stores test-engines test-failovers test-embedding test-program test-browser \
 	test-languages book program-for-tests hadolint test-hosts test-package package wasmtime torture load fuzz mutants \
-	bench bench-engines bench-pages bench-copy compiler guests guest-tools examples browser peers
+	bench bench-engines bench-pages bench-memory bench-copy compiler guests guest-tools examples browser peers
 
 # Runs the interactive demo. The last line that it prints is the address to open.
 demo: compiler
@@ -247,7 +247,8 @@ target/tools/bin/cargo-mutants:
 # Prints one table, in one run: the store, the bare system calls, other session stores, and
 # requests over HTTP, also of other frameworks. Up to a million sessions: it takes an hour, and
 # wants 8 GB of memory for the page cache. BENCH=short takes some minutes; PART=store, PART=web or PART=requests
-# measures only these, and BENCH_SESSIONS=1000 only as many sessions.
+# measures only these, and BENCH_SESSIONS=1000 only as many sessions. PICTURE=FILE draws the requests
+# over HTTP. BENCH=huge measures loads and saves with ten million sessions, which take 45 GB of disk.
 bench: program peers guests
 	SESSION3=$(CURDIR)/target/release/session3 $(CARGO) bench --locked --package session3-bench
 
@@ -262,6 +263,12 @@ bench-engines: peers
 bench-pages: program peers
 	@tools/install-packages mariadb-server postgresql redis-server
 	PART=engines SESSION3=$(CURDIR)/target/release/session3 $(CARGO) bench --locked --package session3-bench
+
+# The memory that a server takes for each request under way, and for each instance that waits for
+# one, in several languages: a minute.
+bench-memory: program guests
+	@tools/install-packages redis-server
+	PART=memory SESSION3=$(CURDIR)/target/release/session3 $(CARGO) bench --locked --package session3-bench
 
 # `session3 copy` of 250,000 sessions from a directory to PostgreSQL and back: some minutes, or
 # seconds with BENCH=short.

@@ -56,12 +56,17 @@ impl Page {
         rate.parse().unwrap()
     }
 
+    /// Returns the median of the responses per second.
+    pub fn rate(&self) -> f64 {
+        median(self.rates.clone())
+    }
+
     /// Returns the milliseconds within which 99 of 100 requests are answered when they come half
     /// as fast as the page was answered at most.
     pub fn percentile_99(&self, runtime: &Runtime, window: Duration) -> f64 {
         let cookies = fs::read_to_string(&self.visitors).unwrap();
         let cookies: Vec<_> = cookies.lines().map(str::to_owned).collect();
-        let rate = median(self.rates.clone()) / 2.0;
+        let rate = self.rate() / 2.0;
         latency::percentile_99(runtime, &self.url, &cookies, rate, window)
     }
 
