@@ -83,7 +83,7 @@ target/tools/cargo-deb-$(CARGO_DEB):
 # Installs, upgrades, removes and purges the package on this machine, as root. Serves the demo with
 # the command of the service meanwhile.
 test-deb: deb
-	@tools/install-packages bash-completion curl lintian man-db systemd util-linux
+	@tools/install-packages curl lintian man-db systemd util-linux
 	tests/deb/run target/debian/session3_$(VERSION)-1_*.deb
 
 # Runs every test that a change has to pass, and prints the time of each part.
@@ -249,7 +249,7 @@ target/tools/bin/cargo-mutants:
 # wants 8 GB of memory for the page cache. BENCH=short takes some minutes; PART=store, PART=web or PART=requests
 # measures only these, and BENCH_SESSIONS=1000 only as many sessions. PICTURE=FILE draws the requests
 # over HTTP. BENCH=huge measures loads and saves with ten million sessions, which take 45 GB of disk.
-bench: program peers guests
+bench: $(if $(filter huge,$(BENCH)),,program peers guests)
 	SESSION3=$(CURDIR)/target/release/session3 $(CARGO) bench --locked --package session3-bench
 
 # The same for the stores on other engines, beside the bare statements and other session stores:

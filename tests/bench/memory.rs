@@ -97,7 +97,7 @@ fn at_once(server: &Demo, visitors: &mut [Browser], redis: &Redis) -> [u64; 2] {
     command(redis, &["client", "pause", "60000", "all"]);
     let running = thread::scope(|scope| {
         for visitor in visitors {
-            scope.spawn(|| assert_eq!(visitor.get(server, "").status, 200));
+            scope.spawn(move || assert_eq!(visitor.get(server, "").status, 200));
         }
         let running = settled(server);
         command(redis, &["client", "unpause"]);
