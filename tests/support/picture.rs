@@ -6,7 +6,7 @@ use std::fmt::Write;
 use crate::thousands;
 
 /// The width of a picture, in its own units. A telephone shows it hardly smaller.
-const WIDTH: f64 = 420.0;
+const WIDTH: f64 = 360.0;
 /// The space at each side.
 const MARGIN: f64 = 12.0;
 /// The heights of a bar, with the space below it, and of a line of text.
@@ -218,7 +218,7 @@ mod tests {
         let widths = svg.split("class=\"ours\"").skip(1);
         let widths = widths.map(|bar| bar.split("width=\"").nth(1).unwrap());
         let widths: Vec<_> = widths.map(|bar| bar.split('"').next().unwrap()).collect();
-        assert_eq!(widths, ["99.0", "396.0", "396.0"]);
+        assert_eq!(widths, ["84.0", "336.0", "336.0"]);
         assert!(svg.contains("t &lt; u") && svg.contains("a &amp; b"));
     }
 

@@ -11,7 +11,7 @@ pub fn draw(lines: &[Line]) -> Picture {
         (Colour::Ours, "session3, µs"),
         (
             Colour::Missed,
-            "session3, more than 1.15 times the bare statement",
+            "session3, over 1.15 times the bare statement",
         ),
     ];
     let mut picture = Picture::new(
