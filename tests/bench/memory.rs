@@ -18,7 +18,7 @@ use crate::web::{LANGUAGES, REUSES, application};
 
 /// How many requests are under way at once. What a request takes is the difference of the two, so
 /// that it contains nothing that the server needs for the first ones, such as the code.
-const REQUESTS: [usize; 2] = [8, 40];
+const REQUESTS: [usize; 2] = [8, 72];
 /// How often the memory is read, and how many readings in a row have to agree.
 const INTERVAL: Duration = Duration::from_millis(50);
 const READINGS: usize = 8;
@@ -39,18 +39,18 @@ pub fn measure(place: &Path) {
     for (name, application, first) in iter::once(rust).chain(others) {
         // The application with Flask has one page for both.
         let change = if first == "keep" { "increment" } else { first };
-        let [fresh, again] = REUSES.map(|reuse| {
-            let name = format!("{name}-{reuse}");
+        let start = |reuse: u32| {
+            let (name, reuse) = (format!("{name}-{reuse}"), reuse.to_string());
             let store = format!("{}&timeout=60", redis.url(&name));
-            let options = [
-                "--max-instance-reuse",
-                &reuse.to_string(),
-                "--timeout",
-                "60",
-            ];
-            let server = page::serve(directory.path(), &name, &application, &store, &options);
-            Memory::of(&server, [first, change], &redis)
-        });
+            let options = ["--max-instance-reuse", &reuse, "--timeout", "60"];
+            let mut command =
+                page::command(directory.path(), &name, &application, &store, &options);
+            // The allocator gives back what is free at once, so that it is not measured.
+            Demo::run(command.env("MIMALLOC_PURGE_DELAY", "0"))
+        };
+        // The first server compiles the application, which the others do not.
+        drop(start(1));
+        let [fresh, again] = REUSES.map(|reuse| Memory::of(&start(reuse), [first, change], &redis));
         println!(
             "{name:<14}{:>10.1}{:>16.2}{:>16.2}{:>16.2}",
             fresh.server, fresh.running, again.resting, fresh.resting

@@ -101,8 +101,7 @@ pub fn measure(plan: &Plan, pages: &mut [Page]) {
     }
 }
 
-/// Starts `session3 serve` with an application, whose file gets this name, a store, and further
-/// options.
+/// Starts `session3 serve` as [`command`] says.
 pub fn serve(
     directory: &Path,
     name: &str,
@@ -110,11 +109,24 @@ pub fn serve(
     store: &str,
     options: &[&str],
 ) -> Demo {
+    Demo::run(&mut command(directory, name, application, store, options))
+}
+
+/// Returns the command `session3 serve` with an application, whose file gets this name, a store,
+/// and further options.
+pub fn command(
+    directory: &Path,
+    name: &str,
+    application: &[u8],
+    store: &str,
+    options: &[&str],
+) -> Command {
     let file = directory.join(format!("{name}.wasm"));
     fs::write(&file, application).unwrap();
     let mut command = session3();
     command.arg("serve").arg(file).args(["--grant", "admin"]);
-    Demo::run(command.args(["--store", store]).args(options))
+    command.args(["--store", store]).args(options);
+    command
 }
 
 /// Creates the sessions of the visitors by a first page, and writes their cookies to a file.
