@@ -17,9 +17,9 @@ STORES = --locked --package session3-test-features --package session3-test-store
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 C_PACKAGE = target/package/session3-guest-c-$(VERSION).tar.gz
 
-.PHONY: demo program install uninstall test lint test-docs test-stores test-engines test-failovers test-embedding test-program test-browser \
+.PHONY: demo program install uninstall deb test-deb test lint test-docs test-stores test-engines test-failovers test-embedding test-program test-browser \
 	test-languages book program-for-tests hadolint test-hosts test-package package wasmtime torture load fuzz mutants \
-	bench bench-engines bench-pages bench-copy compiler guests guest-tools examples browser peers
+	bench bench-engines bench-pages bench-memory bench-copy compiler guests guest-tools examples browser peers
 
 # Runs the interactive demo. The last line that it prints is the address to open.
 demo: compiler
@@ -61,6 +61,30 @@ uninstall:
 	rm -f "$(BIN)/session3" "$(MAN)/session3.1" "$(MAN)"/session3-*.1 "$(BASH)/session3" \
 		"$(ZSH)/_session3" "$(FISH)/session3.fish"
 	for unit in deploy/systemd/*; do rm -f "$(UNITS)/$${unit##*/}"; done
+
+# The Debian package of the program that `make program` has built, or of SESSION3=PATH, in
+# target/debian. DEBFULLNAME and DEBEMAIL name its maintainer, as for Debian's own tools.
+CARGO_DEB = 3.8.0
+MAINTAINER = $(if $(DEBEMAIL),--maintainer "$(or $(DEBFULLNAME),$(DEBEMAIL)) <$(DEBEMAIL)>")
+
+deb: target/tools/cargo-deb-$(CARGO_DEB) $(if $(SESSION3),,program)
+	@tools/install-packages binutils dpkg-dev
+	rm -rf target/deb
+	$(MAKE) --no-print-directory install PREFIX=/usr DESTDIR=target/deb \
+		PROGRAM="$(or $(SESSION3),target/release/session3)"
+	strip --strip-unneeded --remove-section=.comment target/deb/usr/bin/session3
+	target/tools/bin/cargo-deb deb --quiet --no-build --locked --package session3-cli $(MAINTAINER)
+	@ls target/debian/session3_*.deb
+
+target/tools/cargo-deb-$(CARGO_DEB):
+	$(CARGO) install cargo-deb@$(CARGO_DEB) --locked --root target/tools
+	touch $@
+
+# Installs, upgrades, removes and purges the package on this machine, as root. Serves the demo with
+# the command of the service meanwhile.
+test-deb: deb
+	@tools/install-packages curl lintian man-db systemd util-linux
+	tests/deb/run target/debian/session3_$(VERSION)-1_*.deb
 
 # Runs every test that a change has to pass, and prints the time of each part.
 test:
@@ -223,8 +247,9 @@ target/tools/bin/cargo-mutants:
 # Prints one table, in one run: the store, the bare system calls, other session stores, and
 # requests over HTTP, also of other frameworks. Up to a million sessions: it takes an hour, and
 # wants 8 GB of memory for the page cache. BENCH=short takes some minutes; PART=store, PART=web or PART=requests
-# measures only these, and BENCH_SESSIONS=1000 only as many sessions.
-bench: program peers guests
+# measures only these, and BENCH_SESSIONS=1000 only as many sessions. PICTURE=FILE draws the requests
+# over HTTP. BENCH=huge measures loads and saves with ten million sessions, which take 45 GB of disk.
+bench: $(if $(filter huge,$(BENCH)),,program peers guests)
 	SESSION3=$(CURDIR)/target/release/session3 $(CARGO) bench --locked --package session3-bench
 
 # The same for the stores on other engines, beside the bare statements and other session stores:
@@ -238,6 +263,12 @@ bench-engines: peers
 bench-pages: program peers
 	@tools/install-packages mariadb-server postgresql redis-server
 	PART=engines SESSION3=$(CURDIR)/target/release/session3 $(CARGO) bench --locked --package session3-bench
+
+# The memory that a server takes for each request under way, and for each instance that waits for
+# one, in several languages: a minute.
+bench-memory: program guests
+	@tools/install-packages redis-server
+	PART=memory SESSION3=$(CURDIR)/target/release/session3 $(CARGO) bench --locked --package session3-bench
 
 # `session3 copy` of 250,000 sessions from a directory to PostgreSQL and back: some minutes, or
 # seconds with BENCH=short.

@@ -6,11 +6,11 @@ use std::time::Instant;
 use session3_test_program::session3;
 use session3_test_servers::postgres::{OPERATED, Postgres};
 use session3_test_support::directory::{Directory, file_system};
+use session3_test_support::thousands;
 use tokio::runtime::Runtime;
 
 use crate::Plan;
 use crate::sessions::{SIZE, Sessions};
-use crate::table::thousands;
 
 /// Copies a quarter of the largest number of sessions.
 pub fn measure(plan: &Plan, runtime: &Runtime, place: &Path) {

@@ -2,18 +2,22 @@
 //! run measures all of them on the same file systems, so that their times can be compared.
 //!
 //! `BENCH=short` only shows that the benchmarks work. Without it, they go up to a million sessions.
+//! `BENCH=huge` measures only loads and saves, with ten million sessions beside a thousand.
 //! `BENCH_SESSIONS` is a list of numbers of sessions, separated by commas, which replaces them.
 //! `PART=store` measures only the store, `PART=web` only whole requests over HTTP, `PART=requests` only
 //! requests through the manager component, `PART=engines` requests over HTTP with the stores on other
-//! engines, and `PART=copy` a copy to PostgreSQL.
+//! engines, `PART=copy` a copy to PostgreSQL, and `PART=memory` the memory of a server. `PICTURE` is
+//! the path to which a picture of the requests over HTTP is written.
 #![expect(clippy::unwrap_used, reason = "a failing benchmark panics")]
 
 mod axum_counter;
 mod copy;
 mod engines;
 mod floor;
+mod huge;
 mod image;
 mod latency;
+mod memory;
 mod native;
 mod operations;
 mod page;
@@ -37,6 +41,7 @@ use tokio::runtime::Runtime;
 
 use image::Image;
 use session3_test_support::directory::{self, Directory};
+use session3_test_support::thousands;
 use sessions::Sessions;
 use table::Table;
 
@@ -56,6 +61,10 @@ pub struct Plan {
     budget: Duration,
     /// The time for which the threads and processes of a round run.
     window: Duration,
+    /// How many times as long an operation may take with more sessions.
+    growth: f64,
+    /// Whether only loads and saves are measured, with more sessions than the page cache holds.
+    is_huge: bool,
 }
 
 impl Plan {
@@ -71,6 +80,17 @@ impl Plan {
                 rounds: 11,
                 budget: Duration::from_secs(15),
                 window: Duration::from_millis(200),
+                growth: 1.3,
+                is_huge: false,
+            },
+            Ok("huge") => Self {
+                sizes: sizes.unwrap_or(vec![1_000, 10_000_000]),
+                batch: 500,
+                rounds: 31,
+                budget: Duration::from_secs(60),
+                window: Duration::ZERO,
+                growth: 1.5,
+                is_huge: true,
             },
             Ok("short") => Self {
                 sizes: sizes.unwrap_or(vec![300, 1_000]),
@@ -78,8 +98,10 @@ impl Plan {
                 rounds: 3,
                 budget: Duration::ZERO,
                 window: Duration::from_millis(20),
+                growth: 1.3,
+                is_huge: false,
             },
-            Ok(other) => panic!("BENCH is `{other}`, but must be `short` or not set"),
+            Ok(other) => panic!("BENCH is `{other}`, but must be `short`, `huge` or not set"),
         }
     }
 }
@@ -112,9 +134,13 @@ fn in_own_mounts() -> io::Error {
 fn measure(plan: &Plan, may_mount: bool) {
     let runtime = runtime();
     let here = Directory::new(Path::new(env!("CARGO_TARGET_TMPDIR")), "bench");
+    if plan.is_huge {
+        return huge::measure(plan, &runtime, here.path());
+    }
     match part().as_deref() {
         Some("engines") => return engines::measure(plan, here.path()),
         Some("copy") => return copy::measure(plan, &runtime, here.path()),
+        Some("memory") => return memory::measure(here.path()),
         _ => {}
     }
     measure_in(plan, &runtime, &here);
@@ -147,7 +173,8 @@ fn measure_in(plan: &Plan, runtime: &Runtime, place: &Directory) {
         Some("web") => web::measure(plan, runtime, place.path()),
         Some("requests") => measure_requests(plan, runtime, place),
         Some(other) => panic!(
-            "PART is `{other}`, but must be `store`, `web`, `requests`, `engines`, `copy` or not set"
+            "PART is `{other}`, but must be `store`, `web`, `requests`, `engines`, `copy`, `memory` or \
+             not set"
         ),
     }
 }
@@ -165,7 +192,7 @@ fn measure_requests(plan: &Plan, runtime: &Runtime, place: &Directory) {
 fn measure_store(plan: &Plan, runtime: &Runtime, place: &Directory, table: &mut Table) {
     for size in &plan.sizes {
         let directory = Directory::new(place.path(), "sessions");
-        table.section(&format!("{} sessions", table::thousands(*size)));
+        table.section(&format!("{} sessions", thousands(*size)));
         let sessions = Sessions::create(runtime, directory.path(), *size);
         operations::measure(plan, runtime, &sessions, table);
         sweep::measure(plan, runtime, &sessions, table);

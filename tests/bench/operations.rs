@@ -118,6 +118,26 @@ const CASES: [Case; 6] = [
     },
 ];
 
+/// How the times of loads and saves grow with the number of sessions.
+const GROWTH: Case = Case {
+    name: "",
+    kept: Kept::None,
+    durability: Process,
+    has_user: false,
+    operations: &[Load, Save],
+};
+
+/// Measures loads and saves only, beside the bare system calls.
+pub fn measure_growth(plan: &Plan, runtime: &Runtime, sessions: &Sessions, table: &mut Table) {
+    let contest = Contest::new(&GROWTH, plan, sessions);
+    let (bare, native) = (contest.bare(), contest.native(runtime));
+    let mut contestants: [Box<dyn Contestant + '_>; 2] = [Box::new(bare), native];
+    let medians = contest.medians(&mut contestants, plan);
+    for (operation, medians) in GROWTH.operations.iter().zip(medians) {
+        table.times(&operation.to_string(), &medians);
+    }
+}
+
 /// Measures all cases.
 pub fn measure(plan: &Plan, runtime: &Runtime, sessions: &Sessions, table: &mut Table) {
     for case in &CASES {

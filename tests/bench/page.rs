@@ -56,12 +56,17 @@ impl Page {
         rate.parse().unwrap()
     }
 
+    /// Returns the median of the responses per second.
+    pub fn rate(&self) -> f64 {
+        median(self.rates.clone())
+    }
+
     /// Returns the milliseconds within which 99 of 100 requests are answered when they come half
     /// as fast as the page was answered at most.
     pub fn percentile_99(&self, runtime: &Runtime, window: Duration) -> f64 {
         let cookies = fs::read_to_string(&self.visitors).unwrap();
         let cookies: Vec<_> = cookies.lines().map(str::to_owned).collect();
-        let rate = median(self.rates.clone()) / 2.0;
+        let rate = self.rate() / 2.0;
         latency::percentile_99(runtime, &self.url, &cookies, rate, window)
     }
 
@@ -96,8 +101,7 @@ pub fn measure(plan: &Plan, pages: &mut [Page]) {
     }
 }
 
-/// Starts `session3 serve` with an application, whose file gets this name, a store, and further
-/// options.
+/// Starts `session3 serve` as [`command`] says.
 pub fn serve(
     directory: &Path,
     name: &str,
@@ -105,11 +109,24 @@ pub fn serve(
     store: &str,
     options: &[&str],
 ) -> Demo {
+    Demo::run(&mut command(directory, name, application, store, options))
+}
+
+/// Returns the command `session3 serve` with an application, whose file gets this name, a store,
+/// and further options.
+pub fn command(
+    directory: &Path,
+    name: &str,
+    application: &[u8],
+    store: &str,
+    options: &[&str],
+) -> Command {
     let file = directory.join(format!("{name}.wasm"));
     fs::write(&file, application).unwrap();
     let mut command = session3();
     command.arg("serve").arg(file).args(["--grant", "admin"]);
-    Demo::run(command.args(["--store", store]).args(options))
+    command.args(["--store", store]).args(options);
+    command
 }
 
 /// Creates the sessions of the visitors by a first page, and writes their cookies to a file.

@@ -11,6 +11,8 @@ use crate::targets::Targets;
 pub struct Table {
     /// The store's time in the first line of each name, which is the one with the fewest sessions.
     first: HashMap<String, f64>,
+    /// How many times as long an operation may take with more sessions.
+    growth: f64,
     section: String,
     /// The targets for the figures.
     pub targets: Targets,
@@ -29,6 +31,7 @@ impl Table {
         );
         Self {
             first: HashMap::new(),
+            growth: plan.growth,
             section: String::new(),
             targets: Targets::default(),
         }
@@ -46,7 +49,7 @@ impl Table {
     }
 
     /// Prints the microseconds of the system calls, the store and the peers. Adds the target that
-    /// the store's time grows by at most 30 % with the number of sessions.
+    /// the store's time grows by no more than the plan says with the number of sessions.
     pub fn times(&mut self, name: &str, times: &[Option<f64>]) {
         let (Some(bare), Some(ours)) = (times[0], times[1]) else {
             unreachable!("the system calls and the store have every operation");
@@ -62,7 +65,7 @@ impl Table {
             .collect();
         println!("  {name:<34}{bare:>9.2}{ours:>9.2}{ratio:>7.2}{growth:>8.2}{peers}");
         let name = format!("growth of {}", self.full_name(name));
-        self.targets.at_most(&name, growth, 1.3);
+        self.targets.at_most(&name, growth, self.growth);
     }
 
     /// Prints the rates of the system calls and the store. As elsewhere, the ratio is that of the
@@ -98,13 +101,5 @@ Session3: Python's DirectorySessionStore, and its time divided by that of ours
 PHP: the file sessions of PHP, and their time divided by that of ours
 Redis: tower-sessions with Redis in memory only, on loopback, and its time divided by that of ours"
         );
-    }
-}
-
-/// Formats a number with a separator after each three digits.
-pub fn thousands(number: u64) -> String {
-    match number {
-        0..1000 => number.to_string(),
-        _ => format!("{},{:03}", thousands(number / 1000), number % 1000),
     }
 }

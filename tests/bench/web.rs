@@ -24,6 +24,7 @@ use crate::targets::Targets;
 use crate::web_peers::{Peers, Server};
 use session3_test_program::{Browser, Demo, Site};
 use session3_test_support::directory::Directory;
+use session3_test_support::picture::{self, Picture};
 
 /// Measures the pages and the start of the program, on one file system.
 pub fn measure(plan: &Plan, runtime: &Runtime, place: &Path) {
@@ -58,12 +59,8 @@ impl Servers {
         };
         let demo = both("demo", DEMO);
         let page = Browser::new().get(&demo[0], "").text;
-        let languages = LANGUAGES.map(|(name, file, first)| {
-            let path = format!("{}/../guests/{file}.wasm", env!("CARGO_TARGET_TMPDIR"));
-            let application = fs::read(&path);
-            let application = application.unwrap_or_else(|error| panic!("{path}: {error}"));
-            (name, both(file, &application), first)
-        });
+        let languages =
+            LANGUAGES.map(|(name, file, first)| (name, both(file, &application(file)), first));
         let program = std::env::current_exe().unwrap();
         let layer = Server::start(program.to_str().unwrap(), |command, port| {
             command.args(["axum", port]).arg(directory.join("layer"));
@@ -80,20 +77,28 @@ impl Servers {
 }
 
 /// How many requests an instance serves.
-const REUSES: [u32; 2] = [1, 1000];
+pub const REUSES: [u32; 2] = [1, 1000];
 
 /// The name of an application in another language, its file, and its page that creates a session.
-const LANGUAGES: [(&str, &str, &str); 4] = [
+pub const LANGUAGES: [(&str, &str, &str); 4] = [
     ("C", "c", "keep"),
     ("JavaScript", "javascript", "keep"),
     ("Python", "python", "keep"),
     ("Flask", "python-flasking", "add/tea"),
 ];
 
+/// Reads an application that `make guests` builds.
+pub fn application(file: &str) -> Vec<u8> {
+    let path = format!("{}/../guests/{file}.wasm", env!("CARGO_TARGET_TMPDIR"));
+    fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
 /// The pages of a run.
 struct Pages<'a> {
     directory: &'a Path,
     pages: Vec<Page>,
+    /// The indexes of each counter page, and of the page that adds 1 to it.
+    counters: Vec<[usize; 2]>,
 }
 
 impl Pages<'_> {
@@ -109,8 +114,21 @@ impl Pages<'_> {
 
     /// Adds a counter page, and the page that adds 1 to it.
     fn add_counter(&mut self, name: &str, server: &impl Site) -> [usize; 2] {
-        [("", ""), (", add 1", "increment")]
-            .map(|(what, page)| self.add(&format!("{name}{what}"), server, "keep", page))
+        let counter = [("", ""), (", add 1", "increment")]
+            .map(|(what, page)| self.add(&format!("{name}{what}"), server, "keep", page));
+        self.counters.push(counter);
+        counter
+    }
+
+    /// Draws the rates of the counter pages.
+    fn picture(&self) -> Picture {
+        let server = |[page, add]: &[usize; 2]| picture::Server {
+            name: self.pages[*page].name.clone(),
+            pages: self.pages[*page].rate(),
+            additions: self.pages[*add].rate(),
+        };
+        let servers: Vec<_> = self.counters.iter().map(server).collect();
+        picture::of_servers(&servers)
     }
 
     /// Prints the ratio of the rates of two pages, and returns it.
@@ -124,6 +142,7 @@ fn measure_pages(plan: &Plan, runtime: &Runtime, directory: &Path, targets: &mut
     let mut pages = Pages {
         directory,
         pages: Vec::new(),
+        counters: Vec::new(),
     };
     let [fresh, again] = ["new instances", "used again"];
     let [demo, demo_again] = &servers.demo;
@@ -156,6 +175,9 @@ fn measure_pages(plan: &Plan, runtime: &Runtime, directory: &Path, targets: &mut
         .map(|(name, server)| (*name, pages.add_counter(name, server)))
         .collect();
     page::measure(plan, &mut pages.pages);
+    if let Ok(file) = std::env::var("PICTURE") {
+        fs::write(file, pages.picture().svg()).unwrap();
+    }
 
     println!();
     let mut at_least = |what: &str, ratio: [usize; 2], bound: f64| {

@@ -49,6 +49,7 @@ mod rendered;
 mod reuse;
 mod serve;
 mod signals;
+mod speed;
 mod stalled;
 mod starting;
 mod static_files;

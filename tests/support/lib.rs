@@ -8,6 +8,7 @@ pub mod dice;
 pub mod directory;
 pub mod in_turn;
 pub mod observer;
+pub mod picture;
 
 pub use session3_store_tests::random;
 
@@ -26,6 +27,14 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
         .build()
         .unwrap()
         .block_on(future)
+}
+
+/// Formats a number with a separator after each three digits.
+pub fn thousands(number: u64) -> String {
+    match number {
+        0..1000 => number.to_string(),
+        _ => format!("{},{:03}", thousands(number / 1000), number % 1000),
+    }
 }
 
 /// Returns an ID that is easy to read in a file name.

@@ -92,7 +92,7 @@ fn main() -> ExitCode {
 
     let all = operations::measure(&plan, &runtime, &engines, &mut targets);
     if let Ok(path) = std::env::var("PICTURE") {
-        std::fs::write(path, picture::draw(&all)).unwrap();
+        std::fs::write(path, picture::draw(&all).svg()).unwrap();
     }
     let lost = increments::measure(&plan, &runtime, &engines, &mut targets);
     table::print_peers(&all, &lost);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use session3_store::{Maintenance, Version};
+use session3_test_support::thousands;
 use tokio::runtime::Runtime;
 
 use crate::contest::{Batch, Contestant, Operation, Use};
@@ -112,7 +113,7 @@ fn measure_engine(plan: &Plan, runtime: &Runtime, engine: &Engine, targets: &mut
     let hot = engine.hot_share(&many.store);
     row.push(match hot {
         Some(share) => {
-            let what = format!("HOT updates in %, {}", table::thousands(plan.sessions));
+            let what = format!("HOT updates in %, {}", thousands(plan.sessions));
             table::marked(share, targets.at_least(&what, share, 90.0))
         }
         None => String::new(),

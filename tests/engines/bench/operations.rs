@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use session3_test_support::thousands;
 use tokio::runtime::Runtime;
 
 use crate::contest::{Batch, Contestant, Operation, Use};
@@ -124,7 +125,7 @@ fn measure_engine(
         }
     }
     if let Some(share) = engine.hot_share(&store) {
-        let what = format!("HOT updates in %, {} sessions", table::thousands(plan.few));
+        let what = format!("HOT updates in %, {} sessions", thousands(plan.few));
         targets.at_least(&what, share, 90.0);
     }
     lines

@@ -7,6 +7,7 @@ use crate::operations::{Line, Times};
 use crate::sessions::SIZE;
 use crate::{Plan, TASKS};
 use session3_test_support::directory::file_system;
+use session3_test_support::thousands;
 
 /// Prints what was set.
 pub fn print_head(plan: &Plan, engines: &[Engine]) {
@@ -145,13 +146,5 @@ pub fn marked(figure: f64, is_met: bool) -> String {
     match is_met {
         true => format!("{figure:.2}"),
         false => format!("**{figure:.2}**"),
-    }
-}
-
-/// Formats a number with a separator after each three digits.
-pub fn thousands(number: u64) -> String {
-    match number {
-        0..1000 => number.to_string(),
-        _ => format!("{},{:03}", thousands(number / 1000), number % 1000),
     }
 }

@@ -11,7 +11,7 @@ use session3_test_support::files;
 use super::{root, run};
 
 /// Runs a target of the Makefile for a directory in place of `/`.
-fn make(target: &str, directory: &Path) {
+pub fn make(target: &str, directory: &Path) {
     let mut make = Command::new("make");
     make.arg("-C")
         .arg(root())

@@ -3,6 +3,7 @@
 mod caddy;
 mod chapter;
 mod container;
+mod debian;
 mod install;
 mod kubernetes;
 mod monitoring;

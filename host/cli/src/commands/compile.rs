@@ -6,11 +6,13 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 use session3::compiled;
+use session3::text::escaped;
 
 use super::cache::Cache;
 use super::component;
 use super::compose::Parts;
-use super::serving::{compiling, without_backtrace};
+use super::progress::spin;
+use super::serving::without_backtrace;
 
 /// Compile an application for `session3 serve`, which then starts in milliseconds
 ///
@@ -44,8 +46,9 @@ impl Compile {
     pub async fn run(self) -> Result<ExitCode> {
         let component = self.parts.compose(true, &self.cache).await?;
         let name = self.parts.application.display().to_string();
-        let compiled = compiling(&name, async || compiled::compile(&component));
-        let compiled = compiled.await.map_err(without_backtrace).context(name)?;
+        let message = format!("compiling {}", escaped(&name));
+        let compiled = spin(message, || compiled::compile(&component)).await;
+        let compiled = compiled.map_err(without_backtrace).context(name)?;
         component::write(&compiled, self.output.as_deref())
     }
 }

@@ -4,9 +4,12 @@ use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::time::sleep;
 
 /// How long a command runs before its progress is shown.
 const DELAY: Duration = Duration::from_secs(1);
+/// How often a spinner moves.
+const TICK: Duration = Duration::from_millis(100);
 /// The number of steps of a bar.
 const STEPS: u64 = 1000;
 
@@ -68,6 +71,26 @@ impl Progress {
     pub fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
         self.bar.suspend(print)
     }
+}
+
+/// Does work that may block the thread, and returns its result. A spinner shows `message` and the
+/// time that has passed.
+pub async fn spin<T>(message: String, work: impl FnOnce() -> T) -> T {
+    let progress = Progress::new(None, "{spinner} {msg}, {elapsed}");
+    progress.bar.set_message(message);
+    let (bar, is_enabled) = (progress.bar.clone(), progress.is_enabled);
+    let shown = tokio::spawn(async move {
+        sleep(DELAY).await;
+        if is_enabled {
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+            bar.enable_steady_tick(TICK);
+        }
+    });
+    let result = work();
+    shown.abort();
+    // Otherwise the spinner could appear after it was cleared.
+    let _ = shown.await;
+    result
 }
 
 impl Drop for Progress {
