@@ -227,8 +227,9 @@ FUZZING = -max_total_time=$$(($(MINUTES) * 60)) -timeout=10 -malloc_limit_mb=64 
 
 fuzz:
 	@cargo fuzz --version >/dev/null 2>&1 || $(CARGO) install cargo-fuzz --locked
-	@mkdir -p fuzz/found/record fuzz/found/operations
+	@mkdir -p fuzz/found/record fuzz/found/sealed fuzz/found/operations
 	$(CARGO) fuzz run --sanitizer none record fuzz/found/record fuzz/corpus/record -- $(FUZZING)
+	$(CARGO) fuzz run --sanitizer none sealed fuzz/found/sealed fuzz/corpus/sealed -- $(FUZZING)
 	$(CARGO) fuzz run --sanitizer none operations fuzz/found/operations fuzz/corpus/operations \
 		-- $(FUZZING)
 

@@ -4,14 +4,19 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
+mod sealed;
+
+pub use sealed::{opens, sealed};
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use session3_store::{MemoryStore, SessionId, SessionPage, SessionState, SessionStore, StoreError};
 use session3_store_directory::{DirectoryStore, Durability, Options};
+use session3_store_encrypted::{EncryptedStore, Keyring};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -44,8 +49,8 @@ pub fn record(bytes: &[u8]) {
     let directory = directory();
     RUNTIME.block_on(async {
         examine(directory.path(), bytes).await;
-        if let Some(sealed) = sealed(bytes) {
-            examine(directory.path(), &sealed).await;
+        if let Some(corrected) = corrected(bytes) {
+            examine(directory.path(), &corrected).await;
         }
     });
 }
@@ -128,7 +133,7 @@ fn is_at_the_end(error: &StoreError) {
 
 /// Returns the record with the magic number, the ID and the checksums corrected, which a fuzzer
 /// would not find by chance. Returns `None` if the bytes have no room for a header.
-fn sealed(bytes: &[u8]) -> Option<Vec<u8>> {
+fn corrected(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = bytes.to_vec();
     let header = bytes.get_mut(..HEADER)?;
     header[..8].copy_from_slice(b"session3");
@@ -136,7 +141,7 @@ fn sealed(bytes: &[u8]) -> Option<Vec<u8>> {
     header[16..32].copy_from_slice(&ID.to_le_bytes());
     header[TOMBSTONE].fill(0);
     for (start, end) in CHECKED {
-        seal(&mut bytes[start..end]);
+        correct(&mut bytes[start..end]);
     }
     for place in PLACES {
         let offset = number(&bytes, place + 8, 8)?;
@@ -155,7 +160,7 @@ fn sealed(bytes: &[u8]) -> Option<Vec<u8>> {
         if let Some(slot) = bytes.get_mut(offset..end)
             && offset >= HEADER
         {
-            seal(slot);
+            correct(slot);
         }
     }
     Some(bytes)
@@ -170,7 +175,7 @@ fn number(bytes: &[u8], offset: usize, length: usize) -> Option<usize> {
 
 /// Writes the checksum of a part into its first 8 bytes. A part that is all zeros was never
 /// written, and stays as it is.
-fn seal(bytes: &mut [u8]) {
+fn correct(bytes: &mut [u8]) {
     let (checksum, rest) = bytes.split_at_mut(8);
     if rest.iter().any(|byte| *byte != 0) {
         checksum.copy_from_slice(&xxh3_64_with_seed(rest, ID as u64).to_le_bytes());
@@ -193,18 +198,27 @@ fn directory() -> TempDir {
 }
 
 /// Runs the target `operations`: performs operations of four bytes each on a directory with two
-/// handles, one of each durability, and on a store in memory.
+/// handles, one of each durability, and on a store in memory. Then once more with sealed handles.
 ///
 /// # Panics
 ///
 /// If the results differ.
 pub fn operations(bytes: &[u8]) {
+    compare(bytes, |store| Arc::new(store));
+    compare(bytes, |store| {
+        let ring = Keyring::generate(&|bytes: &mut [u8]| bytes.fill(1), "today");
+        Arc::new(EncryptedStore::new(Arc::new(store), ring))
+    });
+}
+
+/// Performs the operations with handles that `wrap` returns.
+fn compare(bytes: &[u8], wrap: fn(DirectoryStore) -> Arc<dyn SessionStore>) {
     let directory = directory();
     static CLOCK: AtomicU64 = AtomicU64::new(0);
     let clock = || CLOCK.load(Ordering::SeqCst);
     let open = |durability| {
         let options = Options::default().clock(clock).durability(durability);
-        DirectoryStore::open(directory.path(), options).unwrap()
+        wrap(DirectoryStore::open(directory.path(), options).unwrap())
     };
     let stores = [Durability::Process, Durability::Disk].map(open);
     let model = MemoryStore::new(clock);
@@ -221,7 +235,7 @@ pub fn operations(bytes: &[u8]) {
         let store = &stores[usize::from(operation[0] >> 7)];
         RUNTIME.block_on(async {
             let expected = operate(&model, operation, now).await;
-            let answer = operate(store, operation, now).await;
+            let answer = operate(&**store, operation, now).await;
             assert_eq!(answer, expected, "{operation:?}");
         });
     }

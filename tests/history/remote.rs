@@ -12,7 +12,7 @@ use crate::operation::{Action, Outcome};
 use crate::subject::Subject;
 
 /// Answers the calls of a [`Remote`] from the standard input until that ends.
-pub async fn serve(store: &impl SessionStore) {
+pub async fn serve(store: &(impl SessionStore + ?Sized)) {
     for line in std::io::stdin().lines() {
         let line = line.unwrap();
         let (session, action) = line.split_once(' ').unwrap();

@@ -13,7 +13,7 @@ pub trait Subject: Send + Sync {
 }
 
 #[async_trait]
-impl<S: SessionStore> Subject for S {
+impl<S: SessionStore + ?Sized> Subject for S {
     async fn answer(&self, session: &SessionId, action: Action) -> Outcome {
         let answer = match action {
             Action::Create { state, expires } => {

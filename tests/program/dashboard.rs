@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use session3_test_program::{Browser, Demo, Page, between, session3};
 use session3_test_support::{record_in, wait_until};
@@ -75,7 +75,12 @@ impl Place {
 pub fn start(store: &Path, arguments: &[&str]) -> (Demo, String) {
     let mut command = session3();
     command.arg("dashboard").arg(store).args(arguments);
-    let mut dashboard = Demo::run_as_it_is(command.stderr(Stdio::piped()));
+    run(command.stderr(Stdio::piped()))
+}
+
+/// Starts a dashboard with this command. Returns it, and the path of its link.
+pub fn run(command: &mut Command) -> (Demo, String) {
+    let mut dashboard = Demo::run_as_it_is(command);
     let url = dashboard.url.clone();
     let (address, link) = url.split_at(url.find("enter?").unwrap());
     dashboard.url = address.to_owned();

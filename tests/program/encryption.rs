@@ -2,38 +2,39 @@
 //! plain to sealed and back.
 
 use std::fs::{self, File, Permissions};
+use std::ops::Deref;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Output, Stdio};
+use std::thread;
 
-use session3_test_program::{Browser, Demo, session3};
+use session3_test_program::{Browser, Demo};
 use session3_test_support::{all_files, wait_until};
-use tempfile::TempDir;
 
+use crate::dashboard;
 use crate::http::scenarios;
+use crate::place::Directory;
 
 scenarios!(sealed_demo, session3_test_program::Application::Sealed);
 
 const USER: &str = "Eliza Unmistakable";
 
 /// A directory with a key ring, and room for stores and a log.
-struct Place(TempDir);
+struct Place(Directory);
+
+impl Deref for Place {
+    type Target = Directory;
+
+    fn deref(&self) -> &Directory {
+        &self.0
+    }
+}
 
 impl Place {
     fn new() -> Self {
-        let place = Self(tempfile::tempdir().unwrap());
-        place.succeed(&["key", "new", "keys"]);
+        let place = Self(Directory::new());
+        place.key_ring();
         place
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = session3();
-        command.current_dir(&self.0).args(arguments);
-        command
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
@@ -56,15 +57,17 @@ impl Place {
         said
     }
 
-    /// Serves the demo, whose log is the file `log`.
+    /// Opens the file `log`, to which the servers append.
+    fn log(&self) -> File {
+        let mut options = File::options();
+        let log = options.create(true).append(true).open(self.path("log"));
+        log.unwrap()
+    }
+
+    /// Serves the demo.
     fn serve(&self, store: &str, arguments: &[&str]) -> Demo {
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(self.path("log"))
-            .unwrap();
         let mut command = self.command(&["demo", store]);
-        Demo::run(command.args(arguments).stderr(log))
+        Demo::run(command.args(arguments).stderr(self.log()))
     }
 
     /// Reloads a server, and waits until the log has this text more often than before.
@@ -233,6 +236,47 @@ fn a_key_ring_that_cannot_be_used_is_named() {
     assert!(said.contains("name the key ring with --key-file"), "{said}");
 }
 
+/// Commands that write the ID of a process that has to be killed to a file.
+const ENDLESS: [(&str, &str); 4] = [
+    ("silent", "echo $$ > silent; sleep 1000; true"),
+    ("printing", "echo $$ > printing; cat keys; sleep 1000; true"),
+    (
+        "closed",
+        "echo $$ > closed; cat keys; exec >&-; sleep 1000; true",
+    ),
+    ("left", "sleep 1000 & echo $! > left; cat keys"),
+];
+
+#[test]
+fn a_key_command_that_does_not_end_is_killed() {
+    let place = Place::new();
+    let is_running = |name: &str| {
+        let id = fs::read_to_string(place.path(name)).unwrap();
+        // A process that its parent has not waited for yet has an empty command line.
+        let line = fs::read(format!("/proc/{}/cmdline", id.trim()));
+        line.is_ok_and(|line| !line.is_empty())
+    };
+    thread::scope(|scope| {
+        for (name, command) in ENDLESS {
+            let (place, is_running) = (&place, &is_running);
+            scope.spawn(move || {
+                let said = place.fail(&["list", "store", "--key-command", command]);
+                let expected = "--key-command: was stopped, because it had not ended after 10s";
+                assert!(said.contains(expected), "{name}: {said}");
+                wait_until(name, || !is_running(name));
+            });
+        }
+    });
+}
+
+#[test]
+fn a_key_command_that_prints_without_an_end_is_stopped() {
+    let place = Place::new();
+    let said = place.fail(&["list", "store", "--key-command", "yes"]);
+    let expected = "--key-command: printed more than 65536 bytes, which is no key ring";
+    assert!(said.contains(expected), "{said}");
+}
+
 #[test]
 fn a_new_ring_belongs_to_its_owner_alone_and_a_change_keeps_owner_and_mode() {
     let place = Place::new();
@@ -302,6 +346,29 @@ fn keys_rotate_while_visitors_use_the_site() {
 }
 
 #[test]
+fn a_dashboard_opens_sealed_sessions_and_reads_the_key_ring_again() {
+    let place = Place::new();
+    let demo = place.serve("store", &["--key-file", "keys"]);
+    log_in(&mut Browser::new(), &demo, USER);
+    let mut command = place.command(&["dashboard", "store", "--key-file", "keys"]);
+    let (dashboard, link) = dashboard::run(command.stdin(Stdio::null()).stderr(place.log()));
+    let mut operator = Browser::new();
+    assert_eq!(operator.get(&dashboard, &link).status, 200);
+    assert!(operator.get(&dashboard, "sessions").text.contains(USER));
+
+    place.succeed(&["key", "new", "keys"]);
+    let reloaded = format!("the key {} seals", place.keys()[1]);
+    place.reload(&demo, &reloaded);
+    log_in(&mut Browser::new(), &demo, "Another Unmistakable");
+    let page = operator.get(&dashboard, "sessions");
+    assert!(!page.text.contains("Another Unmistakable"), "{}", page.text);
+    place.reload(&dashboard, &reloaded);
+    let page = operator.get(&dashboard, "sessions");
+    assert!(page.text.contains("Another Unmistakable"), "{}", page.text);
+    assert!(page.text.contains(USER), "{}", page.text);
+}
+
+#[test]
 fn a_key_that_is_gone_logs_nobody_out() {
     let place = Place::new();
     let arguments = ["--key-file", "keys"];
@@ -358,7 +425,7 @@ fn a_site_moves_from_plain_to_sealed_and_back() {
     visit(&demo, 1);
     demo.stop();
 
-    // Without permission, a plain session is no session, and nobody is logged out.
+    // Without permission, a plain session cannot be opened, and no user is logged out.
     let keys = ["--key-file", "keys"];
     let checked = place.run(&["check", "store", "--key-file", "keys"]);
     assert_eq!(checked.status.code(), Some(1));

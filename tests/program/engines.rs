@@ -16,6 +16,7 @@ use session3_test_servers::redis::{Redis, RedisCluster};
 use session3_test_support::wait_until;
 
 use crate::http::scenarios;
+use crate::place::Directory;
 use crate::{dashboard, processes};
 
 /// The demo with its sessions in Redis.
@@ -180,6 +181,15 @@ fn operators_see_and_end_sessions(store: &Path) {
     );
     let check = run(&["check", "--repair"], store);
     assert!(check.ends_with("2 sound, 0 damaged, 0 foreign, 0 leftover, 0 surplus, 0 missing\n"));
+    // A check of sealed sessions takes each of them from the check of the engine.
+    let place = Directory::new();
+    let keys = place.key_ring();
+    let sealed = ["check", "--key-file", &keys, "--accept-plain"];
+    let check = run(&sealed, store);
+    assert!(
+        check.starts_with("2 sound, ") && check.ends_with(", 2 not sealed\n"),
+        "{check}"
+    );
     assert_eq!(
         run(&["prune", "--dry-run", "--minutes", "1"], store),
         "would delete 0, remaining 2\n"

@@ -1,40 +1,38 @@
 //! What the program says about mistakes of an operator: one line, which says what to do.
 
 use std::fs;
+use std::ops::Deref;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use session3_test_fixtures::SITE;
-use session3_test_program::{Demo, session3};
+use session3_test_program::Demo;
 use session3_test_support::wait_until;
-use tempfile::TempDir;
 
 use crate::https::{certify, curl};
+use crate::place::Directory;
 
 /// The user nobody of Debian.
 const NOBODY: u32 = 65534;
 
 /// A directory with an application, and a certificate in several forms.
-struct Place(TempDir);
+struct Place(Directory);
+
+impl Deref for Place {
+    type Target = Directory;
+
+    fn deref(&self) -> &Directory {
+        &self.0
+    }
+}
 
 impl Place {
     fn new() -> Self {
-        let place = Self(tempfile::tempdir().unwrap());
+        let place = Self(Directory::new());
         fs::write(place.path("site.wasm"), SITE).unwrap();
-        certify(place.0.path());
+        certify(&place.path(""));
         place
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = session3();
-        command.current_dir(&self.0).args(arguments);
-        command
     }
 
     fn serve(&self, arguments: &[&str]) -> Command {
@@ -45,7 +43,7 @@ impl Place {
 
     /// Lets other users read the directory.
     fn open(&self) {
-        fs::set_permissions(&self.0, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(self.path(""), fs::Permissions::from_mode(0o755)).unwrap();
     }
 }
 
@@ -155,7 +153,7 @@ fn files_of_a_certificate_that_do_not_fit_are_explained() {
     let place = Place::new();
     let convert = |arguments: &[&str]| {
         let mut openssl = Command::new("openssl");
-        let status = openssl.current_dir(&place.0).args(arguments).status();
+        let status = openssl.current_dir(place.path("")).args(arguments).status();
         assert!(status.expect("openssl").success());
     };
     convert(&[
@@ -285,7 +283,7 @@ fn a_directory_that_became_read_only_is_not_ready() {
     let metrics = lines.find_map(|line| line.strip_prefix("Metrics are at "));
     let ready = metrics.unwrap().replace("metrics.", "readyz");
     let why = || {
-        curl(place.0.path(), &[], &ready)
+        curl(&place.path(""), &[], &ready)
             .unwrap_or_default()
             .trim()
             .to_owned()

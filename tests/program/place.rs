@@ -8,23 +8,51 @@ use std::process::Command;
 
 use session3_test_program::{Browser, Demo, Page, session3};
 use session3_test_support::wait_until;
+use tempfile::TempDir;
+
+/// A temporary directory in which commands of the program run.
+pub struct Directory(TempDir);
+
+impl Directory {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Makes a key ring in the directory, and returns the path of its file.
+    pub fn key_ring(&self) -> String {
+        let made = self.command(&["key", "new", "keys"]).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+        self.path("keys").to_str().unwrap().to_owned()
+    }
+
+    /// Returns a command of the program, with the directory as its current one.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = session3();
+        command.current_dir(&self.0).args(arguments);
+        command
+    }
+}
 
 /// A directory for an application, its sessions and the server's log.
 pub struct Place {
-    directory: tempfile::TempDir,
+    directory: Directory,
 }
 
 impl Place {
     /// Creates a directory with this application.
     pub fn new(application: &[u8]) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Directory::new();
         let place = Self { directory };
         place.write("application.wasm", application);
         place
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
+        self.directory.path(name)
     }
 
     pub fn write(&self, name: &str, content: &[u8]) {
@@ -33,11 +61,8 @@ impl Place {
 
     /// Returns the command that serves the application, with the directory as its current one.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = session3();
-        command
-            .current_dir(&self.directory)
-            .args(["serve", "application.wasm"])
-            .args(arguments);
+        let mut command = self.directory.command(&["serve", "application.wasm"]);
+        command.args(arguments);
         command
     }
 

@@ -3,17 +3,21 @@
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use session3_components::DEMO;
 use session3_test_program::clock::speed_up;
 use session3_test_program::{Browser, Demo, between, session3};
 use session3_test_support::wait_until;
+
+use crate::place::Directory;
 
 const ROWS: u16 = 40;
 const COLUMNS: u16 = 120;
@@ -132,6 +136,19 @@ fn command(name: &str, directory: &Path, arguments: &[&str]) -> Command {
     command
 }
 
+/// Returns a command that runs this one through `env` with an argument.
+fn through_env(argument: &str, command: &Command) -> Command {
+    let mut shell = Command::new("env");
+    shell
+        .arg(argument)
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        shell.env(name, value.unwrap());
+    }
+    shell
+}
+
 fn piped(command: &mut Command) -> String {
     let output = command.stdin(Stdio::null()).output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -171,16 +188,8 @@ fn no_color_is_obeyed() {
     let directory = tempfile::tempdir().unwrap();
     let (_demo, _) = demo_with_sessions(directory.path(), &[]);
     // The terminal removes the variable of the test's own environment.
-    let mut shell = Command::new("env");
     let list = command("list", directory.path(), &[]);
-    shell
-        .arg("NO_COLOR=1")
-        .arg(list.get_program())
-        .args(list.get_args());
-    for (name, value) in list.get_envs() {
-        shell.env(name, value.unwrap());
-    }
-    let mut terminal = Terminal::run(&mut shell);
+    let mut terminal = Terminal::run(&mut through_env("NO_COLOR=1", &list));
     assert!(terminal.wait().success());
     terminal.wait_for("ann");
     let written = terminal.written();
@@ -283,6 +292,37 @@ fn top_shows_sessions_users_and_requests_until_q() {
         terminal.written().contains("\u{1b}[?1049l")
     });
     assert!(written.contains("\u{1b}[?1049h"), "{written:?}");
+}
+
+#[test]
+fn top_names_the_users_of_a_sealed_store_with_its_keys() {
+    let (directory, other) = (tempfile::tempdir().unwrap(), Directory::new());
+    let keys = other.key_ring();
+    let arguments = ["--key-file", &keys];
+    let (_demo, _) = demo_with_sessions(directory.path(), &arguments);
+    let terminal = Terminal::run(&mut command("top", directory.path(), &arguments));
+    terminal.wait_for("1 ann");
+    let terminal = Terminal::run(&mut command("top", directory.path(), &[]));
+    terminal.wait_for("Users with the most sessions");
+    wait_until("the count", || {
+        let text = terminal.text();
+        let mut lines = text.lines();
+        lines.any(|line| line.contains("│Sessions") && line.contains(" 2 "))
+    });
+    assert!(!terminal.text().contains("ann"), "{}", terminal.text());
+}
+
+#[test]
+fn a_sealed_dashboard_ends_with_its_terminal() {
+    let (directory, other) = (tempfile::tempdir().unwrap(), Directory::new());
+    let keys = other.key_ring();
+    let dashboard = command("dashboard", directory.path(), &["--key-file", &keys]);
+    // The tests may have been started by a program that ignores the signal, such as nohup.
+    let mut dashboard = through_env("--default-signal=HUP", &dashboard);
+    let mut terminal = Terminal::run(&mut dashboard);
+    terminal.wait_for("press Ctrl-C to quit");
+    kill_process(Pid::from_child(&terminal.child), Signal::HUP).unwrap();
+    assert_eq!(terminal.wait().signal(), Some(Signal::HUP.as_raw()));
 }
 
 #[test]

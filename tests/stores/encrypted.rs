@@ -1,17 +1,20 @@
 //! Sealed stores: the contract, changed bytes, rotation, and the way from plain to sealed.
 
-use std::fs;
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::{fs, io, thread};
 
 use parking_lot::Mutex;
 use session3_store::{
     Finding, Maintenance, MemoryStore, SessionId, SessionState, SessionStore, StoreError,
     StoredSession,
 };
-use session3_store_directory::{DirectoryStore, Options};
+use session3_store_directory::{Call, DirectoryStore, Options, Watch};
 use session3_store_encrypted::{EncryptedStore, Key, KeyId, Keyring, SealedAnew, SystemRandom};
 use session3_store_tests::{Given, TestClock, conformance_suite};
 use session3_test_support::in_turn::InTurn;
+use session3_test_support::layer::Layer;
 use session3_test_support::{block_on, id, record_in};
 
 const LIMIT: u64 = 1 << 20;
@@ -28,12 +31,8 @@ async fn sealed_directory() -> Given {
 /// during a rotation.
 async fn sealed_directory_during_a_rotation() -> Given {
     in_directory(|engine| {
-        let mut old = ring();
-        let newest = old.add(Key::generate(&SystemRandom, "today")).unwrap();
-        let mut new = old.clone();
-        new.seal_with(newest).unwrap();
         let open = |ring| EncryptedStore::new(engine.clone(), ring);
-        Arc::new(InTurn::new([open(old), open(new)]))
+        Arc::new(InTurn::new(rings().map(open)))
     })
 }
 
@@ -212,8 +211,8 @@ fn equal_states_are_sealed_differently() {
     let first = sealed.kept(1);
     block_on(sealed.store.delete_session(&id(1))).unwrap();
     sealed.create(1, "alice");
-    assert_ne!(sealed.kept(1).state.data[8..32], first.state.data[8..32]);
-    assert_ne!(sealed.kept(1).state.data[32..], first.state.data[32..]);
+    assert_ne!(sealed.kept(1).state.data[8..20], first.state.data[8..20]);
+    assert_ne!(sealed.kept(1).state.data[20..], first.state.data[20..]);
 }
 
 #[test]
@@ -233,10 +232,19 @@ fn the_engine_sees_neither_user_nor_data() {
     );
     let hash = sealed.kept(1).state.user.unwrap();
     assert!(hash.len() == 32 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    // Nobody else has the hash of another ring.
+    // Another ring makes another hash.
     let other = Sealed::new(ring());
     other.create(1, "alice");
     assert_ne!(other.kept(1).state.user.unwrap(), hash);
+}
+
+/// Returns two rings with the same keys, of which each seals with another one.
+fn rings() -> [Keyring; 2] {
+    let mut old = ring();
+    let newest = old.add(Key::generate(&SystemRandom, "today")).unwrap();
+    let mut new = old.clone();
+    new.seal_with(newest).unwrap();
+    [old, new]
 }
 
 /// Adds a key to the ring of a store, which seals from now on.
@@ -315,6 +323,111 @@ fn a_session_whose_key_is_gone_names_it_and_is_not_damaged() {
     assert_eq!(block_on(sealed.store.delete_session(&id(1))), Ok(true));
 }
 
+/// Clients add to a session through handles that seal with different keys, while the session is
+/// sealed anew with the one and the other again and again.
+#[test]
+fn no_increment_is_lost_while_keys_rotate() {
+    const CLIENTS: usize = 4;
+    const INCREMENTS: usize = 200;
+    let directory = tempfile::tempdir().unwrap();
+    let [old, new] = rings().map(|ring| {
+        move |path: &Path| {
+            let engine = DirectoryStore::open(path, Options::default()).unwrap();
+            EncryptedStore::new(Arc::new(engine), ring.clone())
+        }
+    });
+    let open = |number: usize| match number % 2 {
+        0 => old(directory.path()),
+        _ => new(directory.path()),
+    };
+    let (is_done, sealed) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let rotate = async |store: EncryptedStore| {
+        while !is_done.load(Ordering::SeqCst) {
+            match store.seal_anew(&id(1)).await {
+                Ok(SealedAnew::Sealed) => {
+                    sealed.fetch_add(1, Ordering::SeqCst);
+                }
+                Ok(SealedAnew::Unchanged) | Err(StoreError::Busy) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    let add = async |store: EncryptedStore| {
+        for _ in 0..INCREMENTS {
+            while !add_one(&store).await {}
+        }
+    };
+    block_on(open(0).create_session(&id(1), &counter(0))).unwrap();
+    thread::scope(|scope| {
+        for number in 0..2 {
+            let store = open(number);
+            scope.spawn(|| block_on(rotate(store)));
+        }
+        let clients = std::array::from_fn::<_, CLIENTS, _>(|number| {
+            let store = open(number);
+            scope.spawn(|| block_on(add(store)))
+        });
+        let ended = clients.map(|client| client.join());
+        is_done.store(true, Ordering::SeqCst);
+        ended.into_iter().for_each(|client| client.unwrap());
+    });
+    let loaded = block_on(open(0).load_session(&id(1))).unwrap().unwrap();
+    assert_eq!(loaded.state, counter(CLIENTS * INCREMENTS));
+    assert_eq!(loaded.version as usize, 1 + CLIENTS * INCREMENTS);
+    assert!(sealed.into_inner() > 0);
+}
+
+fn counter(count: usize) -> SessionState {
+    SessionState {
+        data: count.to_le_bytes().into(),
+        ..state("alice")
+    }
+}
+
+/// Adds 1 to the count. Returns false if another client was first.
+async fn add_one(store: &EncryptedStore) -> bool {
+    let loaded = store.load_session(&id(1)).await.unwrap().unwrap();
+    let count = usize::from_le_bytes(loaded.state.data.try_into().unwrap());
+    let next = counter(count + 1);
+    match store.save_session(&id(1), &next, loaded.version).await {
+        Ok(_) => true,
+        Err(StoreError::Conflict(_) | StoreError::Busy) => false,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Counts the reads of a directory.
+#[derive(Default)]
+struct Reads(AtomicUsize);
+
+impl Watch for Reads {
+    fn before(&self, call: Call) -> io::Result<usize> {
+        if let Call::Read(_) = call {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+        Ok(usize::MAX)
+    }
+}
+
+#[test]
+fn a_check_reads_each_sealed_session_once() {
+    let [plain, sealed] = [Layer::Plain, Layer::Sealed].map(|layer| {
+        let (directory, reads) = (tempfile::tempdir().unwrap(), Arc::new(Reads::default()));
+        let options = Options::default().watch(reads.clone());
+        let store = layer.over(DirectoryStore::open(directory.path(), options).unwrap());
+        for number in 1..=5 {
+            block_on(store.create_session(&id(number), &state("alice"))).unwrap();
+        }
+        reads.0.store(0, Ordering::SeqCst);
+        let mut found = |finding| panic!("{finding:?}");
+        let report = block_on(store.check(false, &mut found)).unwrap();
+        assert_eq!(report.sessions, 5);
+        reads.0.load(Ordering::SeqCst)
+    });
+    assert!(plain > 0);
+    assert_eq!(sealed, plain);
+}
+
 #[test]
 fn a_changed_session_is_damaged_for_a_check() {
     let sealed = Sealed::new(ring());
@@ -360,7 +473,7 @@ fn plain_sessions_need_permission_and_are_sealed_one_by_one() {
 }
 
 #[test]
-fn nobody_gets_sealed_sessions_by_the_name_of_their_hash() {
+fn a_user_who_has_the_name_of_a_hash_does_not_get_its_sessions() {
     let mut sealed = Sealed::new(ring());
     sealed.store = sealed.store.accept_plain(true);
     sealed.create(1, "alice");

@@ -23,6 +23,7 @@ use session3_store_directory::{Call, DirectoryStore, Durability, Options, Watch}
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use session3_test_support::layer::Layer;
 use session3_test_support::{all_files, id, wait_until};
 
 const NOW: u64 = 1_700_000_000_000;
@@ -278,11 +279,32 @@ impl Watch for Saboteur {
 /// The result of loading each session.
 type States = BTreeMap<SessionId, Result<Option<StoredSession>, StoreError>>;
 
+/// How the store under test is opened.
+#[derive(Clone, Copy, Debug)]
+struct Setup {
+    durability: Durability,
+    layer: Layer,
+}
+
+const PROCESS: Setup = Setup {
+    durability: Durability::Process,
+    layer: Layer::Plain,
+};
+const DISK: Setup = Setup {
+    durability: Durability::Disk,
+    layer: Layer::Plain,
+};
+const SEALED: Setup = Setup {
+    durability: Durability::Disk,
+    layer: Layer::Sealed,
+};
+
 /// A directory with sessions and a store in it.
 struct Given<'a> {
     runtime: &'a Runtime,
+    layer: Layer,
     directory: TempDir,
-    store: DirectoryStore,
+    store: Arc<dyn Maintenance>,
     saboteur: Arc<Saboteur>,
 }
 
@@ -302,14 +324,16 @@ fn state(user: &str, size: usize) -> SessionState {
 }
 
 impl<'a> Given<'a> {
-    fn new(runtime: &'a Runtime, durability: Durability, operation: &Operation) -> Self {
+    fn new(runtime: &'a Runtime, setup: Setup, operation: &Operation) -> Self {
+        let Setup { durability, layer } = setup;
         let memory = Path::new("/dev/shm");
         let directory = match memory.is_dir() {
             true => tempfile::tempdir_in(memory),
             false => tempfile::tempdir(),
         };
         let directory = directory.unwrap();
-        let store = DirectoryStore::open(directory.path(), options(durability)).unwrap();
+        let open = |options| layer.over(DirectoryStore::open(directory.path(), options).unwrap());
+        let store = open(options(durability));
         let expired = SessionState {
             expires: 1,
             ..state("alice", 10)
@@ -339,8 +363,7 @@ impl<'a> Given<'a> {
         fs::write(damaged, "nonsense").unwrap();
         drop(store);
         let saboteur = Arc::new(Saboteur::default());
-        let watched = options(durability).watch(saboteur.clone());
-        let store = DirectoryStore::open(directory.path(), watched).unwrap();
+        let store = open(options(durability).watch(saboteur.clone()));
         if operation.is_warm {
             let loaded = runtime.block_on(store.load_session(&id(ALICE)));
             assert_eq!(loaded.unwrap().unwrap().version, 2);
@@ -348,6 +371,7 @@ impl<'a> Given<'a> {
         saboteur.0.lock().unwrap().seen.clear();
         Self {
             runtime,
+            layer,
             directory,
             store,
             saboteur,
@@ -443,7 +467,8 @@ impl<'a> Given<'a> {
     /// index names each of them.
     fn states(&self) -> States {
         let options = options(Durability::Process);
-        let store = DirectoryStore::open(self.directory.path(), options).unwrap();
+        let engine = DirectoryStore::open(self.directory.path(), options).unwrap();
+        let store = self.layer.over(engine);
         let load = |session: SessionId| {
             let loaded = self.runtime.block_on(store.load_session(&session));
             if let Ok(Some(loaded)) = &loaded
@@ -525,8 +550,8 @@ struct Undisturbed {
 
 impl Undisturbed {
     /// Runs the operation without faults.
-    fn see(runtime: &Runtime, durability: Durability, operation: &Operation) -> Self {
-        let given = Given::new(runtime, durability, operation);
+    fn see(runtime: &Runtime, setup: Setup, operation: &Operation) -> Self {
+        let given = Given::new(runtime, setup, operation);
         let before = given.states();
         let answer = (operation.act)(&given).unwrap();
         let calls = std::mem::take(&mut given.saboteur.0.lock().unwrap().seen);
@@ -574,17 +599,17 @@ fn may_succeed(operation: &Operation, kind: Kind, name: &str) -> bool {
 /// says.
 fn sabotage(
     runtime: &Runtime,
-    durability: Durability,
+    setup: Setup,
     operation: &Operation,
     undisturbed: &Undisturbed,
     (number, fault): (usize, Fault),
 ) {
     let (kind, name) = &undisturbed.calls[number];
     let context = format!(
-        "{} under {durability:?}, {fault:?} at call {number}, {kind:?} {name}",
+        "{} of {setup:?}, {fault:?} at call {number}, {kind:?} {name}",
         operation.name
     );
-    let given = Given::new(runtime, durability, operation);
+    let given = Given::new(runtime, setup, operation);
     given.saboteur.0.lock().unwrap().fault = Some((number, fault));
     let answer = (operation.act)(&given);
     given.saboteur.0.lock().unwrap().fault = None;
@@ -641,31 +666,36 @@ fn runtime() -> Runtime {
         .unwrap()
 }
 
-fn every_call_fails_once(durability: Durability) {
+fn every_call_fails_once(setup: Setup) {
     let runtime = runtime();
     let mut count = 0;
     for operation in &OPERATIONS {
-        let undisturbed = Undisturbed::see(&runtime, durability, operation);
-        let directory = Given::new(&runtime, durability, operation).directory;
+        let undisturbed = Undisturbed::see(&runtime, setup, operation);
+        let directory = Given::new(&runtime, setup, operation).directory;
         for number in undisturbed.targets(directory.path()) {
             for fault in undisturbed.calls[number].0.faults() {
                 let target = (number, fault);
-                sabotage(&runtime, durability, operation, &undisturbed, target);
+                sabotage(&runtime, setup, operation, &undisturbed, target);
                 count += 1;
             }
         }
     }
-    println!("faults under {durability:?}: {count} injected, broken promises: 0");
+    println!("faults, {setup:?}: {count} injected, broken promises: 0");
 }
 
 #[test]
 fn every_system_call_may_fail_once_under_process() {
-    every_call_fails_once(Durability::Process);
+    every_call_fails_once(PROCESS);
 }
 
 #[test]
 fn every_system_call_may_fail_once_under_disk() {
-    every_call_fails_once(Durability::Disk);
+    every_call_fails_once(DISK);
+}
+
+#[test]
+fn every_system_call_under_a_sealed_store_may_fail_once() {
+    every_call_fails_once(SEALED);
 }
 
 /// An operation has the same result, and leaves the same bytes in the files, if each read and
@@ -684,12 +714,12 @@ fn short_reads_and_writes_are_invisible() {
         }
         contents
     };
-    for durability in [Durability::Process, Durability::Disk] {
+    for setup in [PROCESS, DISK, SEALED] {
         for operation in &OPERATIONS {
-            let usual = Given::new(&runtime, durability, operation);
+            let usual = Given::new(&runtime, setup, operation);
             let answer = (operation.act)(&usual);
             for limit in [Limit::OneByte, Limit::Half] {
-                let given = Given::new(&runtime, durability, operation);
+                let given = Given::new(&runtime, setup, operation);
                 given.saboteur.0.lock().unwrap().limit = Some(limit);
                 let name = operation.name;
                 assert_eq!((operation.act)(&given), answer, "{name}");
@@ -704,7 +734,7 @@ fn short_reads_and_writes_are_invisible() {
 #[test]
 fn a_damaged_session_does_not_hide_the_users_others() {
     let runtime = runtime();
-    let given = Given::new(&runtime, Durability::Process, &OPERATIONS[0]);
+    let given = Given::new(&runtime, PROCESS, &OPERATIONS[0]);
     let path = given.directory.path().join(format!("03/{}", id(EXPIRED)));
     let mut bytes = fs::read(&path).unwrap();
     bytes.truncate(600);

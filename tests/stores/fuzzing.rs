@@ -9,6 +9,8 @@ use session3_test_support::random::{is_long, seed};
 
 /// The number of mutated records. With `TORTURE=long`, ten times as many are run.
 const RECORDS: usize = 10_000;
+/// The number of mutated sealed states. With `TORTURE=long`, ten times as many are run.
+const SEALED: usize = 20_000;
 /// The number of mutated sequences of operations. With `TORTURE=long`, ten times as many are run.
 const SEQUENCES: usize = 500;
 /// Numbers that are likely to be edge cases of a field.
@@ -17,6 +19,16 @@ const EDGES: [u64; 6] = [0, 1, 512, 1 << 63, u64::MAX - 511, u64::MAX];
 #[test]
 fn no_bytes_of_a_record_lead_astray() {
     fuzz("record", RECORDS, session3_test_fuzzing::record);
+}
+
+#[test]
+fn no_bytes_of_a_sealed_state_are_opened_unless_they_were_sealed() {
+    let corpus = corpus("sealed");
+    let opened = corpus
+        .iter()
+        .filter(|bytes| session3_test_fuzzing::opens(bytes));
+    assert_eq!(opened.count(), 3, "the corpus is of another format");
+    fuzz("sealed", SEALED, session3_test_fuzzing::sealed);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use session3_store::MemoryStore;
 use session3_store_directory::{DirectoryStore, Durability, Options};
 use session3_test_history::{Plan, Subject, record};
+use session3_test_support::layer::sealed;
 use session3_test_support::{block_on, random};
 
 /// Records a history with these stores, and checks it.
@@ -24,6 +25,16 @@ fn what_clients_of_the_store_in_memory_see_has_an_order() {
 
 #[test]
 fn what_clients_of_several_handles_of_a_directory_see_has_an_order() {
+    assert_linearizable_in_directories(|store| Arc::new(store));
+}
+
+#[test]
+fn what_clients_of_several_handles_of_a_sealed_directory_see_has_an_order() {
+    assert_linearizable_in_directories(|store| Arc::new(sealed(store)));
+}
+
+/// Records histories with three handles of a directory, of which `wrap` makes stores.
+fn assert_linearizable_in_directories(wrap: fn(DirectoryStore) -> Arc<dyn Subject>) {
     let seed = random::seed();
     for (durability, kept) in [
         (Durability::Process, 1000),
@@ -35,9 +46,7 @@ fn what_clients_of_several_handles_of_a_directory_see_has_an_order() {
             .create(true)
             .durability(durability)
             .max_kept_files(kept);
-        let open = |_| -> Arc<dyn Subject> {
-            Arc::new(DirectoryStore::open(directory.path(), options.clone()).unwrap())
-        };
+        let open = |_| wrap(DirectoryStore::open(directory.path(), options.clone()).unwrap());
         let plan = Plan {
             drops: 3,
             ..Plan::new(seed)

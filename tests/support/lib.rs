@@ -7,6 +7,7 @@ pub mod base64url;
 pub mod dice;
 pub mod directory;
 pub mod in_turn;
+pub mod layer;
 pub mod observer;
 pub mod picture;
 

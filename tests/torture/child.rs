@@ -3,9 +3,12 @@
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use session3_store::Maintenance;
 use session3_store_directory::{DirectoryStore, Durability, Options};
+use session3_test_support::layer::Layer;
 
 use crate::ledger::Ledger;
 use crate::{descriptors, kills, locks, work};
@@ -19,6 +22,13 @@ pub const BEFORE: u64 = NOW - 1;
 /// The idle time for the sweeps. It never passes, since the clocks stand still, so the sweeps
 /// delete expired sessions only.
 pub const MINUTES: u32 = 60;
+
+/// How most tortures open the store: with each durability, and sealed.
+pub const SETUPS: [(Durability, Layer); 3] = [
+    (Durability::Process, Layer::Plain),
+    (Durability::Disk, Layer::Plain),
+    (Durability::Disk, Layer::Sealed),
+];
 
 /// The work of a process.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -66,6 +76,8 @@ pub struct Job {
     pub directory: PathBuf,
     /// The durability of the store.
     pub durability: Durability,
+    /// Whether the store is sealed.
+    pub layer: Layer,
     /// The number of sessions.
     pub sessions: u64,
     /// The number of processes with cells in the ledger.
@@ -96,21 +108,23 @@ impl Role {
             Self::Change => kills::change(&job),
             Self::Hold => locks::hold(&job),
             Self::Starve => descriptors::starve(&job),
-            Self::Serve => block_on(session3_test_history::serve(&job.open())),
+            Self::Serve => block_on(session3_test_history::serve(&*job.open())),
         }
     }
 }
 
 impl Job {
     /// Opens the store, and creates it if it is missing.
-    pub fn open(&self) -> DirectoryStore {
+    pub fn open(&self) -> Arc<dyn Maintenance> {
         self.open_with(Options::default())
     }
 
     /// Opens the store with these options, and creates it if it is missing.
-    pub fn open_with(&self, options: Options) -> DirectoryStore {
+    pub fn open_with(&self, options: Options) -> Arc<dyn Maintenance> {
         let options = options.durability(self.durability).create(true);
-        DirectoryStore::open(self.directory.join("store"), options.clock(|| NOW)).unwrap()
+        let path = self.directory.join("store");
+        let store = DirectoryStore::open(path, options.clock(|| NOW)).unwrap();
+        self.layer.over(store)
     }
 
     /// Opens the ledger for this process.
@@ -129,6 +143,7 @@ impl Job {
         vec![
             self.directory.to_str().unwrap().to_owned(),
             u64::from(self.durability == Durability::Disk).to_string(),
+            u64::from(self.layer == Layer::Sealed).to_string(),
             self.sessions.to_string(),
             self.processes.to_string(),
             self.me.to_string(),
@@ -139,7 +154,7 @@ impl Job {
 
     fn parse(arguments: &[String]) -> Self {
         let number = |index: usize| arguments[index].parse::<u64>().unwrap();
-        let is_disk = number(1) == 1;
+        let (is_disk, is_sealed) = (number(1) == 1, number(2) == 1);
         Self {
             directory: arguments[0].clone().into(),
             durability: if is_disk {
@@ -147,11 +162,16 @@ impl Job {
             } else {
                 Durability::Process
             },
-            sessions: number(2),
-            processes: number(3) as usize,
-            me: number(4) as usize,
-            duration: Duration::from_millis(number(5)),
-            seed: number(6),
+            layer: if is_sealed {
+                Layer::Sealed
+            } else {
+                Layer::Plain
+            },
+            sessions: number(3),
+            processes: number(4) as usize,
+            me: number(5) as usize,
+            duration: Duration::from_millis(number(6)),
+            seed: number(7),
         }
     }
 }

@@ -3,8 +3,10 @@
 use std::fs::File;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use session3_store::{SessionState, SessionStore, StoreError};
-use session3_store_directory::{DirectoryStore, Durability, Options};
+use session3_store::{Maintenance, SessionState, StoreError};
+use session3_store_directory::{Durability, Options};
+
+use session3_test_support::layer::Layer;
 
 use crate::child::{Job, LATER, MINUTES, Process, Role, block_on};
 use crate::plan::Plan;
@@ -21,6 +23,7 @@ pub fn run_short(plan: &Plan) {
         let job = Job {
             directory: directory.path().to_owned(),
             durability,
+            layer: Layer::Plain,
             sessions: SESSIONS,
             processes: 1,
             me: 0,
@@ -43,16 +46,16 @@ pub fn starve(job: &Job) {
     block_on(async {
         by_default(job).await;
         let greedy = job.open_with(Options::default().max_kept_files(10_000));
-        let most = work_with_all(&greedy).await;
+        let most = work_with_all(&*greedy).await;
         assert_eq!(most, LIMIT as usize, "the process did not reach its limit");
-        with_none_left(&greedy).await;
+        with_none_left(&*greedy).await;
         println!(
             "  {:?}: {SESSIONS} sessions with {most} of {LIMIT} files open, then with none left",
             job.durability
         );
         really_out(job).await;
-        work_with_all(&greedy).await;
-        everything_else(&greedy).await;
+        work_with_all(&*greedy).await;
+        everything_else(&*greedy).await;
     });
 }
 
@@ -60,7 +63,7 @@ pub fn starve(job: &Job) {
 async fn by_default(job: &Job) {
     let store = job.open();
     let before = count_open();
-    work::create(&store, SESSIONS).await;
+    work::create(&*store, SESSIONS).await;
     for session in 0..SESSIONS {
         store.load_session(&id(session)).await.unwrap().unwrap();
     }
@@ -73,7 +76,7 @@ async fn by_default(job: &Job) {
 }
 
 /// Changes every session, and returns how many files were open at most.
-async fn work_with_all(store: &DirectoryStore) -> usize {
+async fn work_with_all(store: &dyn Maintenance) -> usize {
     let mut most = 0;
     for session in 0..SESSIONS {
         let id = id(session);
@@ -93,7 +96,7 @@ async fn work_with_all(store: &DirectoryStore) -> usize {
 }
 
 /// Checks that walks, lists, sweeps and deletes succeed.
-async fn everything_else(store: &DirectoryStore) {
+async fn everything_else(store: &dyn Maintenance) {
     let mut sessions = 0;
     let mut cursor = None;
     loop {
@@ -121,7 +124,7 @@ async fn everything_else(store: &DirectoryStore) {
 
 /// Checks that loads succeed while other code of the process takes every free file descriptor: the
 /// store then closes the files in its cache.
-async fn with_none_left(store: &DirectoryStore) {
+async fn with_none_left(store: &dyn Maintenance) {
     let mut others = Vec::new();
     for session in 0..SESSIONS {
         others.extend(all_free());

@@ -3,23 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use session3_store_directory::Durability;
 use session3_test_history::{Remote, Subject, record};
 
-use crate::child::{Job, Role, command};
+use crate::child::{Job, Role, SETUPS, command};
 use crate::plan::Plan;
 
 /// The number of processes. Each has one client.
 const PROCESSES: usize = 6;
 
-/// Kills random processes again and again, under each durability. What their clients saw must be
+/// Kills random processes again and again, with each setup. What their clients saw must be
 /// linearizable.
 pub fn kill(plan: &Plan) {
-    for durability in [Durability::Process, Durability::Disk] {
+    for (durability, layer) in SETUPS {
         let directory = tempfile::tempdir().unwrap();
         let job = Job {
             directory: directory.path().to_owned(),
             durability,
+            layer,
             sessions: 0,
             processes: 0,
             me: 0,
@@ -54,7 +54,12 @@ async fn kill_of(job: &Job, plan: &Plan) {
         }
     });
     match history.await.check() {
-        Ok(summary) => println!("  {:?}: {} kills, {summary}", job.durability, plan.kills()),
+        Ok(summary) => println!(
+            "  {:?}, {:?}: {} kills, {summary}",
+            job.durability,
+            job.layer,
+            plan.kills()
+        ),
         Err(violation) => panic!("{violation}"),
     }
 }

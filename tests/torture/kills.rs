@@ -10,10 +10,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use session3_store::{SessionState, SessionStore, StoreError, StoredSession};
-use session3_store_directory::{DirectoryStore, Durability};
+use session3_store::{Maintenance, SessionState, StoreError, StoredSession};
 
-use crate::child::{BEFORE, Job, LATER, MINUTES, NOW, Process, Role, block_on, say};
+use crate::child::{BEFORE, Job, LATER, MINUTES, NOW, Process, Role, SETUPS, block_on, say};
 use crate::content::Content;
 use crate::plan::Plan;
 use crate::processes::{before_the_sweep, expect_nothing_else, sweep};
@@ -51,14 +50,15 @@ struct Sample {
     expires: u64,
 }
 
-/// Kills a process as often as planned, under each durability.
+/// Kills a process as often as planned, with each setup.
 pub fn kill(plan: &Plan) {
-    for durability in [Durability::Process, Durability::Disk] {
+    for (durability, layer) in SETUPS {
         let directory = tempfile::tempdir().unwrap();
         let mut random = plan.random();
         let mut job = Job {
             directory: directory.path().to_owned(),
             durability,
+            layer,
             sessions: SESSIONS,
             processes: 1,
             me: 0,
@@ -74,7 +74,7 @@ pub fn kill(plan: &Plan) {
             let lines = kill_one(&job, pause);
             judge.tally.count("kills");
             lines.iter().for_each(|line| judge.hear(line));
-            block_on(judge.look(&store, &job.open()));
+            block_on(judge.look(&*store, &*job.open()));
             // Most rounds skip this, so that the next process starts with the files that this one
             // left.
             if random.below(4) == 0 {
@@ -82,7 +82,7 @@ pub fn kill(plan: &Plan) {
             }
         }
         block_on(judge.clean_up(&job));
-        judge.tally.judge(&format!("{durability:?}"));
+        judge.tally.judge(&format!("{durability:?}, {layer:?}"));
     }
 }
 
@@ -113,15 +113,15 @@ pub fn change(job: &Job) {
     let store = job.open();
     thread::scope(|scope| {
         for part in 0..THREADS {
-            let store = &store;
+            let store = &*store;
             scope.spawn(move || block_on(change_part(store, job, part)));
         }
-        scope.spawn(|| block_on(sweep_pieces(&store, job)));
+        scope.spawn(|| block_on(sweep_pieces(&*store, job)));
     });
 }
 
 /// Sweeps a random number of times, each time with a short time limit.
-async fn sweep_pieces(store: &DirectoryStore, job: &Job) {
+async fn sweep_pieces(store: &dyn Maintenance, job: &Job) {
     let mut random = Random::new(job.seed ^ u64::MAX);
     // A sweep that never stopped would leave no old sessions and leftovers to the other threads.
     let has_time = job.clock();
@@ -133,7 +133,7 @@ async fn sweep_pieces(store: &DirectoryStore, job: &Job) {
 }
 
 /// Changes the sessions of one thread until the time is over.
-async fn change_part(store: &DirectoryStore, job: &Job, part: u64) {
+async fn change_part(store: &dyn Maintenance, job: &Job, part: u64) {
     let mut random = Random::new(job.seed ^ part);
     let has_time = job.clock();
     while has_time() {
@@ -161,7 +161,7 @@ async fn change_part(store: &DirectoryStore, job: &Job, part: u64) {
 
 /// Deletes, touches or saves a session. Returns the result, and the session after a success.
 async fn change_one(
-    store: &DirectoryStore,
+    store: &dyn Maintenance,
     session: u64,
     before: &Sample,
     random: &mut Random,
@@ -367,7 +367,7 @@ impl Judge {
 
     /// Compares the store with the expected sessions: through a handle whose file descriptor cache
     /// is from before the kill, and through a new one.
-    async fn look(&mut self, old: &DirectoryStore, new: &DirectoryStore) {
+    async fn look(&mut self, old: &dyn Maintenance, new: &dyn Maintenance) {
         for session in 0..SESSIONS {
             let is_unknown = self.may_be[&session].len() > 1;
             self.tally.add("cut short", u64::from(is_unknown));
@@ -387,7 +387,7 @@ impl Judge {
     }
 
     /// Compares the list of sessions of a user with the expected sessions.
-    async fn look_at_user(&mut self, store: &DirectoryStore, number: u64) {
+    async fn look_at_user(&mut self, store: &dyn Maintenance, number: u64) {
         let listed = store.sessions_of_user(&user(number)).await.unwrap();
         for (session, may_be) in &self.may_be {
             let is_theirs = may_be.iter().flatten().any(|sample| sample.user == number);
@@ -402,10 +402,10 @@ impl Judge {
     /// Sweeps, and checks that the directory then has the expected sessions and nothing else.
     async fn clean_up(&mut self, job: &Job) {
         let store = job.open();
-        before_the_sweep(&store, &mut self.tally).await;
-        sweep(&store).await;
+        before_the_sweep(&*store, &mut self.tally).await;
+        sweep(&*store).await;
         for session in 0..SESSIONS {
-            let seen = load(&store, session).await.unwrap_or(None);
+            let seen = load(&*store, session).await.unwrap_or(None);
             if seen.as_ref().is_some_and(Sample::is_old) {
                 self.tally.fault("not swept", session);
             }
@@ -416,7 +416,7 @@ impl Judge {
         let sessions = remaining().count() as u64;
         let with_user = remaining().filter(|sample| sample.user > 0).count() as u64;
         let path = job.directory.join("store");
-        expect_nothing_else(&store, &path, sessions, with_user, &mut self.tally).await;
+        expect_nothing_else(&*store, &path, sessions, with_user, &mut self.tally).await;
     }
 }
 
@@ -426,7 +426,7 @@ impl Judge {
 ///
 /// The name of the fault and its details if the session is not as it was saved.
 async fn load(
-    store: &DirectoryStore,
+    store: &dyn Maintenance,
     session: u64,
 ) -> Result<Option<Sample>, (&'static str, String)> {
     match store.load_session(&id(session)).await {

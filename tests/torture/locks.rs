@@ -5,8 +5,9 @@ use std::io::{BufRead, BufReader, Read};
 use std::time::{Duration, Instant};
 
 use fs2::FileExt as _;
-use session3_store::{SessionState, SessionStore, StoreError};
+use session3_store::{SessionState, StoreError};
 use session3_store_directory::{Durability, Options};
+use session3_test_support::layer::Layer;
 
 use crate::child::{Job, LATER, Process, Role, block_on, say};
 use crate::plan::Plan;
@@ -34,13 +35,14 @@ impl Fixture {
         let job = Job {
             directory: directory.path().to_owned(),
             durability: Durability::Process,
+            layer: Layer::Plain,
             sessions: 1,
             processes: 1,
             me: 0,
             duration: Duration::ZERO,
             seed: 0,
         };
-        block_on(work::create(&job.open(), 1));
+        block_on(work::create(&*job.open(), 1));
         Self {
             _directory: directory,
             job,

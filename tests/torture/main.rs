@@ -1,5 +1,5 @@
-//! Tortures of the directory store: processes that write at the same time, are killed, run out of
-//! file descriptors, or wait for each other's locks.
+//! Tortures of the directory store, plain and sealed: processes that write at the same time, are
+//! killed, run out of file descriptors, or wait for each other's locks.
 //!
 //! This program starts itself again for each process that a torture needs. The tortures run one
 //! after the other, since each needs the whole machine, and each prints its figures. The arguments

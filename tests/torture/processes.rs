@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use session3_store::{Finding, Maintenance, SessionStore};
-use session3_store_directory::{DirectoryStore, Durability};
+use session3_store::{Finding, Maintenance};
+use session3_store_directory::Durability;
+use session3_test_support::layer::Layer;
 
-use crate::child::{Job, MINUTES, Process, Role, block_on};
+use crate::child::{Job, MINUTES, Process, Role, SETUPS, block_on};
 use crate::content::Content;
 use crate::plan::Plan;
 use crate::random::Random;
@@ -34,9 +35,10 @@ pub fn many_sessions(plan: &Plan) {
 }
 
 fn team(plan: &Plan, sessions: u64) {
-    for durability in [Durability::Process, Durability::Disk] {
+    for (durability, layer) in SETUPS {
         let crew = TEAM.map(|role| (role, durability));
-        Run::new(plan, sessions, &crew).go(&format!("{durability:?}"), false);
+        let title = format!("{durability:?}, {layer:?}");
+        Run::new(plan, sessions, &crew, layer).go(&title, false);
     }
 }
 
@@ -54,7 +56,10 @@ pub fn mixed(plan: &Plan) {
         (Role::Visit, Durability::Disk),
         (Role::Sweep, Durability::Process),
     ];
-    Run::new(plan, 50, &crew).go("Process and Disk", true);
+    for layer in [Layer::Plain, Layer::Sealed] {
+        let title = format!("Process and Disk, {layer:?}");
+        Run::new(plan, 50, &crew, layer).go(&title, true);
+    }
 }
 
 /// A run of several processes.
@@ -69,13 +74,14 @@ struct Run {
 }
 
 impl Run {
-    fn new(plan: &Plan, sessions: u64, crew: &[(Role, Durability)]) -> Self {
+    fn new(plan: &Plan, sessions: u64, crew: &[(Role, Durability)], layer: Layer) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut random = plan.random();
         let job = |(me, (role, durability)): (usize, &(Role, Durability))| {
             let job = Job {
                 directory: directory.path().to_owned(),
                 durability: *durability,
+                layer,
                 sessions,
                 processes: crew.len(),
                 me,
@@ -85,7 +91,7 @@ impl Run {
             (*role, job)
         };
         let crew: Vec<_> = crew.iter().enumerate().map(job).collect();
-        block_on(work::create(&crew[0].1.open(), sessions));
+        block_on(work::create(&*crew[0].1.open(), sessions));
         let mut tally = Tally::looking_for(&work::FAULTS);
         for fault in ["!lost", "!invented", "!left", "busy"] {
             tally.add(fault, 0);
@@ -162,15 +168,15 @@ impl Run {
     async fn clean_up(&mut self) {
         let (_, job) = &self.crew[0];
         let store = job.open();
-        before_the_sweep(&store, &mut self.tally).await;
-        sweep(&store).await;
+        before_the_sweep(&*store, &mut self.tally).await;
+        sweep(&*store).await;
         let (sessions, path) = (job.sessions, self.directory.path().join("store"));
-        expect_nothing_else(&store, &path, sessions, sessions, &mut self.tally).await;
+        expect_nothing_else(&*store, &path, sessions, sessions, &mut self.tally).await;
     }
 }
 
 /// Sweeps the whole store.
-pub async fn sweep(store: &DirectoryStore) {
+pub async fn sweep(store: &dyn Maintenance) {
     // The first sweep may continue in the middle of an unfinished one.
     for _ in 0..2 {
         let report = store.delete_old_sessions(MINUTES, None).await.unwrap();
@@ -179,7 +185,7 @@ pub async fn sweep(store: &DirectoryStore) {
 }
 
 /// Checks that killed processes left no other problems than leftovers and surplus entries.
-pub async fn before_the_sweep(store: &DirectoryStore, tally: &mut Tally) {
+pub async fn before_the_sweep(store: &dyn Maintenance, tally: &mut Tally) {
     let mut findings = Vec::new();
     let mut found = |finding| findings.push(finding);
     store.check(false, &mut found).await.unwrap();
@@ -195,7 +201,7 @@ pub async fn before_the_sweep(store: &DirectoryStore, tally: &mut Tally) {
 /// Checks that a store that was swept has this number of sessions, of which `with_user` have a
 /// user, and nothing else.
 pub async fn expect_nothing_else(
-    store: &DirectoryStore,
+    store: &dyn Maintenance,
     path: &Path,
     sessions: u64,
     with_user: u64,

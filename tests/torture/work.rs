@@ -5,10 +5,10 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use session3_store::{SessionId, SessionState, SessionStore, StoreError};
-use session3_store_directory::DirectoryStore;
+use session3_store::{Maintenance, SessionId, SessionState, StoreError};
 
 use crate::child::{BEFORE, Job, LATER, MINUTES, Role, say};
 use crate::content::Content;
@@ -53,7 +53,7 @@ const LARGEST: u64 = 1_000_000;
 
 /// The state of a process that works.
 struct Worker {
-    store: DirectoryStore,
+    store: Arc<dyn Maintenance>,
     start: Instant,
     duration: Duration,
     ledger: Ledger,
@@ -88,7 +88,7 @@ pub async fn work(role: Role, job: &Job) -> Tally {
 }
 
 /// Creates the sessions that the processes share, at version 1 and with the count 0.
-pub async fn create(store: &DirectoryStore, sessions: u64) {
+pub async fn create(store: &dyn Maintenance, sessions: u64) {
     for number in 0..sessions {
         let content = Content {
             session: id(number),

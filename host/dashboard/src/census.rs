@@ -18,7 +18,7 @@ const PAGE: u32 = 500;
 const TOP_USERS: usize = 10;
 /// The number of damaged sessions that are kept with their reason.
 const MAX_DAMAGED: usize = 100;
-/// The age from which figures are counted again when somebody looks at them.
+/// The age from which figures are counted again when an operator looks at them.
 const MIN_AGE: Duration = Duration::from_secs(30);
 /// How many times longer than a pass its figures are good for, so that counting takes at most
 /// this part of the time.

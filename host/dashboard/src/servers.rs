@@ -1,4 +1,4 @@
-//! The metrics of running servers, which are asked for them again and again while somebody
+//! The metrics of running servers, which are asked for them again and again while an operator
 //! looks.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -389,7 +389,7 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Starts to ask these servers, every two seconds while somebody looks.
+    /// Starts to ask these servers, every two seconds while an operator looks.
     pub fn watch(urls: Vec<MetricsUrl>) -> Arc<Self> {
         let servers = Arc::new(Self {
             servers: urls.into_iter().map(Server::new).collect(),
@@ -400,7 +400,7 @@ impl Servers {
         servers
     }
 
-    /// Returns the servers, and notes that somebody looks.
+    /// Returns the servers, and notes that an operator looks.
     pub fn look(&self) -> &[Server] {
         *self.looked.lock() = Instant::now();
         self.wanted.notify_one();

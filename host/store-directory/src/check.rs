@@ -86,7 +86,9 @@ impl OpenStore {
         match self.load_uncached(id).await {
             Ok(Some(session)) => {
                 report.sessions += 1;
-                let is_missing = match session.state.user {
+                let user = session.state.user.clone();
+                observer.read(session);
+                let is_missing = match user {
                     Some(user) => self.is_missing(id, user, repair).await,
                     None => Ok(false),
                 };

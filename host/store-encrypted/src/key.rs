@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chacha20poly1305::{Key as CipherKey, KeyInit, XChaCha20Poly1305};
+use aes::Aes256;
+use aes_gcm_siv::{AesGcmSiv, KeyInit};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
@@ -12,6 +13,12 @@ use crate::{KeyringError, RandomSource};
 
 /// The number of bytes of a key.
 const KEY_BYTES: usize = 32;
+
+/// The cipher that seals states.
+pub(crate) type Cipher = AesGcmSiv<Aes256>;
+
+/// What the wrapped store has in place of a user, in bytes.
+pub(crate) type UserHash = [u8; 16];
 
 /// The name of a key, which each sealed state has in the clear: 8 hexadecimal digits, which
 /// follow from the key.
@@ -24,7 +31,7 @@ pub struct Key {
     id: KeyId,
     created: String,
     secret: Zeroizing<[u8; KEY_BYTES]>,
-    cipher: XChaCha20Poly1305,
+    cipher: Cipher,
     users: Hmac<Sha256>,
 }
 
@@ -77,12 +84,12 @@ impl Key {
     }
 
     fn new(secret: Zeroizing<[u8; KEY_BYTES]>, created: String) -> Self {
-        let cipher_key = CipherKey::from(*derive(&secret, b"session3 states"));
+        let cipher_key = derive(&secret, b"session3 states");
         let [a, b, c, d, ..] = *derive(&secret, b"session3 key ID");
         Self {
             id: KeyId([a, b, c, d]),
             created,
-            cipher: XChaCha20Poly1305::new(&cipher_key),
+            cipher: Cipher::new((&*cipher_key).into()),
             users: mac(&derive(&secret, b"session3 users")),
             secret,
         }
@@ -113,16 +120,16 @@ impl Key {
         &self.created
     }
 
-    /// Returns what the wrapped store gets in place of a user: 32 hexadecimal digits.
-    pub(crate) fn hash_of(&self, user: &str) -> String {
-        let mut hash = self.users.clone();
-        hash.update(user.as_bytes());
-        let bytes = hash.finalize().into_bytes();
-        base16ct::lower::encode_string(bytes.get(..16).unwrap_or_default())
+    /// Returns what the wrapped store gets in place of a user.
+    pub(crate) fn hash_of(&self, user: &str) -> UserHash {
+        let mut mac = self.users.clone();
+        mac.update(user.as_bytes());
+        let bytes: [u8; 32] = mac.finalize().into_bytes().into();
+        bytes.first_chunk().copied().unwrap_or_default()
     }
 
     /// Returns the cipher that seals states with this key.
-    pub(crate) fn cipher(&self) -> &XChaCha20Poly1305 {
+    pub(crate) fn cipher(&self) -> &Cipher {
         &self.cipher
     }
 }

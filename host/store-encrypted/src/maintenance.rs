@@ -8,35 +8,26 @@ use session3_store::{
 use crate::EncryptedStore;
 use crate::sealed::Unopened;
 
-/// The number of sessions that are read at a time.
-const PAGE_SIZE: u32 = 256;
-
 #[async_trait]
 impl Maintenance for EncryptedStore {
-    /// Checks the wrapped store, and then whether each of its sessions can be opened.
+    /// Checks the wrapped store, and whether each session that it reads can be opened.
     async fn check(
         &self,
         repair: bool,
         observer: &mut dyn CheckObserver,
     ) -> Result<CheckReport, StoreError> {
-        let mut first_half = FirstHalf(observer);
-        let mut report = self.inner.check(repair, &mut first_half).await?;
-        let mut cursor = None;
-        loop {
-            let page = self
-                .inner
-                .iter_sessions(cursor.as_deref(), PAGE_SIZE)
-                .await?;
-            for session in page.sessions {
-                let done = 0.5 + f64::from(session.id.prefix()) / 512.0;
-                self.check_seal(session, &mut report, observer);
-                observer.progress(done);
-            }
-            if page.next.is_none() {
-                return Ok(report);
-            }
-            cursor = page.next;
-        }
+        let mut seals = Seals {
+            store: self,
+            observer,
+            read: 0,
+            unopened: 0,
+            damaged: 0,
+        };
+        let mut report = self.inner.check(repair, &mut seals).await?;
+        seals.report_unread(report.sessions);
+        report.sessions = report.sessions.saturating_sub(seals.unopened);
+        report.damaged += seals.damaged;
+        Ok(report)
     }
 
     async fn now(&self) -> Result<Option<Timestamp>, StoreError> {
@@ -60,43 +51,87 @@ impl Maintenance for EncryptedStore {
     }
 }
 
-impl EncryptedStore {
-    /// Reports a session that is plain or cannot be opened. The wrapped store has counted it as
-    /// a sound one.
-    fn check_seal(
-        &self,
-        session: StoredSession,
-        report: &mut CheckReport,
-        observer: &mut dyn CheckObserver,
-    ) {
-        let id = session.id;
-        if self.is_plain(&session.state) {
-            observer.found(Finding::Plain(id));
-            return;
-        }
-        let Err(unopened) = self.open(session) else {
-            return;
-        };
-        report.sessions = report.sessions.saturating_sub(1);
-        match unopened {
-            Unopened::Changed => {
-                report.damaged += 1;
-                observer.found(Finding::Damaged(id, unopened.text()));
-            }
-            _ => observer.found(Finding::Unreadable(id.to_string(), unopened.text())),
+/// Passes on what the check of the wrapped store tells, and opens each session that it reads.
+struct Seals<'a> {
+    store: &'a EncryptedStore,
+    observer: &'a mut dyn CheckObserver,
+    /// The number of sessions that the wrapped store has told.
+    read: u64,
+    /// The number of sessions that cannot be opened. The wrapped store counts them as sound ones.
+    unopened: u64,
+    /// The number of those that were changed.
+    damaged: u64,
+}
+
+impl Seals<'_> {
+    /// Reports if the wrapped store has told fewer sessions than it counted.
+    fn report_unread(&mut self, counted: u64) {
+        if self.read < counted {
+            let unread = counted - self.read;
+            let why = format!("the store did not pass on {unread} sessions, so they are unchecked");
+            self.observer
+                .found(Finding::Unreadable("seals".into(), why));
         }
     }
 }
 
-/// Passes on what the check of the wrapped store tells, as the first half of the check.
-struct FirstHalf<'a>(&'a mut dyn CheckObserver);
-
-impl CheckObserver for FirstHalf<'_> {
+impl CheckObserver for Seals<'_> {
     fn found(&mut self, finding: Finding) {
-        self.0.found(finding);
+        self.observer.found(finding);
+    }
+
+    fn read(&mut self, session: StoredSession) {
+        self.read += 1;
+        let id = session.id;
+        if self.store.is_plain(&session.state) {
+            self.observer.found(Finding::Plain(id));
+        }
+        match self.store.open(session) {
+            Ok(session) => return self.observer.read(session),
+            Err(Unopened::Plain) => return,
+            Err(Unopened::Changed) => {
+                self.damaged += 1;
+                let why = Unopened::Changed.text();
+                self.observer.found(Finding::Damaged(id, why));
+            }
+            Err(unopened) => {
+                let finding = Finding::Unreadable(id.to_string(), unopened.text());
+                self.observer.found(finding);
+            }
+        }
+        self.unopened += 1;
     }
 
     fn progress(&mut self, done: f64) {
-        self.0.progress(done / 2.0);
+        self.observer.progress(done);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use session3_store::MemoryStore;
+
+    use super::*;
+    use crate::{Keyring, SystemRandom};
+
+    #[test]
+    fn sessions_that_the_wrapped_store_keeps_to_itself_are_a_finding() {
+        let ring = Keyring::generate(&SystemRandom, "now");
+        let store = EncryptedStore::new(Arc::new(MemoryStore::default()), ring);
+        let mut findings = Vec::new();
+        let mut seals = Seals {
+            store: &store,
+            observer: &mut |finding| findings.push(finding),
+            read: 3,
+            unopened: 0,
+            damaged: 0,
+        };
+        seals.report_unread(3);
+        seals.report_unread(5);
+        let why = "the store did not pass on 2 sessions, so they are unchecked";
+        let expected = Finding::Unreadable("seals".into(), why.into());
+        assert_eq!(findings, [expected]);
     }
 }

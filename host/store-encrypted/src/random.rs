@@ -2,7 +2,7 @@
 
 use rand::Rng;
 
-/// A source of random bytes that nobody can predict.
+/// A source of random bytes that an attacker cannot predict.
 pub trait RandomSource: Send + Sync {
     /// Fills the whole of `bytes`.
     fn fill(&self, bytes: &mut [u8]);

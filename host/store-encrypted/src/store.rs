@@ -108,7 +108,7 @@ impl EncryptedStore {
     }
 
     /// Returns the sessions of a user that are not sealed. The user of a sealed one is a hash,
-    /// which somebody may have chosen as the name of a user.
+    /// which another user may have chosen as their name.
     async fn plain_sessions_of_user(&self, user: &str) -> Result<Vec<SessionId>, StoreError> {
         let mut plain = Vec::new();
         for id in self.inner.sessions_of_user(user).await? {
@@ -236,7 +236,8 @@ impl SessionStore for EncryptedStore {
             false => Vec::new(),
         };
         for key in older.chain([newest]) {
-            ids.extend(self.inner.sessions_of_user(&key.hash_of(user)).await?);
+            let digits = sealed::digits_of(key.hash_of(user));
+            ids.extend(self.inner.sessions_of_user(&digits).await?);
         }
         ids.sort_unstable();
         ids.dedup();

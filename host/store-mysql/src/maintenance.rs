@@ -136,7 +136,10 @@ fn check_row(
 ) -> Result<(), StoreError> {
     let id = rows::id(row)?;
     match rows::session(row) {
-        Ok(_) => report.sessions += 1,
+        Ok(session) => {
+            report.sessions += 1;
+            observer.read(session);
+        }
         Err(error) => {
             report.damaged += 1;
             observer.found(Finding::Damaged(id, error.to_string()));

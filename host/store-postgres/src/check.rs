@@ -55,6 +55,9 @@ fn report_page(
 ) -> Result<Option<SessionId>, StoreError> {
     report.sessions += page.sessions.len() as u64;
     report.damaged += page.damaged.len() as u64;
+    for session in page.sessions {
+        observer.read(session);
+    }
     for (id, why) in page.damaged {
         observer.found(Finding::Damaged(id, why));
     }
@@ -95,7 +98,10 @@ async fn check_each(
 ) -> Result<(), StoreError> {
     for id in ids {
         match store.load_session(id).await {
-            Ok(Some(_)) => report.sessions += 1,
+            Ok(Some(session)) => {
+                report.sessions += 1;
+                observer.read(session);
+            }
             // Another process deleted it meanwhile.
             Ok(None) => {}
             Err(error @ StoreError::Corrupt(_)) => {

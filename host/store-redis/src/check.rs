@@ -113,7 +113,10 @@ impl Check<'_> {
                 .map(async |id| walk::load_listed(self.server, id).await);
             for (id, loaded) in ids.iter().zip(try_join_all(loads).await?) {
                 match loaded {
-                    Ok(Some(_)) => self.report.sessions += 1,
+                    Ok(Some(session)) => {
+                        self.report.sessions += 1;
+                        self.observer.read(session);
+                    }
                     // Another process deleted it meanwhile.
                     Ok(None) => {}
                     Err(error) => {

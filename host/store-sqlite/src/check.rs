@@ -1,7 +1,7 @@
 //! The check: what SQLite says about the file, and which sessions cannot be read.
 
 use rusqlite::{Connection, ErrorCode};
-use session3_store::{CheckObserver, CheckReport, Finding, SessionId, StoreError};
+use session3_store::{CheckObserver, CheckReport, Finding, SessionId, StoreError, StoredSession};
 
 use crate::inner::Inner;
 use crate::sessions::{id_of, session};
@@ -25,7 +25,7 @@ struct Problems {
 /// What a read of some sessions found.
 #[derive(Default)]
 struct Page {
-    sessions: u64,
+    sessions: Vec<StoredSession>,
     damaged: u64,
     findings: Vec<Finding>,
     /// The row at which the next page begins, `None` after the last page.
@@ -66,8 +66,11 @@ pub async fn check(
             }
             Err(error) => return Err(error),
         };
-        counts.sessions += page.sessions;
+        counts.sessions += page.sessions.len() as u64;
         counts.damaged += page.damaged;
+        for session in page.sessions {
+            observer.read(session);
+        }
         report(page.findings, observer);
         next = page.next;
     }
@@ -177,8 +180,8 @@ fn read_page(connection: &Connection, first: i64) -> Outcome<Page> {
         rows_read += 1;
         match session(row) {
             Ok(Ok(session)) => {
-                page.sessions += 1;
                 bytes += session.state.size();
+                page.sessions.push(session);
             }
             Ok(Err(error)) => {
                 page.damaged += 1;

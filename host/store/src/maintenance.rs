@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{SessionId, SessionStore, StoreError, Timestamp};
+use crate::{SessionId, SessionStore, StoreError, StoredSession, Timestamp};
 
 /// A problem that a check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +48,10 @@ pub struct CheckReport {
 pub trait CheckObserver: Send {
     /// Takes a problem.
     fn found(&mut self, finding: Finding);
+
+    /// Takes a session that can be read. A check calls this for each of them, so that a store
+    /// that wraps the checked one need not read the session a second time.
+    fn read(&mut self, _session: StoredSession) {}
 
     /// Takes how much of the check is done, from 0 to 1.
     fn progress(&mut self, _done: f64) {}
@@ -98,8 +102,9 @@ pub enum Unit {
 /// ```
 #[async_trait]
 pub trait Maintenance: SessionStore {
-    /// Reads all sessions and all entries of the index by user, and tells `observer` each
-    /// problem. With `repair`, corrects the index. Sessions are never changed.
+    /// Reads all sessions and all entries of the index by user, and tells `observer` each session
+    /// that can be read, and each problem. With `repair`, corrects the index. Sessions are never
+    /// changed.
     ///
     /// Other processes may use the store meanwhile. What they change is no problem.
     ///
@@ -118,6 +123,9 @@ pub trait Maintenance: SessionStore {
             let page = self.iter_sessions(cursor.as_deref(), PAGE_SIZE).await?;
             report.sessions += page.sessions.len() as u64;
             report.damaged += page.damaged.len() as u64;
+            for session in page.sessions {
+                observer.read(session);
+            }
             for (id, why) in page.damaged {
                 observer.found(Finding::Damaged(id, why));
             }

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
-use session3_store::{SessionId, SessionStore};
+use session3_store::{Maintenance, SessionId};
 use session3_store_directory::{DirectoryStore, Durability, Options};
 use session3_test_support::dice::Dice;
 use session3_test_support::id;
+use session3_test_support::layer::Layer;
 use tokio::runtime::Runtime;
 
 use super::history::{Allowed, Found, Step};
@@ -22,7 +24,8 @@ pub const WHOLE: usize = 500;
 pub struct Examination<'a> {
     pub runtime: &'a Runtime,
     pub durability: Durability,
-    pub sessions: BTreeMap<SessionId, (Materialised, DirectoryStore)>,
+    pub layer: Layer,
+    pub sessions: BTreeMap<SessionId, (Materialised, Arc<dyn Maintenance>)>,
     pub whole: Materialised,
     pub images: [usize; 3],
     pub different: HashSet<u64>,
@@ -32,16 +35,17 @@ pub struct Examination<'a> {
 }
 
 impl<'a> Examination<'a> {
-    pub fn new(runtime: &'a Runtime, durability: Durability) -> Self {
+    pub fn new(runtime: &'a Runtime, durability: Durability, layer: Layer) -> Self {
         let sessions = SESSIONS.map(|session| {
             let directory = Materialised::new();
             let options = Options::default().durability(durability).max_kept_files(0);
             let store = DirectoryStore::open(directory.path(), options).unwrap();
-            (id(session), (directory, store))
+            (id(session), (directory, layer.over(store)))
         });
         Self {
             runtime,
             durability,
+            layer,
             sessions: sessions.into(),
             whole: Materialised::new(),
             images: [0; 3],
@@ -126,7 +130,7 @@ impl<'a> Examination<'a> {
         let (directory, store) = &self.sessions[session];
         directory.write(&image);
         let found = Found::from_load(self.runtime.block_on(store.load_session(session)));
-        let is_whole = judge(self.runtime, store, session, &found, &allowed);
+        let is_whole = judge(self.runtime, &**store, session, &found, &allowed);
         if let Err(broken) = is_whole {
             fail(run, cut, session, &found, &allowed, &broken);
         }
@@ -145,6 +149,7 @@ impl<'a> Examination<'a> {
             .write(&medium.image(|_| true, &mut Cut::random(dice)));
         let options = Options::default().durability(self.durability);
         let store = DirectoryStore::open(self.whole.path(), options).unwrap();
+        let store = self.layer.over(store);
         let page = self.runtime.block_on(store.iter_sessions(None, 100));
         let page = page.unwrap();
         for session in SESSIONS.map(id) {
@@ -156,7 +161,7 @@ impl<'a> Examination<'a> {
             };
             assert!(in_page, "a walk and a load differ");
             let allowed = Allowed::after(&run.steps[&session], cut);
-            if let Err(broken) = judge(self.runtime, &store, &session, &found, &allowed) {
+            if let Err(broken) = judge(self.runtime, &*store, &session, &found, &allowed) {
                 fail(run, cut, &session, &found, &allowed, &broken);
             }
         }
@@ -179,7 +184,7 @@ pub fn pick_session(run: &Run, cut: usize, dice: &mut Dice) -> SessionId {
 /// Checks that the found state is allowed, and that the index has the session's entry.
 pub fn judge(
     runtime: &Runtime,
-    store: &DirectoryStore,
+    store: &dyn Maintenance,
     session: &SessionId,
     found: &Found,
     allowed: &Allowed,

@@ -51,6 +51,7 @@ use session3_store::{SessionState, SessionStore};
 use session3_store_directory::{DirectoryStore, Durability, Options};
 use session3_test_support::dice::Dice;
 use session3_test_support::id;
+use session3_test_support::layer::Layer;
 use session3_test_support::random::{is_long, seed};
 
 use examination::Examination;
@@ -59,7 +60,7 @@ use medium::{Event, Image, SECTOR};
 use recorder::Recorder;
 use run::Run;
 
-/// The number of random images in each of the three tests, which `TORTURE=long` multiplies by
+/// The number of random images in each of the four tests, which `TORTURE=long` multiplies by
 /// ten.
 const IMAGES: usize = 100_000;
 
@@ -73,35 +74,43 @@ const SESSIONS: [u128; 5] = [1, 2, 3 << 120, 4 << 120, 5 << 120];
 /// was under way, and no session misses its entry of the index.
 #[test]
 fn a_power_cut_under_disk_takes_back_nothing_that_was_acknowledged() {
-    torture("disk", &[Durability::Disk]);
+    torture("disk", &[Durability::Disk], Layer::Plain);
 }
 
 /// Under `process`, a session has a state that it had since the system last wrote everything
 /// back. If two saves came since then, it may also be reported as damaged.
 #[test]
 fn a_power_cut_under_process_leaves_states_that_were_saved() {
-    torture("process", &[Durability::Process]);
+    torture("process", &[Durability::Process], Layer::Plain);
 }
 
 /// A change that a store under `disk` acknowledged is durable, also if a store under `process`
 /// created the file or saved before.
 #[test]
 fn a_power_cut_under_both_takes_back_nothing_that_disk_acknowledged() {
-    torture("both", &[Durability::Disk, Durability::Process]);
+    let both = [Durability::Disk, Durability::Process];
+    torture("both", &both, Layer::Plain);
 }
 
-fn torture(name: &str, durabilities: &[Durability]) {
+/// The same holds for a sealed store: each image that is no damaged record can be opened.
+#[test]
+fn a_power_cut_takes_back_nothing_that_a_sealed_store_acknowledged() {
+    let both = [Durability::Disk, Durability::Process];
+    torture("sealed", &both, Layer::Sealed);
+}
+
+fn torture(name: &str, durabilities: &[Durability], layer: Layer) {
     let mut dice = Dice::new(seed());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
-    let mut examination = Examination::new(&runtime, durabilities[0]);
+    let mut examination = Examination::new(&runtime, durabilities[0], layer);
     let mut image = Image::new();
     let mut steps = Steps::new();
     let runs = if is_long() { 10 * RUNS } else { RUNS };
     for _ in 0..runs {
-        let run = Run::new(&runtime, &image, steps, durabilities, &mut dice);
+        let run = Run::new(&runtime, &image, steps, (durabilities, layer), &mut dice);
         image = examination.examine(&run, &image, &mut dice);
         steps = run.steps;
     }

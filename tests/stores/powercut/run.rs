@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use session3_store::{
-    Finding, Maintenance, SessionId, SessionState, SessionStore, StoreError, StoredSession,
-};
+use session3_store::{Finding, Maintenance, SessionId, SessionState, StoreError, StoredSession};
 use session3_store_directory::{DirectoryStore, Durability, Options};
 use session3_test_support::dice::Dice;
 use session3_test_support::id;
+use session3_test_support::layer::Layer;
 use tokio::runtime::Runtime;
 
 use super::SESSIONS;
@@ -35,12 +34,13 @@ pub struct Run {
 }
 
 /// A store and a durability.
-pub type Store = (DirectoryStore, Durability);
+pub type Store = (Arc<dyn Maintenance>, Durability);
 
 /// A run that is under way.
 pub struct Runner<'a> {
     pub runtime: &'a Runtime,
     pub directory: Materialised,
+    pub layer: Layer,
     pub stores: Vec<Store>,
     pub clock: Arc<AtomicU64>,
     pub recorder: Arc<Recorder>,
@@ -54,7 +54,7 @@ impl Run {
         runtime: &Runtime,
         image: &Image,
         mut steps: Steps,
-        durabilities: &[Durability],
+        (durabilities, layer): (&[Durability], Layer),
         dice: &mut Dice,
     ) -> Self {
         for step in steps.values_mut().flatten() {
@@ -65,6 +65,7 @@ impl Run {
         let mut runner = Runner {
             runtime,
             directory,
+            layer,
             stores: Vec::new(),
             clock: Arc::new(AtomicU64::new(MINUTE)),
             recorder: Arc::default(),
@@ -106,7 +107,7 @@ impl Runner<'_> {
                 .clock(move || now.load(Ordering::SeqCst))
                 .watch(self.recorder.clone());
             let store = DirectoryStore::open(self.directory.path(), options).unwrap();
-            (store, *durability)
+            (self.layer.over(store), *durability)
         });
         self.stores = stores.collect();
     }
@@ -263,11 +264,11 @@ impl Runner<'_> {
         session: &SessionId,
         how: How,
         state: Found,
-        change: impl AsyncFnOnce(&DirectoryStore) -> Result<T, StoreError>,
+        change: impl AsyncFnOnce(&dyn Maintenance) -> Result<T, StoreError>,
     ) {
         let (begins, planned) = (self.recorder.now(), self.recorder.planned());
         let (store, durability) = self.dice.pick(&self.stores);
-        let (answer, durability) = (self.runtime.block_on(change(store)), *durability);
+        let (answer, durability) = (self.runtime.block_on(change(&**store)), *durability);
         let step = Step {
             how,
             durability,
@@ -333,7 +334,7 @@ impl Runner<'_> {
     pub fn sweep(&mut self) {
         let (begins, planned) = (self.recorder.now(), self.recorder.planned());
         let (store, durability) = self.dice.pick(&self.stores);
-        let (answer, durability) = (self.runtime.block_on(sweep_all(store)), *durability);
+        let (answer, durability) = (self.runtime.block_on(sweep_all(&**store)), *durability);
         self.note_tidying(durability, begins);
         let (ends, now) = (self.recorder.now(), self.now());
         let is_expired =
@@ -410,7 +411,7 @@ impl Runner<'_> {
 
 /// Sweeps until the end, from the beginning of the directory, and returns the number of
 /// deleted sessions. A sweep that was cut short is finished first.
-pub async fn sweep_all(store: &DirectoryStore) -> Result<u64, StoreError> {
+pub async fn sweep_all(store: &dyn Maintenance) -> Result<u64, StoreError> {
     let mut deleted = 0;
     if store.has_unfinished_sweep().await? {
         deleted += store.delete_old_sessions(u32::MAX, None).await?.deleted;

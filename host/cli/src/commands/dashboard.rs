@@ -11,10 +11,11 @@ use clap::Args;
 use session3_dashboard::servers::MetricsUrl;
 use session3_dashboard::{Dashboard as Application, Link, Options};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::cache::Cache;
 use super::serving::{compiling, say};
-use super::signals::StopSignals;
+use super::signals::{StopSignals, reload_on};
 use super::store::Store;
 use crate::log_options::LineOptions;
 
@@ -23,7 +24,7 @@ use crate::log_options::LineOptions;
 /// The page is for operators. It prints a link that logs in once; every other
 /// request is refused. In a terminal, press Enter for another link, and Ctrl-C to
 /// quit. It also works while servers use the store. Each action is a line in the
-/// log.
+/// log. Outside of a terminal, SIGHUP makes it read the key ring again.
 #[derive(Args)]
 #[command(
     verbatim_doc_comment,
@@ -71,10 +72,12 @@ impl Dashboard {
             format!("cannot listen on {address}: choose another address with --listen")
         })?;
         let address = listener.local_addr()?;
-        let store = match self.read_only {
-            true => self.store.open_read_only().await?,
-            false => self.store.open_for_changes().await?,
-        };
+        let (store, keys) = self.store.open_for_server(self.read_only).await?;
+        // In a terminal, the signal says that the terminal was closed, and ends the program.
+        if keys.is_some() && !io::stdin().is_terminal() {
+            let hangup = signal(SignalKind::hangup())?;
+            tokio::spawn(reload_on(hangup, None, keys));
+        }
         let options = Options::new(self.store.name(), address.port())
             .read_only(self.read_only)
             .cache(self.cache.directory())

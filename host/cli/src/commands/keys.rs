@@ -3,7 +3,6 @@
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -14,7 +13,7 @@ use session3::store::{EncryptedStore, Maintenance, StoreOptions};
 use session3::text::escaped;
 use zeroize::Zeroizing;
 
-use super::input;
+use super::{input, key_command};
 
 /// The largest state of a session, in bytes of user and data together.
 const MAX_STATE_BYTES: u64 = 1 << 20;
@@ -27,7 +26,7 @@ pub struct Keys {
     #[arg(long, value_name = "FILE", env = "SESSION3_KEY_FILE")]
     key_file: Option<PathBuf>,
     /// Seal the sessions of the store with the key ring that this command of the shell
-    /// prints
+    /// prints within 10 seconds
     #[arg(long, value_name = "COMMAND", conflicts_with = "key_file")]
     key_command: Option<String>,
     /// Accept sessions that are not sealed, too, while a store moves from plain to sealed
@@ -44,6 +43,7 @@ pub enum Source {
 
 /// How the sessions of a store are sealed.
 pub struct Encryption {
+    source: Source,
     keyring: Keyring,
     accepts_plain: bool,
 }
@@ -91,7 +91,9 @@ impl Source {
         match self {
             Self::File(file) => read_file(file),
             // The command may contain a secret itself.
-            Self::Command(command) => run(command).context("--key-command"),
+            Self::Command(command) => key_command::run(command)
+                .and_then(|printed| parse(&printed))
+                .context("--key-command"),
         }
     }
 }
@@ -111,6 +113,7 @@ impl Encryption {
             return Ok(None);
         };
         Ok(Some(Self {
+            source: source.clone(),
             keyring: source.read()?,
             accepts_plain,
         }))
@@ -133,17 +136,29 @@ pub fn seal(store: Arc<dyn Maintenance>, encryption: Option<Encryption>) -> Arc<
     }
 }
 
+/// Seals the sessions of a store for as long as a server runs, if there is a key ring.
+pub fn seal_for_server(
+    store: Arc<dyn Maintenance>,
+    encryption: Option<Encryption>,
+) -> (Arc<dyn Maintenance>, Option<KeysInUse>) {
+    let Some(encryption) = encryption else {
+        return (store, None);
+    };
+    let source = encryption.source.clone();
+    let store = encryption.seal(store);
+    let keys = KeysInUse {
+        source,
+        store: store.clone(),
+    };
+    (store, Some(keys))
+}
+
 /// Lets a store accept what a seal adds to the largest state.
 pub fn with_room_for_seals(options: StoreOptions) -> StoreOptions {
     options.max_state_bytes(MAX_STATE_BYTES + EncryptedStore::OVERHEAD)
 }
 
 impl KeysInUse {
-    /// Notes where the keys of a store came from.
-    pub fn new(source: Source, store: Arc<EncryptedStore>) -> Self {
-        Self { source, store }
-    }
-
     /// Reads the key ring again. If that fails, the server continues with the previous one, and
     /// the log says so. Returns whether it succeeded.
     pub async fn reload(&self) -> bool {
@@ -200,20 +215,6 @@ fn check_access(metadata: &Metadata) -> Result<()> {
         return Ok(());
     };
     bail!("can be used by {who}, who could then read all sessions: run chmod 600 on it")
-}
-
-/// Returns the key ring that a command prints.
-fn run(command: &str) -> Result<Keyring> {
-    let output = Command::new("sh")
-        .arg("-c")
-        .arg(command)
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
-        .context("cannot be run")?;
-    let printed = Zeroizing::new(output.stdout);
-    ensure!(output.status.success(), "has failed: {}", output.status);
-    parse(&printed)
 }
 
 fn parse(bytes: &[u8]) -> Result<Keyring> {

@@ -16,6 +16,7 @@ mod dev;
 mod encode;
 mod input;
 mod key;
+mod key_command;
 mod keys;
 mod list;
 mod listening;

@@ -110,12 +110,7 @@ impl Serving {
             let every = Duration::from_secs(self.sweep_every);
             tokio::spawn(sweeping::sweep_forever(store.clone(), every));
         }
-        let Some((encryption, source)) = encryption.zip(self.keys.source()) else {
-            return Ok((store, None));
-        };
-        let sealed = encryption.seal(store);
-        let store: Arc<dyn Maintenance> = sealed.clone();
-        Ok((store, Some(KeysInUse::new(source, sealed))))
+        Ok(keys::seal_for_server(store, encryption))
     }
 
     /// Checks that a store and its key ring can be read. A store that is missing is fine, since the server creates

@@ -11,7 +11,7 @@ use session3::store::directory::Durability;
 use session3::store::{Maintenance, OpenError, StoreOptions};
 
 use super::input;
-use super::keys::{self, Encryption, Keys};
+use super::keys::{self, Encryption, Keys, KeysInUse};
 
 /// The store of an operator's command.
 #[derive(Args)]
@@ -49,6 +49,20 @@ impl Store {
         ))
     }
 
+    /// Opens an existing store for a command that runs for long. Also returns the keys that seal
+    /// its sessions, if there are any.
+    pub async fn open_for_server(
+        &self,
+        is_read_only: bool,
+    ) -> Result<(Arc<dyn Maintenance>, Option<KeysInUse>)> {
+        let encryption = self.keys.read()?;
+        let engine = match is_read_only {
+            true => self.open_engine_read_only().await?,
+            false => self.open_engine_for_changes().await?,
+        };
+        Ok(keys::seal_for_server(engine, encryption))
+    }
+
     /// Opens an existing store for changes, without opening the seals of its sessions.
     pub async fn open_engine_for_changes(&self) -> Result<Arc<dyn Maintenance>> {
         let options = keys::with_room_for_seals(StoreOptions::default());
@@ -69,8 +83,11 @@ impl Store {
     /// Opens an existing store without writing to it, so that it may be a read-only snapshot.
     pub async fn open_read_only(&self) -> Result<Arc<dyn Maintenance>> {
         let encryption = self.keys.read()?;
-        let store = open_read_only(&self.url, self.password.read()?).await?;
-        Ok(keys::seal(store, encryption))
+        Ok(keys::seal(self.open_engine_read_only().await?, encryption))
+    }
+
+    async fn open_engine_read_only(&self) -> Result<Arc<dyn Maintenance>> {
+        open_read_only(&self.url, self.password.read()?).await
     }
 }
 
