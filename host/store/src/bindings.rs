@@ -75,6 +75,43 @@ macro_rules! convert_store_bindings {
     };
 }
 
+/// Implements `From` between [`Value`](crate::value::Value) and the value of an attribute in
+/// generated bindings of `session3:sessions/session-types`. The argument is the path of the
+/// generated enumeration, which must belong to the calling crate.
+#[cfg(feature = "value")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! convert_value_bindings {
+    ($($wit:ident)::+) => {
+        impl From<$crate::value::Value> for $($wit)::+ {
+            fn from(value: $crate::value::Value) -> Self {
+                use $crate::value::Value;
+                match value {
+                    Value::Boolean(value) => Self::Boolean(value),
+                    Value::Integer(value) => Self::Integer(value),
+                    Value::Number(value) => Self::Number(value),
+                    Value::Text(value) => Self::Text(value),
+                    Value::Bytes(value) => Self::Bytes(value),
+                    Value::Json(text) => Self::Json(text),
+                }
+            }
+        }
+
+        impl From<$($wit)::+> for $crate::value::Value {
+            fn from(value: $($wit)::+) -> Self {
+                match value {
+                    $($wit)::+::Boolean(value) => Self::Boolean(value),
+                    $($wit)::+::Integer(value) => Self::Integer(value),
+                    $($wit)::+::Number(value) => Self::Number(value),
+                    $($wit)::+::Text(value) => Self::Text(value),
+                    $($wit)::+::Bytes(value) => Self::Bytes(value),
+                    $($wit)::+::Json(text) => Self::Json(text),
+                }
+            }
+        }
+    };
+}
+
 /// Defines `end_reason` and `reject_reason`, which return the names that the reasons of
 /// `session3:sessions/events` have in the contract. Logs and metrics use these names.
 /// The argument is the path of the generated module.
