@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::RwLock;
-use session3::store::{Clock, Figure, Maintenance, SessionId, StoreError, SystemClock, Timestamp};
+use session3::store::{Clock, Figure, Maintenance, SessionId, StoreError, Timestamp};
 use session3::{Administration, SessionError};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::busiest::Busiest;
 use crate::counts::{Contents, Counts};
@@ -84,22 +85,28 @@ pub struct Look {
 }
 
 impl Census {
-    /// Starts the task that counts. It ends with the runtime.
-    pub fn start(store: Arc<dyn Maintenance>, administration: Administration) -> Arc<Self> {
+    /// Starts the task that counts. It ends with the runtime. The clock gives the time of a
+    /// store whose server has none.
+    pub fn start(
+        store: Arc<dyn Maintenance>,
+        administration: Administration,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
         let census = Arc::new(Self {
             state: RwLock::default(),
             wanted: Notify::new(),
         });
-        tokio::spawn(census.clone().run(store, administration));
+        tokio::spawn(census.clone().run(store, administration, clock));
         census
     }
 
     /// Returns what is known, and lets the sessions be counted if that is too old.
     pub fn look(&self) -> Look {
         let state = self.state.read();
-        let is_fresh = state.figures.as_ref().is_some_and(|figures| {
-            figures.began.elapsed() < figures.took + MIN_AGE.max(figures.took * REST)
-        });
+        let is_fresh = state
+            .figures
+            .as_ref()
+            .is_some_and(|figures| is_fresh(figures.began, figures.took));
         if state.progress.is_none() && !is_fresh {
             self.wanted.notify_one();
         }
@@ -117,7 +124,12 @@ impl Census {
         }
     }
 
-    async fn run(self: Arc<Self>, store: Arc<dyn Maintenance>, administration: Administration) {
+    async fn run(
+        self: Arc<Self>,
+        store: Arc<dyn Maintenance>,
+        administration: Administration,
+        clock: Arc<dyn Clock>,
+    ) {
         loop {
             self.wanted.notified().await;
             let expected = self
@@ -127,7 +139,7 @@ impl Census {
                 .as_ref()
                 .map(|figures| figures.counts.sessions + figures.counts.damaged);
             self.advance(0, expected);
-            let pass = Pass::new(&*store).await;
+            let pass = Pass::new(now(&*store, &*clock).await);
             let result = pass.run(&*store, &administration, |visited| {
                 self.advance(visited, expected);
             });
@@ -160,13 +172,13 @@ struct Pass {
 }
 
 impl Pass {
-    async fn new(store: &dyn Maintenance) -> Self {
+    fn new(now: Timestamp) -> Self {
         Self {
             counts: Counts::default(),
             contents: Contents::default(),
             busiest: Busiest::default(),
             damaged: Vec::new(),
-            now: now(store).await,
+            now,
             began: Instant::now(),
         }
     }
@@ -253,8 +265,37 @@ impl Pass {
     }
 }
 
-/// Returns the time by the clock of the store's server, or that of this machine.
-pub async fn now(store: &dyn Maintenance) -> Timestamp {
+/// Returns whether the figures of a pass that began then, and took this long, are still good.
+fn is_fresh(began: Instant, took: Duration) -> bool {
+    began.elapsed() < took + MIN_AGE.max(took * REST)
+}
+
+/// Returns the time by the clock of the store's server, or by `clock` if it has none.
+pub async fn now(store: &dyn Maintenance, clock: &dyn Clock) -> Timestamp {
     let now = store.now().await.ok().flatten();
-    now.unwrap_or_else(|| SystemClock.now())
+    now.unwrap_or_else(|| clock.now())
+}
+
+#[cfg(test)]
+mod tests {
+    use session3::store::MemoryStore;
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn figures_are_good_for_half_a_minute_or_for_ten_times_what_counting_took() {
+        for (took, good_for) in [(1, 31), (3, 33), (20, 220)] {
+            let began = Instant::now();
+            advance(Duration::from_millis(good_for * 1000 - 1)).await;
+            assert!(is_fresh(began, Duration::from_secs(took)), "{took}");
+            advance(Duration::from_millis(1)).await;
+            assert!(!is_fresh(began, Duration::from_secs(took)), "{took}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_clock_gives_the_time_of_a_store_that_has_none() {
+        assert_eq!(now(&MemoryStore::default(), &|| 5_u64).await, 5);
+    }
 }

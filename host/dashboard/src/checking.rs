@@ -12,7 +12,6 @@ use session3::layer::RequestSession;
 use session3::store::{CheckObserver, CheckReport, Finding, Maintenance, Timestamp};
 
 use crate::access::{Operator, check_form, redirect};
-use crate::census::now;
 use crate::dashboard::App;
 use crate::layout::{self, Tab, csrf, time};
 use crate::overview::Watching;
@@ -151,7 +150,7 @@ pub async fn show(
     Query(watching): Query<Watching>,
     Query(from): Query<From>,
 ) -> Response {
-    let now = now(&*app.store).await;
+    let now = app.now().await;
     let check = app.checks.0.lock();
     let is_running = check.as_ref().is_some_and(|check| check.done.is_some());
     let content = html! {
@@ -255,7 +254,7 @@ pub async fn start(
     if form.repair && app.is_read_only {
         return Err(Refused::ReadOnly);
     }
-    let began = now(&*app.store).await;
+    let began = app.now().await;
     let log_in = operator.log_in;
     tracing::info!(operator = %log_in, repairs = form.repair, "the operator starts a check");
     let has_started = app

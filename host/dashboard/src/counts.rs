@@ -6,7 +6,6 @@ use session3::admin::SessionInfo;
 use session3::store::browser;
 use session3::store::{StoredSession, Timestamp};
 
-
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;

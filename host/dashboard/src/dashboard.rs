@@ -11,13 +11,13 @@ use axum::routing::{get, post};
 use axum::{Router, middleware};
 use session3::layer::SessionLayer;
 use session3::manager::{Config, Policy, SameSite};
-use session3::store::{Maintenance, MemoryStore};
+use session3::store::{Clock, Maintenance, MemoryStore, SystemClock, Timestamp};
 use session3::{Administration, SessionError, SessionManager};
 use thiserror::Error;
 use tokio::net::TcpListener;
 
 use crate::access::{self, Link};
-use crate::census::Census;
+use crate::census::{self, Census};
 use crate::checking::{self, Checks};
 use crate::ending::{self, EndingAll};
 use crate::servers::{MetricsUrl, Servers};
@@ -37,6 +37,7 @@ pub struct Options {
     is_read_only: bool,
     cache: Option<PathBuf>,
     metrics: Vec<MetricsUrl>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Options {
@@ -50,6 +51,7 @@ impl Options {
             is_read_only: false,
             cache: None,
             metrics: Vec::new(),
+            clock: Arc::new(SystemClock),
         }
     }
 
@@ -69,6 +71,13 @@ impl Options {
     /// Shows the metrics of these servers.
     pub fn metrics(mut self, urls: Vec<MetricsUrl>) -> Self {
         self.metrics = urls;
+        self
+    }
+
+    /// Takes the time of a store whose server has no clock from this one, instead of the
+    /// operating system's.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
         self
     }
 }
@@ -100,6 +109,7 @@ pub struct Dashboard {
 /// What the handlers share.
 pub(crate) struct App {
     pub store: Arc<dyn Maintenance>,
+    pub clock: Arc<dyn Clock>,
     pub administration: Administration,
     pub store_name: String,
     pub is_read_only: bool,
@@ -108,6 +118,13 @@ pub(crate) struct App {
     pub checks: Arc<Checks>,
     pub ending_all: Arc<EndingAll>,
     pub servers: Option<Arc<Servers>>,
+}
+
+impl App {
+    /// Returns the time by the clock of the store's server, or by the clock of the options.
+    pub async fn now(&self) -> Timestamp {
+        census::now(&*self.store, &*self.clock).await
+    }
 }
 
 impl Dashboard {
@@ -135,8 +152,9 @@ impl Dashboard {
         let administration = Administration::new(manager);
         let servers = (!options.metrics.is_empty()).then(|| Servers::watch(options.metrics));
         let app = App {
-            census: Census::start(store.clone(), administration.clone()),
+            census: Census::start(store.clone(), administration.clone(), options.clock.clone()),
             store,
+            clock: options.clock,
             administration,
             store_name: options.store_name,
             is_read_only: options.is_read_only,

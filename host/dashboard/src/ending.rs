@@ -19,23 +19,21 @@ use crate::overview::shown_user;
 use crate::refused::Refused;
 use crate::words;
 
-/// Which sessions are to end, in the address of the question.
+/// Which sessions are to end, in the address of the question and in the answer.
 #[derive(Deserialize)]
 pub struct Which {
     session: Option<String>,
     user: Option<String>,
-    #[serde(default)]
-    everyone: bool,
+    // A text, since a flattened field of a form cannot be a boolean.
+    everyone: Option<String>,
 }
 
 /// The answer to the question.
 #[derive(Deserialize)]
 pub struct Answer {
     csrf: String,
-    session: Option<String>,
-    user: Option<String>,
-    #[serde(default)]
-    everyone: bool,
+    #[serde(flatten)]
+    which: Which,
 }
 
 /// Which sessions are to end.
@@ -47,18 +45,14 @@ enum Sessions {
 
 impl Sessions {
     /// Reads which sessions are meant. Exactly one of the fields has to say it.
-    fn read(
-        session: Option<String>,
-        user: Option<String>,
-        everyone: bool,
-    ) -> Result<Self, Refused> {
-        match (session, user, everyone) {
-            (Some(id), None, false) => id
+    fn read(which: Which) -> Result<Self, Refused> {
+        match (which.session, which.user, which.everyone.as_deref()) {
+            (Some(id), None, None) => id
                 .parse()
                 .map(Self::One)
                 .map_err(|_| Refused::Malformed("This is not the ID of a session.")),
-            (None, Some(user), false) => Ok(Self::Of(user)),
-            (None, None, true) => Ok(Self::All),
+            (None, Some(user), None) => Ok(Self::Of(user)),
+            (None, None, Some("true")) => Ok(Self::All),
             _ => Err(Refused::Malformed(
                 "Name one session, one user or everyone.",
             )),
@@ -73,7 +67,7 @@ pub async fn ask(
     Query(which): Query<Which>,
 ) -> Result<Markup, Refused> {
     refuse_if_read_only(&app)?;
-    let sessions = Sessions::read(which.session, which.user, which.everyone)?;
+    let sessions = Sessions::read(which)?;
     let (question, field, value) = match &sessions {
         Sessions::One(id) => (
             html! { "End the session " code { (id) } "? Its user is logged out at once." },
@@ -124,12 +118,14 @@ pub async fn end(
 ) -> Result<Response, Refused> {
     check_form(&session, &answer.csrf).await?;
     refuse_if_read_only(&app)?;
-    let message = match Sessions::read(answer.session, answer.user, answer.everyone)? {
-        Sessions::One(id) => end_one(&app, &operator, id).await?,
-        Sessions::Of(user) => end_of_user(&app, &operator, user).await?,
-        Sessions::All => app.ending_all.start(app.administration.clone(), &operator),
+    let (page, message) = match Sessions::read(answer.which)? {
+        Sessions::One(id) => ("/sessions", end_one(&app, &operator, id).await?),
+        Sessions::Of(user) => ("/sessions", end_of_user(&app, &operator, user).await?),
+        Sessions::All => {
+            let administration = app.administration.clone();
+            ("/", app.ending_all.start(administration, &operator))
+        }
     };
-    let page = if answer.everyone { "/" } else { "/sessions" };
     redirect(&session, page, &message).await
 }
 
@@ -259,6 +255,30 @@ impl EndingAll {
             @if let Some(problem) = &state.problem {
                 p.problem role="alert" { "Not all could be ended: " (problem) }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(query: &str) -> Result<Sessions, Refused> {
+        let uri = format!("/end?csrf=a&{query}").parse().expect("a URI");
+        let Query(answer) = Query::<Answer>::try_from_uri(&uri).expect("an answer");
+        Sessions::read(answer.which)
+    }
+
+    #[test]
+    fn an_answer_names_one_session_one_user_or_everyone() {
+        let id = "0123456789abcdef0123456789abcdef";
+        let one = read(&format!("session={id}"));
+        assert!(matches!(one, Ok(Sessions::One(one)) if one.to_string() == id));
+        assert!(matches!(read("user=ann"), Ok(Sessions::Of(user)) if user == "ann"));
+        assert!(matches!(read("everyone=true"), Ok(Sessions::All)));
+        for malformed in ["", "session=1", "user=ann&everyone=true", "everyone=false"] {
+            let refused = matches!(read(malformed), Err(Refused::Malformed(_)));
+            assert!(refused, "{malformed}");
         }
     }
 }

@@ -1,5 +1,10 @@
 //! Reads the text in which a server gives its metrics: the text format of Prometheus, version
 //! 0.0.4.
+//!
+//! The parser is our own, because no published one fits. `prometheus-parse` 0.2 splits the labels of
+//! a line at every comma, ends them at the first closing brace and leaves escapes in their values, so
+//! that it misreads such values; it also needs `chrono` and `regex`. `openmetrics-parser` has the
+//! licence LGPL-3.0, which `deny.toml` does not allow.
 
 use std::collections::BTreeMap;
 

@@ -11,7 +11,7 @@ use session3::layer::RequestSession;
 use session3::store::{Timestamp, Unit};
 
 use crate::access::{Operator, Press, check_form, redirect};
-use crate::census::{Figures, Look, Progress, now};
+use crate::census::{Figures, Look, Progress};
 use crate::chart::{self, Figure};
 use crate::counts::{AGES, SIZES, Timeline};
 use crate::dashboard::App;
@@ -67,7 +67,7 @@ pub async fn show(
     Query(watching): Query<Watching>,
 ) -> Response {
     let look = app.census.look();
-    let now = now(&*app.store).await;
+    let now = app.now().await;
     let content = html! {
         (state(&look, &operator, watching, now))
         (app.ending_all.describe())

@@ -1,7 +1,7 @@
 //! Finding sessions, and showing one.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -11,9 +11,9 @@ use session3::SessionError;
 use session3::admin::SessionInfo;
 use session3::store::browser;
 use session3::store::{SessionId, StoreError, StoredSession, Timestamp};
+use tokio::time::Instant;
 
 use crate::access::Operator;
-use crate::census::now;
 use crate::dashboard::App;
 use crate::layout::{self, Tab, address, time};
 use crate::overview::shown_user;
@@ -135,7 +135,7 @@ pub async fn list(
         }
         _ => scan(&app, &search).await?,
     };
-    let now = now(&*app.store).await;
+    let now = app.now().await;
     let content = html! {
         (form(&search))
         (results(&app, &search, &found, now))
@@ -293,7 +293,7 @@ pub async fn show(
         Err(error) => return Err(error.into()),
     };
     tracing::info!(operator = %operator.log_in, session = %id, "the operator looked at a session");
-    let now = now(&*app.store).await;
+    let now = app.now().await;
     let content = html! {
         p { code { (id) } }
         @match stored {

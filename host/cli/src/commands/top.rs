@@ -67,7 +67,7 @@ impl Top {
         let mut terminate = signal(SignalKind::terminate())?;
         let screen = Screen {
             name: escaped(&self.store.name()),
-            census: Census::start(store, administration),
+            census: Census::start(store, administration, Arc::new(SystemClock)),
             servers: (!self.metrics.is_empty()).then(|| Servers::watch(self.metrics)),
         };
         let mut terminal = ratatui::try_init().context("the terminal cannot be used")?;
