@@ -19,7 +19,7 @@ C_PACKAGE = target/package/session3-guest-c-$(VERSION).tar.gz
 
 .PHONY: demo program install uninstall deb test-deb test lint test-docs test-stores test-engines test-failovers test-embedding test-program test-browser \
 	test-languages book program-for-tests hadolint test-hosts test-package package wasmtime torture load fuzz mutants \
-	bench bench-engines bench-pages bench-memory bench-copy compiler guests guest-tools examples browser peers
+	bench bench-engines bench-pages bench-memory bench-copy compiler guests guest-tools examples browser pictures peers
 
 # Runs the interactive demo. The last line that it prints is the address to open.
 demo: compiler
@@ -185,6 +185,11 @@ target/tools/mdbook-$(MDBOOK):
 test-browser: program-for-tests guests browser
 	@tools/install-packages postgresql
 	$(CARGO) test $(FEATURES) --package session3-test-browser
+
+# The pictures of the operators' page in the book, of a store with made-up sessions.
+pictures: program-for-tests browser
+	PICTURES="$(CURDIR)/docs/src/images" $(CARGO) test $(FEATURES) --package session3-test-browser -- \
+		--ignored the_pictures_of_the_book_can_be_drawn
 
 program-for-tests: compiler
 	@tools/install-packages libfaketime

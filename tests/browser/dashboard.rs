@@ -13,7 +13,7 @@ use session3_test_support::{block_on, record_in};
 use super::{Driver, press, text};
 
 /// Returns axe-core, which `make browser` installs.
-fn axe() -> String {
+pub fn axe() -> String {
     let path = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../../target/browser/node_modules/axe-core/axe.min.js"
@@ -22,37 +22,32 @@ fn axe() -> String {
 }
 
 /// How a person looks at the page.
-struct Screen {
-    name: &'static str,
-    is_dark: bool,
-    width: u32,
+pub struct Screen {
+    pub name: &'static str,
+    pub is_dark: bool,
+    /// The width in pixels.
+    pub width: u32,
 }
 
-const SCREENS: [Screen; 4] = [
-    Screen {
-        name: "light",
-        is_dark: false,
-        width: 1280,
-    },
-    Screen {
-        name: "dark",
-        is_dark: true,
-        width: 1280,
-    },
-    Screen {
-        name: "light-narrow",
-        is_dark: false,
-        width: 360,
-    },
-    Screen {
-        name: "dark-narrow",
-        is_dark: true,
-        width: 360,
-    },
-];
+/// Returns a wide and a narrow screen in light and in dark.
+pub const fn screens(wide: u32) -> [Screen; 4] {
+    const fn screen(name: &'static str, is_dark: bool, width: u32) -> Screen {
+        Screen {
+            name,
+            is_dark,
+            width,
+        }
+    }
+    [
+        screen("light", false, wide),
+        screen("dark", true, wide),
+        screen("light-narrow", false, 360),
+        screen("dark-narrow", true, 360),
+    ]
+}
 
 impl Screen {
-    async fn browser(&self, driver: &Driver) -> Client {
+    pub async fn browser(&self, driver: &Driver) -> Client {
         let scheme = if self.is_dark { 0 } else { 1 };
         let scheme = format!("--blink-settings=preferredColorScheme={scheme}");
         let metrics = serde_json::json!({
@@ -63,7 +58,7 @@ impl Screen {
 }
 
 /// Fills a store with sessions of several users and browsers, one of them damaged.
-fn fill(directory: &Path) -> Demo {
+pub fn fill(directory: &Path) -> Demo {
     let demo = Demo::start(directory);
     let browsers = [
         "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0",
@@ -94,7 +89,7 @@ fn fill(directory: &Path) -> Demo {
 
 /// Runs axe on the page, and fails if it finds anything. Also fails if the page is wider than
 /// the screen.
-async fn check(browser: &Client, screen: &Screen, axe: &str, what: &str) {
+pub async fn check(browser: &Client, screen: &Screen, axe: &str, what: &str) {
     browser.execute(axe, vec![]).await.unwrap();
     let script = "const done = arguments[arguments.length - 1];
         axe.run().then(found => done(found.violations.map(violation => [
@@ -110,7 +105,7 @@ async fn check(browser: &Client, screen: &Screen, axe: &str, what: &str) {
     );
 }
 
-async fn screenshot(browser: &Client, screen: &Screen, name: &str) {
+pub async fn screenshot(browser: &Client, screen: &Screen, name: &str) {
     let Some(directory) = env::var_os("SCREENSHOTS") else {
         return;
     };
@@ -125,7 +120,7 @@ fn an_operator_looks_at_a_store_in_light_and_dark_and_on_a_narrow_screen() {
     let _demo = fill(directory.path());
     let driver = Driver::start();
     block_on(async {
-        for screen in &SCREENS {
+        for screen in &screens(1280) {
             let mut command = session3();
             command.arg("dashboard").arg(directory.path());
             let dashboard = Demo::run_as_it_is(command.args(["--metrics", "http://127.0.0.1:9"]));

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
 mod dashboard;
+mod pictures;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
