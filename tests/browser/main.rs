@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing test panics, its helpers too")]
 
+mod account;
 mod dashboard;
 mod pictures;
 
