@@ -17,6 +17,8 @@ fn users_and_the_administrator_look_at_sessions_in_light_and_dark_and_on_a_narro
     block_on(async {
         for screen in &screens(1280) {
             let browser = screen.browser(&driver).await;
+            browser.goto(&demo.url).await.unwrap();
+            check(&browser, screen, &axe, "start").await;
             browser.goto(&format!("{}account", demo.url)).await.unwrap();
             check(&browser, screen, &axe, "log-in").await;
             enter(&browser, "user", "admin").await;
