@@ -230,7 +230,7 @@ fn the_administrator_alone_sees_and_ends_everyones_sessions() {
     let bobs = bob.look(&demo).0;
     let row = page
         .text
-        .split("<tr>")
+        .split("<li>")
         .find(|row| row.contains(&bobs))
         .unwrap();
     let bobs_form = Page {
