@@ -52,10 +52,10 @@ pub fn now() -> u64 {
 fn ago(time: u64, now: u64) -> String {
     let seconds = now.saturating_sub(time) / 1000;
     let (count, unit) = match seconds {
-        ..MINUTE => return "just now".into(),
-        ..HOUR => (seconds / MINUTE, "minute"),
-        ..DAY => (seconds / HOUR, "hour"),
-        _ => (seconds / DAY, "day"),
+        0..MINUTE => return "just now".into(),
+        MINUTE..HOUR => (seconds / MINUTE, "minute"),
+        HOUR..DAY => (seconds / HOUR, "hour"),
+        DAY.. => (seconds / DAY, "day"),
     };
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {unit}{plural} ago")
