@@ -188,8 +188,10 @@ test-browser: program-for-tests guests browser
 
 # The pictures of the operators' page in the book, of a store with made-up sessions.
 pictures: program-for-tests browser
+	@tools/install-packages pngquant
 	PICTURES="$(CURDIR)/docs/src/images" $(CARGO) test $(FEATURES) --package session3-test-browser -- \
 		--ignored the_pictures_of_the_book_can_be_drawn
+	pngquant --force --skip-if-larger --ext .png --strip 64 -- docs/src/images/dashboard-*.png
 
 program-for-tests: compiler
 	@tools/install-packages libfaketime

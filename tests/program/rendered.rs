@@ -86,10 +86,8 @@ fn the_book_is_rendered_without_warnings_and_dead_links() {
         if page.ends_with("404.html") {
             continue;
         }
-        for link in attributes(text, "href")
-            .into_iter()
-            .chain(attributes(text, "src"))
-        {
+        let names = ["href", "src", "srcset"];
+        for link in names.iter().flat_map(|name| attributes(text, name)) {
             if let Some(why) = problem(&pages, page, link) {
                 dead.push(format!("{}: {link}: {why}", page.display()));
             }

@@ -23,6 +23,8 @@ const USUAL_LENGTH: usize = 8;
 pub enum DecodeError {
     /// A newer manager wrote the bytes, so this one must not change the session.
     Newer,
+    /// The host sealed the session, and reads it without the key.
+    Sealed,
     /// No manager wrote these bytes. The text says how that shows.
     Damaged(&'static str),
 }
@@ -32,6 +34,7 @@ impl DecodeError {
     pub fn text(self) -> &'static str {
         match self {
             Self::Newer => "a newer manager wrote the session: use that one",
+            Self::Sealed => "the session is sealed: give its key ring, as with --key-file",
             Self::Damaged(why) => why,
         }
     }

@@ -218,9 +218,9 @@ impl Attempt<'_> {
         match State::decode(&stored.state) {
             Ok(state) => Ok(Some((stored, state))),
             Err(DecodeError::Damaged(why)) => self.damaged(id, why),
-            // A newer release runs beside this one. If this one began a new session, the user
-            // would be logged out of the newer release, too.
-            Err(error @ DecodeError::Newer) => Err(undecodable(error)),
+            // Another server can read the session: one of a newer release, or one with the key. If
+            // this one began a new session, the user would be logged out of the other, too.
+            Err(error @ (DecodeError::Newer | DecodeError::Sealed)) => Err(undecodable(error)),
         }
     }
 

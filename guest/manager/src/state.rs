@@ -25,6 +25,8 @@ const VERSION: u8 = 3;
 /// The version of a state with the fields of [`Addition`]. This manager reads all versions up
 /// to this one.
 const NEWEST_VERSION: u8 = 4;
+/// What a state begins with that the host's `EncryptedStore` has sealed.
+const SEAL: &[u8] = b"\xfes3";
 /// The number of attributes that one session can have.
 const MAX_ATTRIBUTES: usize = 1000;
 
@@ -172,6 +174,7 @@ impl State {
         let (version, data) = match stored.data.split_first() {
             None => return Err(DecodeError::Damaged("the state is empty")),
             Some((0, _)) => return Err(DecodeError::Damaged("no encoding has version 0")),
+            Some(_) if stored.data.starts_with(SEAL) => return Err(DecodeError::Sealed),
             Some((version, _)) if *version > NEWEST_VERSION => return Err(DecodeError::Newer),
             Some(whole) => whole,
         };
@@ -368,6 +371,8 @@ mod tests {
         let mut stored = example().encode(0).expect("encodes");
         stored.data[0] = NEWEST_VERSION + 1;
         assert_eq!(State::decode(&stored), Err(DecodeError::Newer));
+        stored.data[..4].copy_from_slice(b"\xfes3\x01");
+        assert_eq!(State::decode(&stored), Err(DecodeError::Sealed));
     }
 
     /// The changed bytes include every length, so some lengths exceed the bytes that follow.

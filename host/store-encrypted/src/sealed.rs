@@ -22,8 +22,9 @@ use crate::key::UserHash;
 use crate::{Key, KeyId, Keyring, RandomSource};
 
 /// What a sealed state begins with. Its first byte is higher than each version of the session
-/// manager's encoding: a server without the keys says that something newer wrote the session,
-/// and leaves it alone. The last byte is the version of this format.
+/// manager's encoding, also of earlier releases; the session manager knows the first three bytes: a
+/// server without the keys says that the session is sealed, and leaves it alone. The last byte is
+/// the version of this format.
 const MAGIC: [u8; 4] = [0xfe, b's', b'3', 1];
 
 const HEAD: usize = MAGIC.len() + 4;
