@@ -11,11 +11,13 @@ use session3_test_program::clock::Clock;
 use session3_test_program::{Browser, Demo, session3};
 use session3_test_support::block_on;
 
-use super::dashboard::{Screen, screens};
+use super::dashboard::{Screen, damage, screens};
 use super::{Driver, press, text};
 
 /// The width of a wide screen, in pixels.
 const WIDTH: u32 = 1000;
+/// The height of each screen, in pixels.
+const HEIGHT: f64 = 900.0;
 /// The largest size of all pictures together, in bytes. `make pictures` makes them smaller by two
 /// thirds.
 const MAX_SIZE: u64 = 2_000_000;
@@ -51,6 +53,7 @@ const fn visit(
     }
 }
 
+/// Sessions without a user expire after half an hour. The last one is damaged.
 const VISITS: [Visit; 14] = [
     visit(0, Some("grace"), FIREFOX, "203.0.113.20"),
     visit(700, Some("ada"), CHROME, "198.51.100.7"),
@@ -58,14 +61,14 @@ const VISITS: [Visit; 14] = [
     visit(95, Some("ada"), SAFARI, "2001:db8::a1"),
     visit(820, Some("barbara"), SAFARI, "203.0.113.81"),
     visit(350, Some("grace"), SAFARI, "2001:db8::7:20"),
-    visit(130, Some("alan"), CHROME, "192.0.2.19"),
-    visit(45, Some("barbara"), FIREFOX, "203.0.113.81"),
+    visit(130, None, CHROME, "198.51.100.112"),
+    visit(45, None, SAFARI, "2001:db8::b:6"),
     visit(20, Some("ada"), FIREFOX, "198.51.100.7"),
     visit(12, None, CHROME, "198.51.100.230"),
-    visit(3, None, EDGE, "192.0.2.101"),
+    visit(3, Some("alan"), CHROME, "192.0.2.19"),
     visit(2, Some("margaret"), FIREFOX, "2001:db8::42"),
-    visit(1, None, SAFARI, "203.0.113.5"),
     visit(1, Some("donald"), CHROME, "198.51.100.63"),
+    visit(1, None, EDGE, "192.0.2.77"),
 ];
 
 /// Fills a store with the sealed sessions of the visits, the last of which is two minutes ago.
@@ -82,6 +85,7 @@ fn fill(directory: &Path, keys: &Path) {
     command.args(["--trust-proxy", "127.0.0.1", "--sweep-every", "0"]);
     let mut clock = Clock::ahead_by(&mut command, -60 * minutes as i64);
     let demo = Demo::run(&mut command);
+    let mut last = None;
     for visit in &VISITS {
         clock.advance(Duration::from_secs(60 * visit.after));
         let mut visitor = Browser::new();
@@ -96,14 +100,16 @@ fn fill(directory: &Path, keys: &Path) {
             let fields = [("user", user), ("remember", "yes")];
             visitor.send(&demo, &page, "login", &fields);
         }
+        last = Some(visitor.look(&demo).0);
     }
+    damage(directory, &last.unwrap());
 }
 
 /// Takes a picture of what the screen shows, or only as much as the page is high.
 async fn take(browser: &Client, screen: &Screen, directory: &Path, name: &str) -> u64 {
     let body = browser.find(Locator::Css("body")).await.unwrap();
     let (.., height) = body.rectangle().await.unwrap();
-    let picture = match height < 600.0 {
+    let picture = match height < HEIGHT {
         true => body.screenshot().await.unwrap(),
         false => browser.screenshot().await.unwrap(),
     };
@@ -144,7 +150,9 @@ async fn draw(
 
     browser.goto(&format!("{url}check")).await.unwrap();
     press(&browser, "/check").await;
-    while !text(&browser).await.contains("0 are damaged") {
+    // The page that follows the press may say that the check has started; a later one does not.
+    browser.refresh().await.unwrap();
+    while !text(&browser).await.contains("1 are damaged") {
         browser.refresh().await.unwrap();
     }
     size += take(&browser, screen, directory, "check").await;
