@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
 use std::time::Duration;
 use std::{env, fs};
 
@@ -18,6 +20,8 @@ use super::{Driver, press, text};
 const WIDTH: u32 = 1000;
 /// The height of each screen, in pixels.
 const HEIGHT: f64 = 900.0;
+/// How long the figures of a server are collected before their picture.
+const WATCHED: Duration = Duration::from_secs(20);
 /// The largest size of all pictures together, in bytes. `make pictures` makes them smaller by two
 /// thirds.
 const MAX_SIZE: u64 = 2_000_000;
@@ -105,6 +109,27 @@ fn fill(directory: &Path, keys: &Path) {
     damage(directory, &last.unwrap());
 }
 
+/// Visits a server until the sender is dropped, with pauses that become longer again and again.
+fn keep_busy(demo: &Demo, end: &Receiver<()>) {
+    let mut visitor = Browser::new();
+    visitor.get(demo, "keep");
+    let pages = ["", "increment", "account"];
+    for (number, page) in (0_u64..).zip(pages.into_iter().cycle()) {
+        visitor.get(demo, page);
+        let pause = Duration::from_millis(20 + number % 200 / 5);
+        if end.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {
+            break;
+        }
+    }
+}
+
+/// Returns the address of the metrics that a server has printed.
+fn metrics_of(demo: &Demo) -> &str {
+    let mut lines = demo.greeting.iter();
+    let url = lines.find_map(|line| line.strip_prefix("Metrics are at "));
+    url.unwrap().strip_suffix('.').unwrap()
+}
+
 /// Takes a picture of what the screen shows, or only as much as the page is high.
 async fn take(browser: &Client, screen: &Screen, directory: &Path, name: &str) -> u64 {
     let body = browser.find(Locator::Css("body")).await.unwrap();
@@ -123,19 +148,30 @@ async fn draw(
     driver: &Driver,
     screen: &Screen,
     [store, keys]: [&Path; 2],
+    metrics: &str,
     directory: &Path,
 ) -> u64 {
     let mut command = dashboard_of(store);
-    let dashboard = Demo::run_as_it_is(command.arg("--key-file").arg(keys));
+    command.arg("--key-file").arg(keys);
+    let dashboard = Demo::run_as_it_is(command.args(["--metrics", metrics]));
     let (url, _) = dashboard.url.split_once("enter?").unwrap();
     let browser = screen.browser(driver).await;
 
     browser.goto(&dashboard.url).await.unwrap();
+    // The servers are asked from the first look on.
+    browser.goto(&format!("{url}live")).await.unwrap();
+    tokio::time::sleep(WATCHED).await;
+    browser.refresh().await.unwrap();
+    let page = text(&browser).await;
+    assert!(page.contains("Requests a second"), "{page}");
+    let mut size = take(&browser, screen, directory, "servers").await;
+
+    browser.goto(url).await.unwrap();
     let counted = Locator::XPath("//h2[text() = 'Users with the most sessions']");
     while browser.find(counted).await.is_err() {
         browser.goto(url).await.unwrap();
     }
-    let mut size = take(&browser, screen, directory, "overview").await;
+    size += take(&browser, screen, directory, "overview").await;
 
     browser.goto(&format!("{url}sessions")).await.unwrap();
     size += take(&browser, screen, directory, "sessions").await;
@@ -147,6 +183,9 @@ async fn draw(
     let facts = Locator::Css(".facts");
     browser.wait().for_element(facts).await.unwrap();
     size += take(&browser, screen, directory, "session").await;
+
+    browser.goto(&format!("{url}end?user=ada")).await.unwrap();
+    size += take(&browser, screen, directory, "question").await;
 
     browser.goto(&format!("{url}check")).await.unwrap();
     press(&browser, "/check").await;
@@ -185,13 +224,20 @@ fn the_pictures_of_the_book_can_be_drawn() {
     let store = temporary.path().join("shop-sessions");
     let keys = temporary.path().join("keys");
     fill(&store, &keys);
+    let busy = temporary.path().join("busy");
+    let busy = &Demo::start_with(&busy, &["--metrics", "127.0.0.1:0"]);
+    let metrics = metrics_of(busy);
     let driver = Driver::start();
-    let size = block_on(async {
-        let mut size = 0;
-        for screen in &screens(WIDTH) {
-            size += draw(&driver, screen, [&store, &keys], &directory).await;
-        }
-        size
+    let size = thread::scope(|scope| {
+        let (_visits, end) = channel();
+        scope.spawn(move || keep_busy(busy, &end));
+        block_on(async {
+            let mut size = 0;
+            for screen in &screens(WIDTH) {
+                size += draw(&driver, screen, [&store, &keys], metrics, &directory).await;
+            }
+            size
+        })
     });
     assert!(size < MAX_SIZE, "{size} bytes");
 }
