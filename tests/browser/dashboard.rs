@@ -79,12 +79,16 @@ pub fn fill(directory: &Path) -> Demo {
         }
         damaged = Some(visitor.look(&demo).0);
     }
-    let record = record_in(directory, &damaged.unwrap().parse().unwrap());
-    let length = fs::metadata(&record).unwrap().len() as usize;
-    let mut bytes = fs::read(&record).unwrap();
-    bytes[512..length].fill(0xa5);
-    fs::write(&record, bytes).unwrap();
+    damage(directory, &damaged.unwrap());
     demo
+}
+
+/// Overwrites all of a session's record but its header.
+pub fn damage(directory: &Path, id: &str) {
+    let record = record_in(directory, &id.parse().unwrap());
+    let mut bytes = fs::read(&record).unwrap();
+    bytes[512..].fill(0xa5);
+    fs::write(&record, bytes).unwrap();
 }
 
 /// Runs axe on the page, and fails if it finds anything. Also fails if the page is wider than
