@@ -155,7 +155,7 @@ fn an_operator_looks_at_a_store_in_light_and_dark_and_on_a_narrow_screen() {
                 browser.goto(&format!("{url}{path}")).await.unwrap();
                 if name == "check" {
                     press(&browser, "/check").await;
-                    while !text(&browser).await.contains("1 are damaged") {
+                    while !text(&browser).await.contains("1 is damaged") {
                         browser.refresh().await.unwrap();
                     }
                 }

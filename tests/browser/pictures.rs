@@ -191,7 +191,7 @@ async fn draw(
     press(&browser, "/check").await;
     // The page that follows the press may say that the check has started; a later one does not.
     browser.refresh().await.unwrap();
-    while !text(&browser).await.contains("1 are damaged") {
+    while !text(&browser).await.contains("1 is damaged") {
         browser.refresh().await.unwrap();
     }
     size += take(&browser, screen, directory, "check").await;

@@ -201,7 +201,7 @@ fn latest(check: &Check, after: usize, watching: Watching, now: Timestamp) -> Ma
             (None, Some(Ok(report))) => p {
                 "It began " (time(check.began, now)) ". "
                 (words::count(report.sessions)) " sessions are sound, "
-                (words::count(report.damaged)) " are damaged."
+                (words::count(report.damaged)) @if report.damaged == 1 { " is" } @else { " are" } " damaged."
                 @if check.kinds.is_empty() { " It found no problem." }
             },
             (None, None) => {}
