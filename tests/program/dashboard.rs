@@ -428,7 +428,7 @@ fn a_damaged_record_is_shown_found_by_the_check_and_can_be_ended() {
     let mut page = place.get("check");
     wait_until("the check", || {
         page = place.get("check");
-        page.text.contains("1 are damaged")
+        page.text.contains("1 is damaged")
     });
     assert!(
         page.text.contains("1 damaged") && page.text.contains(&id),
