@@ -164,6 +164,8 @@ fn the_commands_of_an_operator_open_a_sealed_store() {
     // Without the keys, the session is there and cannot be read.
     let listed = place.succeed(&["list", "store"]);
     assert!(listed.contains(&id) && !listed.contains(USER), "{listed}");
+    let shown = place.succeed(&["show", "store", &id]);
+    assert!(shown.contains("the session is sealed"), "{shown}");
     // Nor does a log-out need them.
     place.succeed(&["delete", "store", &id]);
     assert_eq!(browser.look(&demo).0, "None");

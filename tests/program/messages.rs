@@ -1,7 +1,6 @@
 //! What the program says about mistakes of an operator: one line, which says what to do.
 
 use std::fs;
-use std::ops::Deref;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
@@ -16,35 +15,23 @@ use crate::place::Directory;
 /// The user nobody of Debian.
 const NOBODY: u32 = 65534;
 
-/// A directory with an application, and a certificate in several forms.
-struct Place(Directory);
-
-impl Deref for Place {
-    type Target = Directory;
-
-    fn deref(&self) -> &Directory {
-        &self.0
-    }
+/// Returns a directory with an application, and a certificate in several forms.
+fn given() -> Directory {
+    let place = Directory::new();
+    fs::write(place.path("site.wasm"), SITE).unwrap();
+    certify(&place.path(""));
+    place
 }
 
-impl Place {
-    fn new() -> Self {
-        let place = Self(Directory::new());
-        fs::write(place.path("site.wasm"), SITE).unwrap();
-        certify(&place.path(""));
-        place
-    }
+fn serve(place: &Directory, arguments: &[&str]) -> Command {
+    let mut command = place.command(&["serve", "site.wasm", "--store", "sessions"]);
+    command.args(arguments);
+    command
+}
 
-    fn serve(&self, arguments: &[&str]) -> Command {
-        let mut command = self.command(&["serve", "site.wasm", "--store", "sessions"]);
-        command.args(arguments);
-        command
-    }
-
-    /// Lets other users read the directory.
-    fn open(&self) {
-        fs::set_permissions(self.path(""), fs::Permissions::from_mode(0o755)).unwrap();
-    }
+/// Lets other users read the directory.
+fn open_to_others(place: &Directory) {
+    fs::set_permissions(place.path(""), fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 fn one_line(output: &Output, status: i32) -> String {
@@ -64,7 +51,7 @@ fn usage(command: &mut Command) -> String {
 
 #[test]
 fn a_directory_of_something_else_is_no_store() {
-    let place = Place::new();
+    let place = given();
     let other = place.path("other");
     fs::create_dir_all(other.join("sessions")).unwrap();
     for arguments in [
@@ -90,18 +77,18 @@ fn a_directory_of_something_else_is_no_store() {
 
 #[test]
 fn a_new_store_may_have_what_file_systems_and_tools_leave_there() {
-    let place = Place::new();
+    let place = given();
     let store = place.path("sessions");
     fs::create_dir_all(store.join("lost+found")).unwrap();
     fs::write(store.join(".gitkeep"), "").unwrap();
-    drop(Demo::run(&mut place.serve(&[])));
+    drop(Demo::run(&mut serve(&place, &[])));
     let listed = place.command(&["list", "sessions"]).output().unwrap();
     assert!(listed.status.success(), "{listed:?}");
 }
 
 #[test]
 fn wrong_options_are_one_line_with_advice() {
-    let place = Place::new();
+    let place = given();
     for (arguments, expected) in [
         (
             &["--prt", "1"][..],
@@ -120,7 +107,7 @@ fn wrong_options_are_one_line_with_advice() {
         (&["--tls-cert", "cert.pem"], "--tls-key"),
         (&["--log-format", "xml"], "[possible values: text, json]"),
     ] {
-        let said = usage(&mut place.serve(arguments));
+        let said = usage(&mut serve(&place, arguments));
         assert!(said.contains(expected), "{arguments:?}: {said}");
     }
     let said = usage(&mut place.command(&["lst"]));
@@ -134,14 +121,14 @@ fn wrong_options_are_one_line_with_advice() {
 
 #[test]
 fn the_option_of_a_missing_directory_is_named() {
-    let place = Place::new();
+    let place = given();
     for option in ["--static", "--dir"] {
-        let said = refusal(&mut place.serve(&[option, "nowhere::/x"]));
+        let said = refusal(&mut serve(&place, &[option, "nowhere::/x"]));
         assert!(!said.contains("site.wasm"), "{said}");
         let expected = format!("{option} nowhere: the directory ");
         assert!(said.contains(&expected), "{said}");
     }
-    let said = refusal(&mut place.serve(&["--listen", "unix:nowhere/socket"]));
+    let said = refusal(&mut serve(&place, &["--listen", "unix:nowhere/socket"]));
     assert!(
         said.contains("its directory does not exist: create it"),
         "{said}"
@@ -150,7 +137,7 @@ fn the_option_of_a_missing_directory_is_named() {
 
 #[test]
 fn files_of_a_certificate_that_do_not_fit_are_explained() {
-    let place = Place::new();
+    let place = given();
     let convert = |arguments: &[&str]| {
         let mut openssl = Command::new("openssl");
         let status = openssl.current_dir(place.path("")).args(arguments).status();
@@ -217,17 +204,20 @@ fn files_of_a_certificate_that_do_not_fit_are_explained() {
             "v1.pem cannot be used: it has version 1 of X.509: make one of",
         ),
     ] {
-        let said = refusal(&mut place.serve(&["--tls-cert", certificate, "--tls-key", key]));
+        let said = refusal(&mut serve(
+            &place,
+            &["--tls-cert", certificate, "--tls-key", key],
+        ));
         assert!(said.contains(expected), "{said}");
     }
 }
 
 #[test]
 fn another_user_is_told_what_the_right_user_may_do() {
-    let place = Place::new();
+    let place = given();
     let store = place.path("sessions");
-    drop(Demo::run(&mut place.serve(&[])));
-    place.open();
+    drop(Demo::run(&mut serve(&place, &[])));
+    open_to_others(&place);
     let said = refusal(place.command(&["list", "sessions"]).uid(NOBODY));
     assert!(said.contains("sessions: cannot be read ("), "{said}");
     assert!(
@@ -247,7 +237,7 @@ fn another_user_is_told_what_the_right_user_may_do() {
 
 #[test]
 fn a_store_that_is_an_empty_file_can_be_created() {
-    let place = Place::new();
+    let place = given();
     fs::write(place.path("empty.db"), "").unwrap();
     let mut check = place.command(&["serve", "site.wasm", "--store", "sqlite:empty.db"]);
     let output = check.arg("--check").output().unwrap();
@@ -256,8 +246,8 @@ fn a_store_that_is_an_empty_file_can_be_created() {
 
 #[test]
 fn a_user_without_rights_learns_how_to_use_a_low_port() {
-    let place = Place::new();
-    place.open();
+    let place = given();
+    open_to_others(&place);
     let Ok(lowest) = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start") else {
         panic!("Linux has this file");
     };
@@ -265,19 +255,19 @@ fn a_user_without_rights_learns_how_to_use_a_low_port() {
         lowest.trim().parse::<u16>().unwrap() > 81,
         "every user may use port 81 here"
     );
-    let mut serve = place.serve(&["--port", "81"]);
+    let mut serve = serve(&place, &["--port", "81"]);
     let said = refusal(serve.uid(NOBODY));
     assert!(said.contains("CAP_NET_BIND_SERVICE"), "{said}");
 }
 
 #[test]
 fn a_directory_that_became_read_only_is_not_ready() {
-    let place = Place::new();
-    place.open();
+    let place = given();
+    open_to_others(&place);
     let store = place.path("sessions");
     fs::create_dir(&store).unwrap();
     chown(&store, Some(NOBODY), None).unwrap();
-    let mut serve = place.serve(&["--metrics", "127.0.0.1:0"]);
+    let mut serve = serve(&place, &["--metrics", "127.0.0.1:0"]);
     let server = Demo::run(serve.uid(NOBODY));
     let mut lines = server.greeting.iter();
     let metrics = lines.find_map(|line| line.strip_prefix("Metrics are at "));
@@ -302,9 +292,9 @@ fn a_directory_that_became_read_only_is_not_ready() {
 #[test]
 fn the_log_says_when_and_why_a_server_ends() {
     for (signal, name) in [("TERM", "SIGTERM"), ("INT", "SIGINT")] {
-        let place = Place::new();
+        let place = given();
         let log = fs::File::create(place.path("log")).unwrap();
-        let server = Demo::run(place.serve(&[]).stderr(log));
+        let server = Demo::run(serve(&place, &[]).stderr(log));
         server.signal(signal);
         server.wait();
         let log = fs::read_to_string(place.path("log")).unwrap();
@@ -316,9 +306,12 @@ fn the_log_says_when_and_why_a_server_ends() {
 
 #[test]
 fn everything_is_in_a_log_for_programs() {
-    let place = Place::new();
+    let place = given();
     let log = fs::File::create(place.path("log")).unwrap();
-    let mut serve = place.serve(&["--log-format", "json", "--metrics", "127.0.0.1:0"]);
+    let mut serve = serve(
+        &place,
+        &["--log-format", "json", "--metrics", "127.0.0.1:0"],
+    );
     let mut server = serve.args(["--port", "0"]).stderr(log).spawn().unwrap();
     let text = || fs::read_to_string(place.path("log")).unwrap();
     wait_until("the addresses", || {
@@ -335,10 +328,10 @@ fn everything_is_in_a_log_for_programs() {
 
 #[test]
 fn a_network_of_everyone_is_warned_of() {
-    let place = Place::new();
+    let place = given();
     for networks in ["0.0.0.0/0", "loopback,::/0"] {
         let log = fs::File::create(place.path("log")).unwrap();
-        let server = Demo::run(place.serve(&["--trust-proxy", networks]).stderr(log));
+        let server = Demo::run(serve(&place, &["--trust-proxy", networks]).stderr(log));
         server.stop();
         let log = fs::read_to_string(place.path("log")).unwrap();
         assert!(

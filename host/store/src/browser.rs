@@ -29,7 +29,7 @@ const SYSTEMS: [(&str, &str); 7] = [
 ];
 
 /// The name of a browser that is not among those that are known.
-pub const OTHER: &str = "Another browser";
+const OTHER: &str = "Another browser";
 
 /// Returns the browser that a `User-Agent` header names in words, from a bounded set of texts.
 ///
