@@ -21,6 +21,11 @@ use crate::fs::{LockKind, Locked, OpenFile, Root, Subdirectory};
 use crate::inner::{Inner, NAME_CHECK_INTERVAL, read_record};
 use crate::open_store::OpenStore;
 
+/// How often a sweep tries again to lock a file of the position without anything in it, and how
+/// long it waits each time.
+const PAUSES_OF_A_NEW_FILE: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(1);
+
 /// Deletes sessions that are old, files without a session, and surplus entries of the
 /// index. Stops at the limit; the next sweep continues there.
 ///
@@ -43,13 +48,27 @@ pub fn sweep(
     // Sessions that another process deleted take their space as long as they are open here.
     inner.root.cache.clear();
     let file = sweep_file(&inner.root)?;
-    let locked = Locked::try_new(&file, LockKind::Exclusive)?.ok_or(StoreError::Busy)?;
+    let locked = lock(&file)?;
     let swept = sweep::run(&sweep, &locked);
     if sweep.has_unmarked.get() {
         // Until then, a load by another process may trust a file that it has open.
         std::thread::sleep(Duration::from_millis(NAME_CHECK_INTERVAL));
     }
     swept
+}
+
+/// Takes the lock on the file of the position, unless another sweep has it.
+fn lock(file: &Arc<OpenFile>) -> Result<Locked, StoreError> {
+    // A process that has just made the file holds the lock until it has written into it.
+    let is_new = file.size()? == 0;
+    let pauses = if is_new { PAUSES_OF_A_NEW_FILE } else { 0 };
+    for _ in 0..pauses {
+        if let Some(locked) = Locked::try_new(file, LockKind::Exclusive)? {
+            return Ok(locked);
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Locked::try_new(file, LockKind::Exclusive)?.ok_or(StoreError::Busy)
 }
 
 /// Creates the file of the sweep's position when a store is made: when a disk has no room
