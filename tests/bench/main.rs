@@ -4,10 +4,11 @@
 //! `BENCH=short` only shows that the benchmarks work. Without it, they go up to a million sessions.
 //! `BENCH=huge` measures only loads and saves, with ten million sessions beside a thousand.
 //! `BENCH_SESSIONS` is a list of numbers of sessions, separated by commas, which replaces them.
-//! `PART=store` measures only the store, `PART=web` only whole requests over HTTP, `PART=requests` only
-//! requests through the manager component, `PART=engines` requests over HTTP with the stores on other
-//! engines, `PART=copy` a copy to PostgreSQL, and `PART=memory` the memory of a server. `PICTURE` is
-//! the path to which a picture of the requests over HTTP is written.
+//! `PART=store` measures only the store, `PART=parallel` only threads and processes, `PART=requests` only
+//! requests through the manager component, `PART=web` only whole requests over HTTP, `PART=engines`
+//! requests over HTTP with the stores on other engines, `PART=copy` a copy to PostgreSQL, and
+//! `PART=memory` the memory of a server. `PICTURE` is the path to which a picture of the requests over
+//! HTTP is written.
 #![expect(clippy::unwrap_used, reason = "a failing benchmark panics")]
 
 mod axum_counter;
@@ -159,22 +160,19 @@ fn measure_in(plan: &Plan, runtime: &Runtime, place: &Directory) {
     match part().as_deref() {
         None => {
             let mut table = Table::new(&directory::file_system(place.path()), plan);
-            measure_store(plan, runtime, place, &mut table);
+            measure_store(plan, runtime, place.path(), &mut table);
             parallel::measure(plan, runtime, place.path(), &mut table);
             requests::measure(plan, runtime, place.path(), &mut table);
             table.end();
             web::measure(plan, runtime, place.path());
         }
-        Some("store") => {
-            let mut table = Table::new(&directory::file_system(place.path()), plan);
-            measure_store(plan, runtime, place, &mut table);
-            table.end();
-        }
+        Some("store") => measure_part(measure_store, plan, runtime, place),
         Some("web") => web::measure(plan, runtime, place.path()),
-        Some("requests") => measure_requests(plan, runtime, place),
+        Some("parallel") => measure_part(parallel::measure, plan, runtime, place),
+        Some("requests") => measure_part(requests::measure, plan, runtime, place),
         Some(other) => panic!(
-            "PART is `{other}`, but must be `store`, `web`, `requests`, `engines`, `copy`, `memory` or \
-             not set"
+            "PART is `{other}`, but must be `store`, `parallel`, `requests`, `web`, `engines`, `copy`, \
+             `memory` or not set"
         ),
     }
 }
@@ -183,15 +181,21 @@ fn part() -> Option<String> {
     std::env::var("PART").ok()
 }
 
-fn measure_requests(plan: &Plan, runtime: &Runtime, place: &Directory) {
+/// Measures one part, with a table of its own.
+fn measure_part(
+    part: impl Fn(&Plan, &Runtime, &Path, &mut Table),
+    plan: &Plan,
+    runtime: &Runtime,
+    place: &Directory,
+) {
     let mut table = Table::new(&directory::file_system(place.path()), plan);
-    requests::measure(plan, runtime, place.path(), &mut table);
+    part(plan, runtime, place.path(), &mut table);
     table.end();
 }
 
-fn measure_store(plan: &Plan, runtime: &Runtime, place: &Directory, table: &mut Table) {
+fn measure_store(plan: &Plan, runtime: &Runtime, place: &Path, table: &mut Table) {
     for size in &plan.sizes {
-        let directory = Directory::new(place.path(), "sessions");
+        let directory = Directory::new(place, "sessions");
         table.section(&format!("{} sessions", thousands(*size)));
         let sessions = Sessions::create(runtime, directory.path(), *size);
         operations::measure(plan, runtime, &sessions, table);

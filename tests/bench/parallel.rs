@@ -23,6 +23,8 @@ use session3_test_support::directory::Directory;
 pub const THREADS: usize = 16;
 /// The number of processes.
 const PROCESSES: usize = 4;
+/// The least rate of processes with sessions of their own, where that of the system calls is 1.
+const PROCESSES_LEAST: f64 = 0.75;
 
 /// The work that each thread or process repeats.
 #[derive(Clone, Copy)]
@@ -66,7 +68,12 @@ pub fn measure(plan: &Plan, runtime: &Runtime, place: &Path, table: &mut Table) 
             let bare = || processes(&sessions, "bare", work, plan.window);
             let ours = || processes(&sessions, "ours", work, plan.window);
             let name = format!("{PROCESSES} processes, {which}, {what}");
-            table.rates(&name, rates(plan, &bare, &ours));
+            let [bare, ours] = rates(plan, &bare, &ours);
+            table.rates(&name, [bare, ours]);
+            if !is_one_session {
+                let what = format!("rate of {name}, to the system calls");
+                table.targets.at_least(&what, ours / bare, PROCESSES_LEAST);
+            }
         }
     }
 }

@@ -36,7 +36,7 @@ struct Visitor {
 }
 
 /// Measures each kind of request: the store operations alone, with one manager for all requests,
-/// and with a new manager for each request.
+/// with a new manager for each request, and a new instance that serves none.
 pub fn measure(plan: &Plan, runtime: &Runtime, place: &Path, table: &mut Table) {
     let directory = Directory::new(place, "requests");
     let store = Arc::new(DirectoryStore::open(directory.path(), Default::default()).unwrap());
@@ -48,11 +48,12 @@ pub fn measure(plan: &Plan, runtime: &Runtime, place: &Path, table: &mut Table) 
             visitors.push(Visitor::new(&mut manager).await);
         }
         for (name, kind, most) in [
-            ("without a cookie", Kind::Stranger, 3.0),
-            ("read an attribute", Kind::Read, 5.0),
-            ("add to an attribute", Kind::Add, 5.0),
+            ("without a cookie", Kind::Stranger, 0.2),
+            ("read an attribute", Kind::Read, 0.45),
+            ("add to an attribute", Kind::Add, 0.6),
         ] {
-            let (mut alone, mut reused, mut fresh) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut alone, mut reused) = (Vec::new(), Vec::new());
+            let (mut fresh, mut unused) = (Vec::new(), Vec::new());
             // The first round only warms up.
             for round in 0..=plan.rounds {
                 let times = [
@@ -68,30 +69,25 @@ pub fn measure(plan: &Plan, runtime: &Runtime, place: &Path, table: &mut Table) 
                         request(&mut self::manager(&store).await, kind, visitor).await;
                     })
                     .await,
+                    time(&visitors, async |_| {
+                        manager::instantiate(store.clone()).await
+                    })
+                    .await,
                 ];
                 if round > 0 {
                     alone.push(times[0]);
                     reused.push(times[1]);
                     fresh.push(times[2]);
+                    unused.push(times[3]);
                 }
             }
-            let [alone, reused, fresh] = [alone, reused, fresh].map(median);
+            let [alone, reused, fresh, unused] = [alone, reused, fresh, unused].map(median);
             let added = table.addition(name, alone, reused);
-            let what = format!("µs that the component adds, {name}");
-            table.targets.at_most(&what, added, most);
             table.addition(&format!("{name}, new instance"), alone, fresh);
+            table.addition("none: a new instance, unused", 0.0, unused);
+            let what = format!("what the component adds, to making an instance, {name}");
+            table.targets.at_most(&what, added / unused, most);
         }
-        // The cost of a new instance that serves no request.
-        let mut unused = Vec::new();
-        for _ in 0..plan.rounds {
-            unused.push(
-                time(&visitors, async |_| {
-                    manager::instantiate(store.clone()).await
-                })
-                .await,
-            );
-        }
-        table.addition("none: a new instance, unused", 0.0, median(unused));
     });
 }
 
