@@ -1,5 +1,7 @@
 //! The names of the keys.
 
+use std::fmt;
+
 use session3_store::SessionId;
 use sha2::{Digest, Sha256};
 
@@ -30,6 +32,22 @@ pub(crate) enum Tag {
     Sessions(u8),
 }
 
+/// What stands between the braces of a name.
+struct Braced<'a> {
+    prefix: &'a str,
+    tag: Tag,
+}
+
+impl fmt::Display for Braced<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.prefix)?;
+        match self.tag {
+            Tag::Store => Ok(()),
+            Tag::Sessions(digits) => write!(f, ":{digits:02x}"),
+        }
+    }
+}
+
 impl Tag {
     pub(crate) fn of(id: &SessionId) -> Self {
         Self::Sessions(id.prefix())
@@ -45,19 +63,21 @@ impl Keys {
 
     /// Returns what stands between the braces: the part of a name that decides its slot.
     pub(crate) fn tag(&self, tag: Tag) -> String {
-        match tag {
-            Tag::Store => self.prefix.clone(),
-            Tag::Sessions(digits) => format!("{}:{digits:02x}", self.prefix),
-        }
+        self.braced(tag).to_string()
     }
 
-    fn key(&self, tag: Tag, name: &str) -> String {
-        format!("{{{}}}:{name}", self.tag(tag))
+    fn braced(&self, tag: Tag) -> Braced<'_> {
+        let prefix = &self.prefix;
+        Braced { prefix, tag }
+    }
+
+    fn key(&self, tag: Tag, name: impl fmt::Display) -> String {
+        format!("{{{}}}:{name}", self.braced(tag))
     }
 
     /// Returns the name of the hash of a session.
     pub(crate) fn session(&self, id: &SessionId) -> String {
-        self.key(Tag::of(id), &format!("s:{id}"))
+        self.key(Tag::of(id), format_args!("s:{id}"))
     }
 
     /// Returns the name of the sorted set of the IDs that begin with these digits.
@@ -72,7 +92,7 @@ impl Keys {
 
     /// Returns the name of the lock of a session.
     pub(crate) fn lock(&self, id: &SessionId) -> String {
-        self.key(Tag::of(id), &format!("l:{id}"))
+        self.key(Tag::of(id), format_args!("l:{id}"))
     }
 
     /// Returns the name of the schema's version.

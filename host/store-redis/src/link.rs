@@ -4,6 +4,7 @@
 //! connection was closed or discarded. Requests share the connection, and wait for the next
 //! one if there is none.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,8 +40,8 @@ pub(crate) enum Failure {
 }
 
 /// A request as it is sent.
-pub(crate) struct Packet {
-    pub(crate) command: Cmd,
+pub(crate) struct Packet<'a> {
+    pub(crate) command: Cow<'a, Cmd>,
     /// Whether a node of a Cluster that imports the slot shall answer.
     pub(crate) asking: bool,
     /// The number of replicas that must confirm the change.
@@ -119,7 +120,11 @@ impl Link {
     }
 
     /// Sends a request and waits for its answer.
-    pub(crate) async fn send(&self, packet: &Packet, deadline: Instant) -> Result<Value, Failure> {
+    pub(crate) async fn send(
+        &self,
+        packet: &Packet<'_>,
+        deadline: Instant,
+    ) -> Result<Value, Failure> {
         let current = self.current(deadline).await?;
         match timeout_at(deadline, exchange(current.connection, packet, deadline)).await {
             Ok(Ok(value)) => Ok(value),
@@ -293,7 +298,7 @@ pub(crate) fn is_demoted(error: &RedisError) -> bool {
 
 async fn exchange(
     mut connection: MultiplexedConnection,
-    packet: &Packet,
+    packet: &Packet<'_>,
     deadline: Instant,
 ) -> Result<Value, Failure> {
     if !packet.asking && packet.wait == 0 {
@@ -305,7 +310,7 @@ async fn exchange(
     if packet.asking {
         pipeline.cmd("ASKING");
     }
-    pipeline.add_command(packet.command.clone());
+    pipeline.add_command(packet.command.clone().into_owned());
     if packet.wait > 0 {
         // The answer must arrive before the deadline.
         let limit = deadline.saturating_duration_since(Instant::now()) / 2;

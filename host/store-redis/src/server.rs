@@ -1,6 +1,7 @@
 //! Sending requests to the server that has their keys, and sending them again where that is
 //! safe.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -129,7 +130,7 @@ impl Server {
     pub(crate) async fn ask(&self, node: &Link, command: Cmd) -> Result<Value, StoreError> {
         let deadline = Instant::now() + self.timeout;
         let packet = Packet {
-            command,
+            command: Cow::Owned(command),
             asking: false,
             wait: 0,
         };
@@ -286,11 +287,12 @@ async fn pause(deadline: Instant, time: Duration, why: String) -> Result<(), Str
 }
 
 impl Body<'_> {
-    fn command(&self, attempt: &Attempt) -> Cmd {
+    fn command(&self, attempt: &Attempt) -> Cow<'_, Cmd> {
         match self {
-            Self::Command(command) => command.clone(),
+            Self::Command(command) => Cow::Borrowed(command),
             Self::Script(script, keys, arguments) => {
-                script.command(attempt.with_source, attempt.is_repeated, keys, arguments)
+                let (with_source, is_repeated) = (attempt.with_source, attempt.is_repeated);
+                Cow::Owned(script.command(with_source, is_repeated, keys, arguments))
             }
         }
     }
