@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -42,6 +42,24 @@ impl Work {
         } else {
             worker as u64
         }
+    }
+}
+
+/// The end of the time in which all threads of a process work.
+struct End {
+    window: Duration,
+    at: OnceLock<Instant>,
+}
+
+impl End {
+    fn new(window: Duration) -> Self {
+        let at = OnceLock::new();
+        Self { window, at }
+    }
+
+    /// Returns the end. The time begins with the first call: what begins later has less of it.
+    fn at(&self) -> Instant {
+        *self.at.get_or_init(|| Instant::now() + self.window)
     }
 }
 
@@ -88,7 +106,7 @@ fn rates(plan: &Plan, bare: &dyn Fn() -> u64, ours: &dyn Fn() -> u64) -> [f64; 2
 }
 
 fn bare_threads(sessions: &Sessions, work: Work, window: Duration) -> u64 {
-    let barrier = Barrier::new(THREADS);
+    let (barrier, end) = (Barrier::new(THREADS), End::new(window));
     let stores: Vec<_> = (0..THREADS)
         .map(|worker| {
             let number = work.number(worker);
@@ -99,10 +117,10 @@ fn bare_threads(sessions: &Sessions, work: Work, window: Duration) -> u64 {
         let threads: Vec<_> = stores
             .iter()
             .map(|(number, store)| {
-                let barrier = &barrier;
+                let (barrier, end) = (&barrier, &end);
                 scope.spawn(move || {
                     barrier.wait();
-                    count_bare(store, work.what, *number, window)
+                    count_bare(store, work.what, *number, end.at())
                 })
             })
             .collect();
@@ -116,13 +134,14 @@ fn bare_threads(sessions: &Sessions, work: Work, window: Duration) -> u64 {
 fn threads(runtime: &Runtime, sessions: &Sessions, work: Work, window: Duration) -> u64 {
     let store = Arc::new(DirectoryStore::open(&sessions.directory, Options::default()).unwrap());
     let barrier = Arc::new(tokio::sync::Barrier::new(THREADS));
+    let end = Arc::new(End::new(window));
     runtime.block_on(async {
         let workers: Vec<_> = (0..THREADS)
             .map(|worker| {
-                let (store, barrier) = (store.clone(), barrier.clone());
+                let (store, barrier, end) = (store.clone(), barrier.clone(), end.clone());
                 tokio::spawn(async move {
                     barrier.wait().await;
-                    count(&store, work.what, work.number(worker), window).await
+                    count(&store, work.what, work.number(worker), end.at()).await
                 })
             })
             .collect();
@@ -170,26 +189,25 @@ fn processes(sessions: &Sessions, who: &str, work: Work, window: Duration) -> u6
 /// how often it did the work.
 pub fn child(directory: &Path, who: &str, what: &str, number: &str) {
     let number = number.parse().unwrap();
-    let window = || {
+    let end = || {
         println!("ready");
         let mut line = String::new();
         std::io::stdin().read_line(&mut line).unwrap();
-        Duration::from_millis(line.trim().parse().unwrap())
+        Instant::now() + Duration::from_millis(line.trim().parse().unwrap())
     };
     let count = if who == "bare" {
         let store = Bare::new(directory, &[number], false);
-        count_bare(&store, what, number, window())
+        count_bare(&store, what, number, end())
     } else {
         let store = DirectoryStore::open(directory, Options::default()).unwrap();
-        crate::runtime().block_on(count(&store, what, number, window()))
+        crate::runtime().block_on(count(&store, what, number, end()))
     };
     println!("{count}");
 }
 
-/// Works with bare system calls, and returns how often it did the work within the time.
-fn count_bare(store: &Bare, what: &str, number: u64, window: Duration) -> u64 {
+/// Works with bare system calls until the end, and returns how often it did the work.
+fn count_bare(store: &Bare, what: &str, number: u64, end: Instant) -> u64 {
     let file = store.kept(number);
-    let end = Instant::now() + window;
     let mut count = 0;
     while Instant::now() < end {
         store.perform_kept(Operation::Load, file);
@@ -201,11 +219,10 @@ fn count_bare(store: &Bare, what: &str, number: u64, window: Duration) -> u64 {
     count
 }
 
-/// Works with the store, and returns how often it did the work within the time. An update that
-/// meets a conflict is repeated and not counted.
-async fn count(store: &DirectoryStore, what: &str, number: u64, window: Duration) -> u64 {
+/// Works with the store until the end, and returns how often it did the work. An update that meets
+/// a conflict is repeated and not counted.
+async fn count(store: &DirectoryStore, what: &str, number: u64, end: Instant) -> u64 {
     let id = id(number);
-    let end = Instant::now() + window;
     let mut count = 0;
     while Instant::now() < end {
         let session = store.load_session(&id).await.unwrap().unwrap();
