@@ -255,8 +255,9 @@ target/tools/bin/cargo-mutants:
 # Prints one table, in one run: the store, the bare system calls, other session stores, and
 # requests over HTTP, also of other frameworks. Up to a million sessions: it takes an hour, and
 # wants 8 GB of memory for the page cache. BENCH=short takes some minutes; PART=store, PART=parallel,
-# PART=requests or PART=web measures only these, and BENCH_SESSIONS=1000 only as many sessions. PICTURE=FILE draws the requests
-# over HTTP. BENCH=huge measures loads and saves with ten million sessions, which take 45 GB of disk.
+# PART=requests or PART=web measures only these, and BENCH_SESSIONS=1000 only as many sessions.
+# PICTURE=FILE draws the requests over HTTP. BENCH=huge measures loads and saves with ten million
+# sessions, which take 45 GB of disk.
 bench: $(if $(filter huge,$(BENCH)),,program peers guests)
 	SESSION3=$(CURDIR)/target/release/session3 $(CARGO) bench --locked --package session3-bench
 

@@ -21,9 +21,9 @@ use crate::fs::{LockKind, Locked, OpenFile, Root, Subdirectory};
 use crate::inner::{Inner, NAME_CHECK_INTERVAL, read_record};
 use crate::open_store::OpenStore;
 
-/// How often a sweep tries again to lock a file of the position without anything in it, and how
-/// long it waits each time.
-const PAUSES_OF_A_NEW_FILE: u32 = 100;
+/// How often a sweep tries to lock a file of the position that has nothing in it yet.
+const ATTEMPTS_ON_A_NEW_FILE: u32 = 100;
+/// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// Deletes sessions that are old, files without a session, and surplus entries of the
@@ -61,14 +61,16 @@ pub fn sweep(
 fn lock(file: &Arc<OpenFile>) -> Result<Locked, StoreError> {
     // A process that has just made the file holds the lock until it has written into it.
     let is_new = file.size()? == 0;
-    let pauses = if is_new { PAUSES_OF_A_NEW_FILE } else { 0 };
-    for _ in 0..pauses {
+    let attempts = if is_new { ATTEMPTS_ON_A_NEW_FILE } else { 1 };
+    for attempt in 0..attempts {
+        if attempt > 0 {
+            std::thread::sleep(PAUSE);
+        }
         if let Some(locked) = Locked::try_new(file, LockKind::Exclusive)? {
             return Ok(locked);
         }
-        std::thread::sleep(PAUSE);
     }
-    Locked::try_new(file, LockKind::Exclusive)?.ok_or(StoreError::Busy)
+    Err(StoreError::Busy)
 }
 
 /// Creates the file of the sweep's position when a store is made: when a disk has no room

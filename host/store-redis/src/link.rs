@@ -4,7 +4,6 @@
 //! connection was closed or discarded. Requests share the connection, and wait for the next
 //! one if there is none.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +40,7 @@ pub(crate) enum Failure {
 
 /// A request as it is sent.
 pub(crate) struct Packet<'a> {
-    pub(crate) command: Cow<'a, Cmd>,
+    pub(crate) command: &'a Cmd,
     /// Whether a node of a Cluster that imports the slot shall answer.
     pub(crate) asking: bool,
     /// The number of replicas that must confirm the change.
@@ -302,7 +301,7 @@ async fn exchange(
     deadline: Instant,
 ) -> Result<Value, Failure> {
     if !packet.asking && packet.wait == 0 {
-        let answer = connection.send_packed_command(&packet.command).await;
+        let answer = connection.send_packed_command(packet.command).await;
         return answer.and_then(Value::extract_error).map_err(failure);
     }
     let mut pipeline = Pipeline::new();
@@ -310,7 +309,7 @@ async fn exchange(
     if packet.asking {
         pipeline.cmd("ASKING");
     }
-    pipeline.add_command(packet.command.clone().into_owned());
+    pipeline.add_command(packet.command.clone());
     if packet.wait > 0 {
         // The answer must arrive before the deadline.
         let limit = deadline.saturating_duration_since(Instant::now()) / 2;

@@ -130,7 +130,7 @@ impl Server {
     pub(crate) async fn ask(&self, node: &Link, command: Cmd) -> Result<Value, StoreError> {
         let deadline = Instant::now() + self.timeout;
         let packet = Packet {
-            command: Cow::Owned(command),
+            command: &command,
             asking: false,
             wait: 0,
         };
@@ -181,8 +181,9 @@ impl Server {
         attempt: &Attempt,
         deadline: Instant,
     ) -> Result<Value, Failure> {
+        let command = body.command(attempt);
         let packet = Packet {
-            command: body.command(attempt),
+            command: &command,
             asking: attempt.asked.is_some(),
             wait: if effect == Effect::Read { 0 } else { self.wait },
         };
