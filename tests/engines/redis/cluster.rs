@@ -14,7 +14,7 @@ use crate::conformance::{given, session_key};
 use crate::faults::assert_index_is_exact;
 use crate::losses::Deployment;
 use crate::maintenance::check;
-use crate::servers::{Server, Shared, new_prefix, wait_for, wait_until};
+use crate::servers::{Server, Shared, new_prefix, wait_for, wait_for_replicas, wait_until};
 
 pub struct Cluster {
     nodes: Vec<Server>,
@@ -41,6 +41,7 @@ impl Cluster {
         arguments.extend(["--cluster-replicas", "1", "--cluster-yes"]);
         command_line(&arguments);
         wait_until("the Cluster", || cluster.nodes.iter().all(is_ready));
+        wait_for_replicas(&cluster.nodes);
         let primary = format!("master_port:{}", cluster.nodes[0].port);
         let replicates = |node: &Server| node.text(&["INFO"]).contains(&primary);
         cluster.replica = cluster.nodes.iter().position(replicates).unwrap();

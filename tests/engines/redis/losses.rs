@@ -1,7 +1,6 @@
 //! Histories of clients while a primary is killed and its replica takes over, behind Sentinels and
 //! in a Cluster: what is lost is what the replica had not got, and nothing else.
 
-use redis::InfoDict;
 use session3_test_history::{Failover, Plan, Recorder, amount, first_loss, record};
 use session3_test_support::{block_on, random};
 
@@ -63,16 +62,11 @@ async fn fail_over<D: Deployment>(seed: u64, parameters: &str, is_parted: bool) 
 
 /// Waits until the replica has everything that the primary has now.
 async fn wait_for_replication(servers: &impl Deployment) {
-    let now = offset(servers.primary(), "master_repl_offset");
+    let now: u64 = servers.primary().replication("master_repl_offset");
     wait_for("the replication", async || {
-        offset(servers.replica(), "slave_repl_offset") >= now
+        servers.replica().replication::<u64>("slave_repl_offset") >= now
     })
     .await;
-}
-
-fn offset(server: &Server, name: &str) -> u64 {
-    let info: InfoDict = redis::from_redis_value(server.command(&["INFO", "replication"])).unwrap();
-    info.get(name).unwrap()
 }
 
 /// Interrupts the replication, and waits until the clients have got more answers.

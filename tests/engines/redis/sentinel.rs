@@ -11,7 +11,9 @@ use session3_test_support::block_on;
 use crate::conformance::given;
 use crate::faults::assert_index_is_exact;
 use crate::losses::Deployment;
-use crate::servers::{Server, Shared, free_port, try_command, wait_for, wait_until};
+use crate::servers::{
+    Server, Shared, free_port, try_command, wait_for, wait_for_replicas, wait_until,
+};
 
 pub struct Watched {
     servers: Vec<Server>,
@@ -33,6 +35,7 @@ impl Watched {
                     .contains("master_link_status:up")
             })
         });
+        wait_for_replicas(&servers);
         let quorum = sentinels / 2 + 1;
         let sentinels: Vec<_> = (0..sentinels)
             .map(|_| start_sentinel(servers[0].port, quorum))

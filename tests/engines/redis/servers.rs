@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use redis::Value;
+use redis::{FromRedisValue, InfoDict, Value};
 pub use session3_test_servers::free_port;
 use session3_test_servers::redis::{end, spawn};
 use tempfile::TempDir;
@@ -109,6 +109,30 @@ impl Server {
     pub fn text(&self, words: &[&str]) -> String {
         redis::from_redis_value(self.command(words)).unwrap()
     }
+
+    /// Returns a fact of the section `replication` of `INFO`.
+    pub fn replication<T: FromRedisValue>(&self, name: &str) -> T {
+        let info: InfoDict =
+            redis::from_redis_value(self.command(&["INFO", "replication"])).unwrap();
+        info.get(name).unwrap()
+    }
+}
+
+/// Lets each primary among these servers write something, and waits until its replica has got it. A
+/// primary may send nothing for up to a second after it has called a replica online.
+pub fn wait_for_replicas(servers: &[Server]) {
+    let is_primary = |server: &&Server| server.replication::<String>("role") == "master";
+    let (primaries, replicas): (Vec<_>, Vec<_>) = servers.iter().partition(is_primary);
+    for primary in &primaries {
+        primary.command(&["FLUSHALL"]);
+    }
+    let is_current = |replica: &&Server| {
+        let port: u16 = replica.replication("master_port");
+        let primary = primaries.iter().find(|primary| primary.port == port);
+        let written: u64 = primary.unwrap().replication("master_repl_offset");
+        replica.replication::<u64>("slave_repl_offset") >= written
+    };
+    wait_until("the replicas", || replicas.iter().all(is_current));
 }
 
 impl Drop for Server {
